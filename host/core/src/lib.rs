@@ -1,0 +1,11 @@
+//! Corovan's decisions, without I/O: no tokio, quinn, wasmtime, rustls or file access.
+//!
+//! Time and randomness are arguments. Rows (a module uses only lower rows): `ids code limits` < `wire sync tenancy` < `job`.
+
+pub mod code;
+pub mod ids;
+pub mod job;
+pub mod limits;
+pub mod sync;
+pub mod tenancy;
+pub mod wire;

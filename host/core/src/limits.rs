@@ -1,0 +1,114 @@
+//! Every bound of the product, named, with its reason. A full queue yields `Code::Overloaded`, which callers see.
+
+use std::time::Duration;
+
+/// Newest protocol this build speaks, and the oldest it still understands.
+pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION_MIN: u16 = 1;
+
+/// Version of the host interface (imports from module `corovan`).
+pub const ABI_VERSION: u32 = 1;
+
+/// A payload up to this travels inside its frame; a larger one takes a stream of its own, so that it delays no other job.
+pub const INLINE_PAYLOAD: usize = 64 << 10;
+/// Head of a frame: CBOR record. Small, so that a peer cannot make us decode much before we know what it is about.
+pub const FRAME_HEAD: usize = 32 << 10;
+/// Everything after a frame's header.
+pub const FRAME_BODY: usize = INLINE_PAYLOAD + FRAME_HEAD;
+/// Nesting of a CBOR record or argument; deeper is refused instead of growing the stack.
+pub const CBOR_DEPTH: usize = 64;
+
+/// A module's bytes. Larger ones cost more compile time than a node should spend on one request.
+pub const MODULE_BYTES: usize = 32 << 20;
+/// Imports, exports and functions of a module, counted before it is compiled.
+pub const MODULE_IMPORTS: usize = 1_000;
+pub const MODULE_EXPORTS: usize = 10_000;
+pub const MODULE_FUNCTIONS: usize = 100_000;
+/// Elements of a module's one table; the pool reserves room for so many.
+pub const TABLE_ELEMENTS: usize = 20_000;
+/// Bytes of all modules and native code a node keeps; least recently used go first.
+pub const STORE_BYTES: u64 = 4 << 30;
+
+/// A job's arguments, and its result. Larger data is a blob's business.
+pub const ARGUMENT_BYTES: usize = 16 << 20;
+pub const RESULT_BYTES: usize = 16 << 20;
+/// All of a job's argv and environment together.
+pub const ARGV_BYTES: usize = 64 << 10;
+/// A function's or tenant's or node's name.
+pub const NAME_BYTES: usize = 128;
+/// Text of a failure, a log line, a progress line; longer is cut, and says so.
+pub const TEXT_BYTES: usize = 4 << 10;
+/// A backtrace's text in an exit record.
+pub const BACKTRACE_BYTES: usize = 8 << 10;
+/// Frames of a backtrace.
+pub const BACKTRACE_FRAMES: usize = 20;
+
+/// Linear memory of a coroutine when nothing else is asked for.
+pub const MEMORY_DEFAULT: u64 = 64 << 20;
+/// The most a coroutine may ask for.
+pub const MEMORY_MAX: u64 = 1 << 30;
+/// Bytes one host call may copy for the guest (wasmtime's default is 128 MiB).
+pub const HOSTCALL_BYTES: usize = 4 << 20;
+/// Wasm stack of a coroutine; the fiber has twice as much, so host frames always fit.
+pub const WASM_STACK: usize = 512 << 10;
+pub const FIBER_STACK: usize = 1 << 20;
+/// Results kept under tokens for a guest that gave too small a buffer.
+pub const PENDING_TOKENS: usize = 16;
+/// Things one `wait` or `poll_oneoff` call may name.
+pub const WAIT_SET: usize = 256;
+
+/// Wall time of a coroutine when the client names none, and the most it may name.
+pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(3600);
+pub const DEADLINE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Between `interrupt` and the hard stop of a termination.
+pub const TERMINATE_GRACE: Duration = Duration::from_secs(1);
+/// How long a node that was asked to stop waits for what runs.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// Start functions and `_initialize` must be done in this time.
+pub const START_TIME: Duration = Duration::from_secs(5);
+
+/// Epoch tick while something runs; a hard stop is noticed within one.
+pub const EPOCH_TICK: Duration = Duration::from_millis(2);
+/// Time slice of a guest that does not yield.
+pub const SLICE: Duration = Duration::from_millis(10);
+/// The same when a scheduler is driven by hand: fuel units, since epochs follow real time.
+pub const SLICE_FUEL: u64 = 1_000_000;
+
+/// Coroutines of one tenant on one node.
+pub const TENANT_COROUTINES: u64 = 100_000;
+/// Linear memory of one tenant on one node.
+pub const TENANT_MEMORY: u64 = 64 << 30;
+/// Results and arguments of one tenant held in memory on one node.
+pub const TENANT_HELD_BYTES: u64 = 256 << 20;
+/// Jobs a client may have open in one computation: waiting for a slot, running, or ended with the exit not yet written.
+pub const COMPUTATION_JOBS: usize = 100_000;
+/// Specs (module and function pairs) of one computation.
+pub const COMPUTATION_SPECS: usize = 256;
+/// Computations of one connection, and connections of one node.
+pub const CONNECTION_COMPUTATIONS: usize = 16;
+pub const NODE_CONNECTIONS: usize = 1_024;
+/// Jobs that wait on a node for an instance slot.
+pub const NODE_QUEUE: usize = 1_000_000;
+
+/// Output a job may have in flight before the client grants more; the guest waits, nothing is dropped.
+pub const OUTPUT_CREDIT: u32 = 256 << 10;
+/// Output a coroutine may have buffered on the node.
+pub const OUTPUT_BUFFER: usize = 64 << 10;
+/// Stdin buffered on the node for one job.
+pub const STDIN_BUFFER: usize = 64 << 10;
+/// Log lines of one coroutine waiting to be sent; more are counted and the count is sent.
+pub const LOG_LINES: usize = 256;
+/// Bytes a node has encoded for one client and not yet handed to QUIC. Above it the reader of that client's frames pauses.
+pub const OUTBOX_BYTES: usize = 8 << 20;
+
+/// Silence after which the other side of a connection is taken for lost, and how often we break it.
+pub const SILENCE: Duration = Duration::from_millis(2_500);
+pub const KEEP_ALIVE: Duration = Duration::from_millis(500);
+/// Establishing a connection, and the first exchange on it.
+pub const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// Flow-control windows of a connection and of one of its streams.
+pub const CONNECTION_WINDOW: u32 = 16 << 20;
+pub const STREAM_WINDOW: u32 = 2 << 20;
+/// Streams a client may have open at a time: control streams (two-way), and modules, large payloads and stdin (one-way).
+pub const CLIENT_BIDI_STREAMS: u32 = 16;
+pub const CLIENT_UNI_STREAMS: u32 = 32;

@@ -1,0 +1,1 @@
+//! Queues and timers as plain state machines.

@@ -1,0 +1,8 @@
+//! What travels: frames and the records in their heads. Lengths are capped before anything is allocated or decoded.
+
+pub mod exit;
+pub mod frame;
+pub mod records;
+
+pub use exit::{ExitRecord, Outcome, Usage};
+pub use frame::{Decoder, Frame, Kind};

@@ -1,0 +1,187 @@
+//! The records in frame heads. CBOR maps with short text keys; absent fields have defaults, unknown ones are ignored.
+
+use crate::code::Code;
+use crate::ids::{Address, ModuleHash, NodeId};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+/// First frame of a control stream. `magic` and the two versions keep their place and meaning in every version.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Open {
+    /// Always [`Open::MAGIC`].
+    pub magic: String,
+    /// Newest and oldest protocol version the client speaks.
+    pub newest: u16,
+    pub oldest: u16,
+    /// The client program's name and version, for logs.
+    #[serde(default)]
+    pub agent: String,
+    /// COSE_Sign1 grant signed with the tenant's key; absent when the tenant itself is connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<ByteBuf>,
+    /// A name for people, shown in logs and lists.
+    #[serde(default)]
+    pub label: String,
+}
+
+/// The node takes the computation.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Opened {
+    /// The version both will speak.
+    pub version: u16,
+    pub node: NodeId,
+    pub node_name: String,
+    #[serde(default)]
+    pub agent: String,
+    pub computation: u64,
+    /// Jobs the client may have open at a time.
+    pub jobs: u64,
+    /// Random bytes of this node, for proofs of possession.
+    #[serde(default)]
+    pub nonce: ByteBuf,
+}
+
+/// Makes `frame.id` a spec: what to run, under which limits.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Prepare {
+    pub module: ModuleHash,
+    /// Bytes of the module, so that one that is too large is refused before it is sent.
+    pub size: u64,
+    /// `None`: the command `_start`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    #[serde(default)]
+    pub limits: JobLimits,
+    /// Environment of a WASI program, given by the client: never the node's.
+    #[serde(default)]
+    pub env: Vec<(String, String)>,
+    /// Descriptors 0, 1, 2 are terminals at the client (bit 0, 1, 2).
+    #[serde(default)]
+    pub terminals: u8,
+}
+
+/// What the client asks for; the node's own limits hold as well.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct JobLimits {
+    /// Bytes of linear memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Nanoseconds of wall time from start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<u64>,
+    /// Nanoseconds of CPU time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u64>,
+}
+
+/// Runs a spec once as job `frame.id`. Payload: arguments, a CBOR array, unless `blob`.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Submit {
+    pub spec: u64,
+    /// Command-line arguments of a WASI program, without its own name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub argv: Vec<String>,
+    /// Standard input follows on a stream of its own (`Blob` with [`BlobKind::Stdin`]).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stdin: bool,
+    /// Arguments follow on a stream of their own, so many bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<u64>,
+}
+
+/// Ends job `frame.id`: interrupt, grace, hard stop.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Cancel {
+    #[serde(default)]
+    pub reason: String,
+    /// Nanoseconds of grace; absent: the node's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<u64>,
+}
+
+/// The client has consumed `bytes` of output of job `frame.id` since the last one.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Credit {
+    pub bytes: u32,
+}
+
+/// A refusal: of a spec, of the stream, of the connection.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Refused {
+    pub code: Code,
+    /// What is wrong, where, and what to do.
+    pub text: String,
+}
+
+/// The job runs, as this coroutine.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Started {
+    pub address: Address,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Progress {
+    pub done: u64,
+    pub total: u64,
+    #[serde(default)]
+    pub text: String,
+}
+
+/// Level: 1 error, 2 warning, 3 info, 4 debug, 5 trace.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Log {
+    pub level: u8,
+    pub text: String,
+    /// Lines dropped before this one because the coroutine logged faster than they could be sent.
+    #[serde(default)]
+    pub dropped: u64,
+}
+
+/// First frame of a one-way stream; `frame.id` is the spec (module) or job (others).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Blob {
+    pub computation: u64,
+    pub kind: BlobKind,
+    /// Bytes that follow, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum BlobKind {
+    /// The bytes of a spec's module.
+    Module = 1,
+    /// A job's arguments.
+    Arguments = 2,
+    /// A job's standard input.
+    Stdin = 3,
+    /// A job's result, from the node.
+    Value = 4,
+}
+
+impl Open {
+    pub const MAGIC: &'static str = "corovan";
+}
+
+impl Serialize for BlobKind {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_u8(*self as u8)
+    }
+}
+
+impl<'de> Deserialize<'de> for BlobKind {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        match u8::deserialize(d)? {
+            1 => Ok(BlobKind::Module),
+            2 => Ok(BlobKind::Arguments),
+            3 => Ok(BlobKind::Stdin),
+            4 => Ok(BlobKind::Value),
+            other => Err(serde::de::Error::custom(format!("blob kind {other} is not known"))),
+        }
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}

@@ -1,0 +1,1 @@
+//! Client connections: what a client may ask for and what it is told.

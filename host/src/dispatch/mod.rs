@@ -1,0 +1,1 @@
+//! Jobs: admission, start, end, exactly one exit each.

@@ -1,0 +1,1 @@
+//! What a guest may call: each function once, bound to a linker.

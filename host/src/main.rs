@@ -1,0 +1,3 @@
+//! The `corovan` binary.
+
+fn main() {}

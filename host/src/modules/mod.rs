@@ -1,0 +1,1 @@
+//! Modules: validated, stored, compiled once, found by hash.

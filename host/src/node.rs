@@ -1,0 +1,1 @@
+//! The composition root: builds a node out of its parts.

@@ -1,0 +1,1 @@
+//! Coroutines: engine, scheduler, clock, and the ports through which they reach the rest.

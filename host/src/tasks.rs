@@ -1,0 +1,1 @@
+//! Background tasks by kind: what an error does and when shutdown waits.
