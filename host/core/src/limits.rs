@@ -112,3 +112,5 @@ pub const STREAM_WINDOW: u32 = 2 << 20;
 /// Streams a client may have open at a time: control streams (two-way), and modules, large payloads and stdin (one-way).
 pub const CLIENT_BIDI_STREAMS: u32 = 16;
 pub const CLIENT_UNI_STREAMS: u32 = 32;
+/// Modules and large arguments that are received at a time on one connection; others wait, held back by flow control.
+pub const CONNECTION_UPLOADS: usize = 2;
