@@ -24,7 +24,8 @@ pub fn load(dir: &Path, role: &str, name: Option<&str>) -> anyhow::Result<Creden
 
 fn only(dir: &Path, role: &str) -> anyhow::Result<String> {
     let prefix = format!("{role}-");
-    let entries = std::fs::read_dir(dir).with_context(|| format!("the certificates in {} cannot be read", dir.display()))?;
+    let entries =
+        std::fs::read_dir(dir).with_context(|| format!("the certificates in {} cannot be read", dir.display()))?;
     let mut found: Vec<String> = entries
         .filter_map(|entry| PathBuf::from(entry.ok()?.file_name()).to_str().map(str::to_owned))
         .filter_map(|name| name.strip_suffix(".crt").filter(|stem| stem.starts_with(&prefix)).map(str::to_owned))
@@ -32,7 +33,11 @@ fn only(dir: &Path, role: &str) -> anyhow::Result<String> {
     found.sort();
     match found.len() {
         1 => Ok(found.remove(0)),
-        0 => bail!("there is no {role}'s certificate in {}: make one with `corovan cert {role} NAME --dir {}`", dir.display(), dir.display()),
+        0 => bail!(
+            "there is no {role}'s certificate in {}: make one with `corovan cert {role} NAME --dir {}`",
+            dir.display(),
+            dir.display()
+        ),
         _ => bail!(
             "there are several {role}s' certificates in {}: {}; choose one with --{}",
             dir.display(),

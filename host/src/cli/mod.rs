@@ -25,7 +25,7 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Node(node::Args),
-    Cert(cert::Args),
+    Cert(cert::CertArgs),
     Inspect(inspect::Args),
 }
 

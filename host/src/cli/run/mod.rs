@@ -51,7 +51,8 @@ async fn execute(plan: Plan) -> anyhow::Result<u8> {
         let spec = computation.prepare(plan.prepare.clone()).await?;
         targets.push(Target { node, computation, spec, open: 0 });
     }
-    let mut session = Session { printer: Printer::new(&plan), jobs: Jobs::new(), targets, code: None, where_: Default::default() };
+    let mut session =
+        Session { printer: Printer::new(&plan), jobs: Jobs::new(), targets, code: None, where_: Default::default() };
     let code = session.follow(&plan, &mut interrupt, &mut terminate).await;
     session.printer.finish();
     for target in &session.targets {

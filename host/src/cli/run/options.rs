@@ -129,11 +129,7 @@ impl Args {
         let prepare = Prepare {
             module: Module::from_file(&self.file)?,
             function,
-            limits: JobLimits {
-                memory: self.memory,
-                deadline: self.timeout.map(nanos),
-                cpu: self.cpu.map(nanos),
-            },
+            limits: JobLimits { memory: self.memory, deadline: self.timeout.map(nanos), cpu: self.cpu.map(nanos) },
             env: self.env.iter().map(|entry| environment(entry)).collect::<anyhow::Result<_>>()?,
             terminals: if jobs == 1 { terminals() } else { 0 },
         };
