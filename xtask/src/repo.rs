@@ -48,9 +48,10 @@ impl Repo {
         made(self.root.join("target/tools"))
     }
 
-    /// Cargo's folder for guests: apart from the host's, so that the two never wait for each other's lock.
+    /// Cargo's folder for guests, as seen from the top folder: apart from the host's, so that the two never wait for each
+    /// other's lock.
     pub fn guest_target(&self, variant: &str) -> PathBuf {
-        self.root.join("target").join(variant)
+        Path::new("target").join(variant)
     }
 
     /// How a person in the top folder names this path.
