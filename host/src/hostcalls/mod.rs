@@ -1,1 +1,38 @@
-//! What a guest may call: each function once, bound to a linker.
+//! What a guest may call. Each function is written once, over `&mut Coroutine` and owned values; the doors bind them.
+
+pub mod core_door;
+pub mod lifecycle;
+pub mod log;
+pub mod memory;
+pub mod poll;
+pub mod time;
+pub mod wasi;
+
+use crate::runtime::Coroutine;
+use corovan_core::code::Code;
+use wasmtime::{Engine, Linker};
+
+/// A call that did not do what was asked, in a way a guest can handle: the code, and what `last_error` will tell.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    pub code: Code,
+    pub detail: String,
+}
+
+impl Refusal {
+    pub fn new(code: Code, detail: impl Into<String>) -> Refusal {
+        Refusal { code, detail: detail.into() }
+    }
+}
+
+/// The linker of the core door: everything a core module may import.
+pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Coroutine>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p1::add_to_linker_async(&mut linker, Coroutine::wasi)?;
+    // Ours replace those of wasmtime-wasi that wait, or that touch descriptors 0 to 2.
+    linker.allow_shadowing(true);
+    wasi::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(false);
+    core_door::add_to_linker(&mut linker)?;
+    Ok(linker)
+}

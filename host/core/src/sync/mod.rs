@@ -1,1 +1,4 @@
-//! Queues and timers as plain state machines.
+//! Queues and timers as plain state machines: no threads, no clock, no waiting.
+
+pub mod fair_queue;
+pub mod timers;

@@ -1,1 +1,3 @@
 //! Who asks, and how much is left to them.
+
+pub mod quota;

@@ -1,0 +1,77 @@
+//! Lifecycle: who am I, what am I to do, this is my result, I failed.
+
+use super::Refusal;
+use crate::runtime::{Coroutine, Ended};
+use bytes::Bytes;
+use corovan_core::code::Code;
+use corovan_core::limits;
+use std::task::Poll;
+
+/// `finish`: records the result, one CBOR item. Errors: already, too-large, invalid.
+pub fn finish(coroutine: &mut Coroutine, value: Bytes) -> Result<i32, Refusal> {
+    if coroutine.result.is_some() {
+        return Err(Refusal::new(Code::Already, "finish was called before; the first result stands"));
+    }
+    let mut rest = &value[..];
+    let item: Result<ciborium::Value, _> =
+        ciborium::de::from_reader_with_recursion_limit(&mut rest, limits::CBOR_DEPTH);
+    if let Err(error) = item {
+        return Err(Refusal::new(Code::Invalid, format!("the result is not a CBOR item: {error}")));
+    }
+    if !rest.is_empty() {
+        return Err(Refusal::new(Code::Invalid, "the result is more than one CBOR item"));
+    }
+    coroutine.result = Some(value);
+    Ok(0)
+}
+
+/// A result of `len` bytes is too large? Asked before it is copied.
+pub fn check_result_size(len: u32) -> Result<(), Refusal> {
+    if len as usize <= limits::RESULT_BYTES {
+        return Ok(());
+    }
+    let text = format!("a result of {len} bytes is over the limit of {} (RESULT_BYTES)", limits::RESULT_BYTES);
+    Err(Refusal::new(Code::TooLarge, text))
+}
+
+/// `fail`: ends the coroutine as `failed(kind, text)`; texts over [`limits::TEXT_BYTES`] are cut.
+pub fn fail(kind: String, text: String) -> wasmtime::Error {
+    wasmtime::Error::new(Ended::Fail { kind: cut(kind, limits::NAME_BYTES), text: cut(text, limits::TEXT_BYTES) })
+}
+
+/// `yield`: lets others run; ready at the next turn.
+pub async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Cuts a text to `max` bytes at a character, and says so.
+pub fn cut(mut text: String, max: usize) -> String {
+    const MARK: &str = " [cut]";
+    if text.len() > max {
+        let end = (0..=max.saturating_sub(MARK.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push_str(MARK);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_at_a_character() {
+        assert_eq!(cut("short".into(), 10), "short");
+        assert_eq!(cut("ééééééééé".into(), 11), "éé [cut]");
+        assert!(check_result_size(limits::RESULT_BYTES as u32).is_ok());
+        assert_eq!(check_result_size(u32::MAX).unwrap_err().code, Code::TooLarge);
+    }
+}

@@ -1,0 +1,70 @@
+//! Guest memory: the one place where a guest's numbers become bytes. Lengths are checked before anything is copied.
+
+use crate::runtime::{Coroutine, Ended};
+use bytes::Bytes;
+use wasmtime::{AsContext, AsContextMut, Caller, Memory};
+
+/// Bytes `ptr .. ptr + len` of the guest, copied. Traps: outside of memory.
+pub fn read(caller: &mut Caller<'_, Coroutine>, ptr: u32, len: u32) -> wasmtime::Result<Bytes> {
+    with(caller, ptr, len, |bytes| Bytes::copy_from_slice(bytes))
+}
+
+/// The same as text. Traps: outside of memory, not UTF-8.
+pub fn read_text(caller: &mut Caller<'_, Coroutine>, ptr: u32, len: u32, what: &str) -> wasmtime::Result<String> {
+    with(caller, ptr, len, |bytes| std::str::from_utf8(bytes).map(str::to_owned))?
+        .map_err(|error| broken(format!("{what} is not UTF-8: {error}")))
+}
+
+/// Looks at bytes of the guest in place. Traps: outside of memory.
+pub fn with<T>(
+    caller: &mut Caller<'_, Coroutine>,
+    ptr: u32,
+    len: u32,
+    look: impl FnOnce(&[u8]) -> T,
+) -> wasmtime::Result<T> {
+    let memory = exported(caller)?;
+    let data = memory.data(caller.as_context());
+    Ok(look(data.get(range(ptr, len)).ok_or_else(|| outside(ptr, len, data.len()))?))
+}
+
+/// Copies `bytes` to `ptr`. Traps: outside of memory.
+pub fn write(caller: &mut Caller<'_, Coroutine>, ptr: u32, bytes: &[u8]) -> wasmtime::Result<()> {
+    let memory = exported(caller)?;
+    let data = memory.data_mut(caller.as_context_mut());
+    let (len, size) = (u32::try_from(bytes.len()).unwrap_or(u32::MAX), data.len());
+    data.get_mut(range(ptr, len)).ok_or_else(|| outside(ptr, len, size))?.copy_from_slice(bytes);
+    Ok(())
+}
+
+/// Copies `bytes` to a buffer of `cap` bytes if they fit; the size either way, so that the guest can come again.
+pub fn write_if_it_fits(caller: &mut Caller<'_, Coroutine>, buf: u32, cap: u32, bytes: &[u8]) -> wasmtime::Result<i32> {
+    if bytes.len() <= cap as usize {
+        write(caller, buf, bytes)?;
+    }
+    i32::try_from(bytes.len()).map_err(|_| broken("a value over 2 GiB has no size".to_owned()))
+}
+
+/// Ends the coroutine: it broke a rule of the host interface.
+pub fn broken(rule: String) -> wasmtime::Error {
+    wasmtime::Error::new(Ended::Broken(rule))
+}
+
+fn range(ptr: u32, len: u32) -> std::ops::Range<usize> {
+    // Both are u32, so the sum cannot overflow a 64-bit usize.
+    ptr as usize..ptr as usize + len as usize
+}
+
+fn outside(ptr: u32, len: u32, size: usize) -> wasmtime::Error {
+    broken(format!("{len} bytes at {ptr:#x} are outside of its memory of {size} bytes"))
+}
+
+/// The guest's memory; during a start function, before the instance is known, it is looked up by name.
+fn exported(caller: &mut Caller<'_, Coroutine>) -> wasmtime::Result<Memory> {
+    if let Some(memory) = caller.data().memory() {
+        return Ok(memory);
+    }
+    caller
+        .get_export("memory")
+        .and_then(wasmtime::Extern::into_memory)
+        .ok_or_else(|| broken("it passes a pointer but exports no memory named \"memory\"".to_owned()))
+}

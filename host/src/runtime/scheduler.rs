@@ -1,0 +1,351 @@
+//! The coroutine scheduler: one worker thread a core, fair between tenants, wake-ups on the same worker kept local.
+//! The same code is driven by hand, without threads, on virtual time.
+//!
+//! A coroutine is an `async-task`; the run queues are ours. I/O threads only push into queues; they run no guest code.
+
+use super::clock::{Clock, VirtualClock};
+use super::control::{Control, Stop};
+use super::timers::{Fire, Shard, Sleep, StopTimer};
+use async_task::Runnable;
+use corovan_core::limits;
+use corovan_core::sync::fair_queue::FairQueue;
+use corovan_core::sync::timers::TimerId;
+use parking_lot::Mutex;
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, OnceLock};
+use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
+
+/// Runs coroutines; cheap to clone.
+#[derive(Clone)]
+pub struct Scheduler {
+    inner: Arc<Inner>,
+}
+
+/// Ends the threads when dropped.
+pub struct Threads {
+    inner: Arc<Inner>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+pub(super) struct Inner {
+    pub(super) clock: Arc<dyn Clock>,
+    workers: Vec<Worker>,
+    /// Bit n: worker n has nothing to do.
+    idle: AtomicU64,
+    /// Virtual runtime that all workers have reached; see [`FairQueue`].
+    floor: AtomicU64,
+    stopping: AtomicBool,
+    next_worker: AtomicUsize,
+    ticker: Ticker,
+}
+
+struct Worker {
+    queue: Mutex<FairQueue<Job>>,
+    timers: Shard,
+    thread: OnceLock<Thread>,
+}
+
+#[derive(Default)]
+struct Ticker {
+    thread: OnceLock<Thread>,
+    parked: AtomicBool,
+}
+
+type Job = Runnable<Arc<Control>>;
+
+/// More workers than bits of the idle mask are not supported.
+pub const MAX_WORKERS: usize = 64;
+/// The ticker goes on for so many ticks after the last work, so that a node with a trickle of jobs does not start and
+/// stop it all the time.
+const LINGER_TICKS: u32 = 25;
+
+thread_local! {
+    /// The scheduler (by address) and worker whose thread this is.
+    static HERE: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+}
+
+impl Scheduler {
+    /// A scheduler with `workers` threads; `tick` is called every [`limits::EPOCH_TICK`] while something runs.
+    pub fn start(
+        clock: Arc<dyn Clock>,
+        workers: usize,
+        tick: impl Fn() + Send + 'static,
+    ) -> std::io::Result<(Scheduler, Threads)> {
+        let scheduler = Scheduler::new(clock, workers.clamp(1, MAX_WORKERS));
+        let mut threads = Threads { inner: Arc::clone(&scheduler.inner), handles: Vec::new() };
+        for index in 0..scheduler.inner.workers.len() {
+            let inner = Arc::clone(&scheduler.inner);
+            let name = format!("coroutines-{index}");
+            threads.handles.push(std::thread::Builder::new().name(name).spawn(move || inner.work(index))?);
+        }
+        let inner = Arc::clone(&scheduler.inner);
+        threads.handles.push(std::thread::Builder::new().name("epoch".into()).spawn(move || inner.tick(&tick))?);
+        Ok((scheduler, threads))
+    }
+
+    /// A scheduler without threads, for [`Scheduler::run_until_idle`].
+    pub fn manual(clock: Arc<VirtualClock>) -> Scheduler {
+        Scheduler::new(clock, 1)
+    }
+
+    fn new(clock: Arc<dyn Clock>, workers: usize) -> Scheduler {
+        let worker =
+            |_| Worker { queue: Mutex::new(FairQueue::default()), timers: Shard::new(), thread: OnceLock::new() };
+        Scheduler {
+            inner: Arc::new(Inner {
+                clock,
+                workers: (0..workers).map(worker).collect(),
+                idle: AtomicU64::new(0),
+                floor: AtomicU64::new(0),
+                stopping: AtomicBool::new(false),
+                next_worker: AtomicUsize::new(0),
+                ticker: Ticker::default(),
+            }),
+        }
+    }
+
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
+    }
+
+    /// Makes the future a task of this coroutine and queues it.
+    pub fn spawn(&self, control: Arc<Control>, future: impl Future<Output = ()> + Send + 'static) {
+        let inner = Arc::clone(&self.inner);
+        let schedule = move |job: Job| inner.schedule(job);
+        let (job, task) = async_task::Builder::new().metadata(control).spawn(|_| future, schedule);
+        task.detach();
+        job.schedule();
+    }
+
+    /// Ready at `deadline` on this scheduler's clock.
+    pub fn sleep_until(&self, deadline: u64) -> Sleep {
+        Sleep::until(Arc::clone(&self.inner), deadline)
+    }
+
+    /// Stops the coroutine at `deadline` unless the timer is dropped before.
+    pub fn stop_at(&self, deadline: u64, control: &Arc<Control>, stop: Stop) -> StopTimer {
+        StopTimer::arm(&self.inner, deadline, control, stop)
+    }
+
+    /// Runs what is ready and what comes due until `now`, in a reproducible order; returns the next deadline.
+    ///
+    /// The clock is moved to each deadline in turn. Only for schedulers made with [`Scheduler::manual`].
+    pub fn run_until_idle(&self, clock: &VirtualClock, now: u64) -> Option<u64> {
+        let _here = Here::enter(&self.inner, 0);
+        loop {
+            self.inner.workers[0].timers.fire_due(clock.now());
+            while self.inner.run_one(0) {}
+            match self.inner.workers[0].timers.next_deadline() {
+                u64::MAX => {
+                    clock.advance_to(now);
+                    return None;
+                }
+                next if next > now => {
+                    clock.advance_to(now);
+                    return Some(next);
+                }
+                next => clock.advance_to(next),
+            }
+        }
+    }
+
+    /// Timers that are armed.
+    pub fn timers(&self) -> usize {
+        self.inner.workers.iter().map(|worker| worker.timers.len()).sum()
+    }
+
+    /// Coroutines that are ready to run and wait for a worker.
+    pub fn ready(&self) -> usize {
+        self.inner.workers.iter().map(|worker| worker.queue.lock().len()).sum()
+    }
+}
+
+impl Inner {
+    /// Queues a woken coroutine: here if this is a worker, else where it ran last or where there is time.
+    fn schedule(&self, job: Job) {
+        let (scheduler, here) = HERE.get();
+        if scheduler == self.identity() {
+            self.push(here, job);
+            return;
+        }
+        let idle = self.idle.load(Ordering::Relaxed);
+        let last = job.metadata().worker.load(Ordering::Relaxed);
+        let target = if last < self.workers.len() && (idle == 0 || idle & 1 << last != 0) {
+            last
+        } else if idle != 0 {
+            idle.trailing_zeros() as usize
+        } else {
+            self.next_worker.fetch_add(1, Ordering::Relaxed) % self.workers.len()
+        };
+        self.push(target, job);
+        fence(Ordering::SeqCst);
+        if self.idle.load(Ordering::Relaxed) & 1 << target != 0 {
+            self.unpark(target);
+        }
+    }
+
+    fn push(&self, worker: usize, job: Job) {
+        let share = Arc::clone(&job.metadata().share);
+        let mut queue = self.workers[worker].queue.lock();
+        queue.push(&share, job, &self.floor);
+        let crowded = queue.len() > 1;
+        drop(queue);
+        // One waiting coroutine is left to the worker that woke it: its data is there. More are worth a second pair of hands.
+        if crowded {
+            self.share_work();
+        }
+    }
+
+    fn share_work(&self) {
+        let idle = self.idle.load(Ordering::Relaxed);
+        if idle != 0 {
+            self.unpark(idle.trailing_zeros() as usize);
+        }
+    }
+
+    fn unpark(&self, worker: usize) {
+        self.workers[worker].thread.get().into_iter().for_each(Thread::unpark);
+    }
+
+    /// Runs one coroutine for one slice; `false` if there was none.
+    fn run_one(&self, worker: usize) -> bool {
+        let job = self.workers[worker].queue.lock().pop(&self.floor);
+        let Some(job) = job else { return false };
+        let control = Arc::clone(job.metadata());
+        control.begin_slice(self.clock.now(), worker);
+        // A panic in host code ends that coroutine (its guard reports it), not the worker.
+        if std::panic::catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
+            tracing::error!(coroutine = %control.address, "a host function panicked; the coroutine has ended");
+        }
+        control.end_slice(self.clock.now());
+        true
+    }
+
+    fn steal(&self, thief: usize) -> Option<Job> {
+        let others = (1..self.workers.len()).map(|i| (thief + i) % self.workers.len());
+        others.into_iter().find_map(|victim| self.workers[victim].queue.lock().pop(&self.floor))
+    }
+
+    /// A worker's life.
+    fn work(self: Arc<Self>, index: usize) {
+        let _here = Here::enter(&self, index);
+        let worker = &self.workers[index];
+        let _ = worker.thread.set(std::thread::current());
+        while !self.stopping.load(Ordering::Relaxed) {
+            worker.timers.fire_due(self.clock.now());
+            if self.run_one(index) {
+                continue;
+            }
+            if let Some(job) = self.steal(index) {
+                self.push(index, job);
+                continue;
+            }
+            self.idle.fetch_or(1 << index, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            // Whoever pushes after this point sees the idle bit; what was pushed before is seen here.
+            let waiting = self.workers.iter().any(|worker| !worker.queue.lock().is_empty());
+            if !waiting && !self.stopping.load(Ordering::Relaxed) {
+                match worker.timers.next_deadline() {
+                    u64::MAX => std::thread::park(),
+                    next => std::thread::park_timeout(Duration::from_nanos(next.saturating_sub(self.clock.now()))),
+                }
+            }
+            self.idle.fetch_and(!(1 << index), Ordering::SeqCst);
+            self.start_ticker();
+        }
+    }
+
+    /// The ticker's life: it takes the CPU from guests that do not yield, and fires timers of workers that are busy.
+    fn tick(self: Arc<Self>, tick: &dyn Fn()) {
+        let _ = self.ticker.thread.set(std::thread::current());
+        let all_idle = u64::MAX >> (MAX_WORKERS - self.workers.len());
+        let mut quiet = 0;
+        while !self.stopping.load(Ordering::Relaxed) {
+            if self.idle.load(Ordering::SeqCst) & all_idle == all_idle {
+                quiet += 1;
+            } else {
+                quiet = 0;
+                tick();
+                let now = self.clock.now();
+                self.workers.iter().for_each(|worker| worker.timers.fire_due(now));
+                if self.workers.iter().any(|worker| !worker.queue.lock().is_empty()) {
+                    self.share_work();
+                }
+            }
+            if quiet > LINGER_TICKS {
+                self.ticker.parked.store(true, Ordering::SeqCst);
+                if self.idle.load(Ordering::SeqCst) & all_idle == all_idle && !self.stopping.load(Ordering::SeqCst) {
+                    std::thread::park();
+                }
+                self.ticker.parked.store(false, Ordering::SeqCst);
+                quiet = 0;
+            } else {
+                std::thread::sleep(limits::EPOCH_TICK);
+            }
+        }
+    }
+
+    fn start_ticker(&self) {
+        if self.ticker.parked.load(Ordering::SeqCst) {
+            self.ticker.thread.get().into_iter().for_each(Thread::unpark);
+        }
+    }
+
+    pub(super) fn insert_timer(&self, deadline: u64, fire: Fire) -> (usize, TimerId) {
+        let (scheduler, here) = HERE.get();
+        let local = scheduler == self.identity();
+        let shard = if local { here } else { 0 };
+        let (id, earliest) = self.workers[shard].timers.insert(deadline, fire);
+        if earliest && !local {
+            self.unpark(shard);
+        }
+        (shard, id)
+    }
+
+    pub(super) fn cancel_timer(&self, shard: usize, id: TimerId) {
+        self.workers[shard].timers.cancel(id);
+    }
+
+    fn identity(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.inner.stopping.store(true, Ordering::SeqCst);
+        (0..self.inner.workers.len()).for_each(|worker| self.inner.unpark(worker));
+        self.inner.ticker.thread.get().into_iter().for_each(Thread::unpark);
+        for handle in self.handles.drain(..) {
+            // A worker that panicked has said so already.
+            let _ = handle.join();
+        }
+        // Queued tasks hold the scheduler, and the scheduler holds them: break the circle.
+        for worker in &self.inner.workers {
+            loop {
+                let job = worker.queue.lock().pop(&self.inner.floor);
+                if job.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Marks this thread as a worker while it lives.
+struct Here((usize, usize));
+
+impl Here {
+    fn enter(inner: &Inner, worker: usize) -> Here {
+        Here(HERE.replace((inner.identity(), worker)))
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        HERE.set(self.0);
+    }
+}

@@ -1,0 +1,4 @@
+//! The one integration test binary of the host: linking wasmtime once is enough.
+
+mod coroutines;
+mod support;

@@ -1,0 +1,150 @@
+//! What the tests share: a runtime by hand or with threads, and an observer that remembers.
+
+use corovan::hostcalls;
+use corovan::runtime::engine::{self, Preemption};
+use corovan::runtime::ports::{Observer, Random};
+use corovan::runtime::scheduler::Threads;
+use corovan::runtime::{Coroutine, Launch, Program, RealClock, Runtime, Scheduler, VirtualClock};
+use corovan_core::ids::{Address, ModuleHash, NodeId};
+use corovan_core::limits;
+use corovan_core::sync::fair_queue::Share;
+use corovan_core::tenancy::quota::{Ledger, Limits};
+use corovan_core::wire::{ExitRecord, Outcome};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::{Linker, Module};
+
+/// Remembers what a coroutine told.
+#[derive(Default)]
+pub struct Remember {
+    pub exits: Mutex<Vec<ExitRecord>>,
+    pub progress: Mutex<Vec<(u64, u64, String)>>,
+    pub logs: Mutex<Vec<(u8, String)>>,
+    changed: Condvar,
+}
+
+/// A runtime with what tests need beside it.
+pub struct Bench {
+    pub runtime: Arc<Runtime>,
+    pub linker: Linker<Coroutine>,
+    pub clock: Option<Arc<VirtualClock>>,
+    pub ledger: Arc<Ledger>,
+    pub share: Arc<Share>,
+    _threads: Option<Threads>,
+}
+
+struct Seeded(Mutex<u64>);
+
+/// Wall time at virtual moment zero: 2026-01-01.
+pub const UNIX_BASE: u64 = 1_767_225_600_000_000_000;
+
+impl Random for Seeded {
+    fn fill(&self, bytes: &mut [u8]) {
+        let mut state = self.0.lock();
+        for byte in bytes {
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *byte = (*state >> 56) as u8;
+        }
+    }
+}
+
+impl Observer for Remember {
+    fn started(&self, _: Address) {}
+    fn progress(&self, done: u64, total: u64, text: String) {
+        self.progress.lock().push((done, total, text));
+    }
+    fn log(&self, level: u8, text: String) {
+        self.logs.lock().push((level, text));
+    }
+    fn output_ready(&self) {}
+    fn ended(&self, record: ExitRecord) {
+        self.exits.lock().push(record);
+        self.changed.notify_all();
+    }
+}
+
+impl Remember {
+    /// Waits until so many have ended; panics after a minute.
+    pub fn wait(&self, exits: usize) {
+        let mut guard = self.exits.lock();
+        while guard.len() < exits {
+            let waited = self.changed.wait_for(&mut guard, Duration::from_secs(60));
+            assert!(!waited.timed_out(), "{} of {exits} ended in a minute", guard.len());
+        }
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        self.exits.lock().last().expect("nothing has ended").outcome.clone()
+    }
+}
+
+impl Bench {
+    /// Driven by hand, on virtual time.
+    pub fn manual() -> Bench {
+        let engine = engine::build(Preemption::Fuel, 64).unwrap();
+        let clock = Arc::new(VirtualClock::new(UNIX_BASE));
+        let scheduler = Scheduler::manual(Arc::clone(&clock));
+        Bench::new(engine, Preemption::Fuel, scheduler, Some(clock), None)
+    }
+
+    /// With two worker threads.
+    pub fn threaded(slots: u32) -> Bench {
+        let engine = engine::build(Preemption::Epoch, slots).unwrap();
+        let weak = engine.weak();
+        let tick = move || weak.upgrade().into_iter().for_each(|engine| engine.increment_epoch());
+        let (scheduler, threads) = Scheduler::start(Arc::new(RealClock::new()), 2, tick).unwrap();
+        Bench::new(engine, Preemption::Epoch, scheduler, None, Some(threads))
+    }
+
+    fn new(
+        engine: wasmtime::Engine,
+        preemption: Preemption,
+        scheduler: Scheduler,
+        clock: Option<Arc<VirtualClock>>,
+        threads: Option<Threads>,
+    ) -> Bench {
+        let linker = hostcalls::linker(&engine).unwrap();
+        let random = Arc::new(Seeded(Mutex::new(1)));
+        let runtime = Arc::new(Runtime::new(engine, preemption, scheduler, random, NodeId([1; 12]), 1));
+        let limits = Limits { coroutines: 1 << 20, memory: 1 << 40, held: 1 << 30 };
+        let (ledger, share) = (Arc::new(Ledger::new(limits)), Arc::new(Share::new(0, 100)));
+        Bench { runtime, linker, clock, ledger, share, _threads: threads }
+    }
+
+    pub fn program(&self, wat: &str, export: &str) -> Arc<Program> {
+        let wasm = wat::parse_str(wat).unwrap();
+        let module = Module::from_binary(&self.runtime.engine, &wasm).unwrap();
+        Arc::new(Program::new(ModuleHash::of(&wasm), &module, &self.linker, export, None).unwrap())
+    }
+
+    pub fn launch(&self, program: &Arc<Program>, observer: &Arc<Remember>) -> Launch {
+        Launch {
+            program: Arc::clone(program),
+            args: bytes::Bytes::from_static(&[0x80]),
+            wasi: Default::default(),
+            stdin: false,
+            memory: limits::MEMORY_DEFAULT,
+            deadline: Duration::from_secs(3600),
+            cpu: None,
+            attempt: 1,
+            share: Arc::clone(&self.share),
+            ledger: Arc::clone(&self.ledger),
+            observer: Arc::clone(observer) as Arc<dyn Observer>,
+        }
+    }
+
+    /// Runs one coroutine on virtual time until nothing is left to do before `until`.
+    pub fn run(&self, wat: &str, export: &str, until: Duration) -> Arc<Remember> {
+        let observer = Arc::new(Remember::default());
+        let program = self.program(wat, export);
+        self.runtime.launch(self.launch(&program, &observer)).unwrap();
+        self.advance(until);
+        observer
+    }
+
+    pub fn advance(&self, until: Duration) {
+        let clock = self.clock.as_ref().expect("only on virtual time");
+        self.runtime.scheduler.run_until_idle(clock, until.as_nanos() as u64);
+    }
+}
