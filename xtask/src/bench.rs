@@ -31,9 +31,17 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
         .args(["bench", "-p", "corovan", "--bench", "rows", "--"])
         .args(&options.rows)
         .lines(|line| match serde_json::from_str::<Value>(line) {
-            Ok(row) if row.is_object() => rows.push(row),
-            Err(error) if line.starts_with('{') => broken = Some(format!("{error}: {line}")),
-            _ => {}
+            Ok(row) if row.is_object() => {
+                let [number, measure, value, ..] = cells(&row);
+                say(&format!("row {number}: {measure}: {value}"));
+                rows.push(row);
+                false
+            }
+            Err(error) if line.starts_with('{') => {
+                broken = Some(format!("{error}: {line}"));
+                true
+            }
+            _ => true,
         })
         .context("the benchmarks did not run to their end")?;
     if let Some(broken) = broken {

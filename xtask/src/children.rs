@@ -100,8 +100,8 @@ impl Running {
         }
     }
 
-    /// Asks it to end, as `kill` and service managers do, and checks that it ends well.
-    pub fn stop(mut self) -> Result<Duration> {
+    /// Asks it to end, as `kill` and service managers do, checks that it ends well, and says so.
+    pub fn stop(mut self) -> Result<String> {
         let begin = Instant::now();
         if let Some(status) = self.child.try_wait()? {
             bail!("{} had already ended ({status}){}", self.name, self.last_words());
@@ -111,18 +111,18 @@ impl Running {
         if !status.success() {
             bail!("{} ended with {status} after SIGTERM{}", self.name, self.last_words());
         }
-        Ok(begin.elapsed())
+        Ok(format!("{} ended with {status} {:.1} s after SIGTERM", self.name, begin.elapsed().as_secs_f64()))
     }
 
     /// The end of its log, for an error message.
-    fn last_words(&self) -> String {
+    pub fn last_words(&self) -> String {
         let Some(log) = &self.log else { return String::new() };
         let text = fs::read_to_string(log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
         match last {
-            [] => "; it has logged nothing".to_string(),
-            last => format!("; its last words:\n    {}", last.join("\n    ")),
+            [] => format!("; {} has logged nothing", self.name),
+            last => format!("; the last words of {}:\n    {}", self.name, last.join("\n    ")),
         }
     }
 }

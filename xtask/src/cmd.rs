@@ -100,8 +100,8 @@ impl Cmd {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
     }
 
-    /// Runs it, shows each line of its standard output as it comes, and hands the line to `each`.
-    pub fn lines(mut self, mut each: impl FnMut(&str)) -> Result<()> {
+    /// Runs it and hands each line of its standard output to `each` as it comes, which says whether to show it.
+    pub fn lines(mut self, mut each: impl FnMut(&str) -> bool) -> Result<()> {
         self.show();
         let mut child = self.command.stdout(Stdio::piped()).spawn().with_context(|| self.cannot_start())?;
         if let Some(stdout) = child.stdout.take() {
@@ -180,15 +180,16 @@ pub fn headline(text: &str) {
     }
 }
 
-fn copy_lines(stdout: impl Read, each: &mut impl FnMut(&str)) -> Result<()> {
+fn copy_lines(stdout: impl Read, each: &mut impl FnMut(&str) -> bool) -> Result<()> {
     use std::io::{BufRead, BufReader};
     let mut out = std::io::stdout();
     let mut input = BufReader::new(stdout);
     let mut line = Vec::new();
     while input.read_until(b'\n', &mut line)? > 0 {
-        out.write_all(&line)?;
-        out.flush()?;
-        each(String::from_utf8_lossy(&line).trim_end());
+        if each(String::from_utf8_lossy(&line).trim_end()) {
+            out.write_all(&line)?;
+            out.flush()?;
+        }
         line.clear();
     }
     Ok(())

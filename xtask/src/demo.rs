@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     let mut addresses = Vec::new();
     for name in ["a", "b"] {
         let mut node = programs.start_node(name, certs)?;
-        let address = node.wait_for("listening on ", &stop, NODE_START).with_context(|| format!("node {name}"))?;
+        let address = node.wait_for("listening on ", &stop, NODE_START)?;
         say(&format!("node {name} listens on {address}"));
         addresses.push(address);
         nodes.push(node);
@@ -66,12 +66,14 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     }
     let status = client.wait(Duration::from_secs(10))?;
     report.total = begin.elapsed().as_secs_f64();
-    ensure!(status.success(), "the client failed ({status})");
+    if !status.success() {
+        let logs: Vec<String> = nodes.iter().map(Running::last_words).collect();
+        bail!("the client failed ({status}){}", logs.concat());
+    }
 
     headline("ending the nodes");
     for node in nodes {
-        let took = node.stop()?;
-        say(&format!("ended with 0 after {:.1} s", took.as_secs_f64()));
+        say(&node.stop()?);
     }
     drop(folder);
     println!("\n{}", report.verdict(options.jobs)?);

@@ -159,7 +159,10 @@ impl Gate<'_> {
             jobs::run(self.repo, &jobs::Options { lang: vec![Lang::Rust, Lang::C, Lang::Go], ..Default::default() })?;
         }
         let test = self.cargo(&["test", "--no-fail-fast"]).args(HOST_PACKAGES).args(&self.options.test_args);
-        let done = test.lines(|line| tally.add_line(line));
+        let done = test.lines(|line| {
+            tally.add_line(line);
+            true
+        });
         done.with_context(|| format!("tests: {tally}"))?;
         let filtered = !self.options.test_args.is_empty();
         ensure!(filtered || tally.passed > 0, "cargo test has run no test at all");

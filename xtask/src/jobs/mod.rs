@@ -67,7 +67,8 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
         }
     }
     ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
-    say(&format!("{} jobs in target/jobs, {:.1} s", jobs.len(), begin.elapsed().as_secs_f64()));
+    let plural = if jobs.len() == 1 { "" } else { "s" };
+    say(&format!("{} job{plural} in target/jobs, {:.1} s", jobs.len(), begin.elapsed().as_secs_f64()));
     Ok(())
 }
 
