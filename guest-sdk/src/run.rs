@@ -42,7 +42,9 @@ pub fn finished_or_failed<T: Serialize, E: Display>(result: Result<T, E>) {
 fn panicked(info: &PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("a panic without a message");
     match info.location() {
-        Some(place) => fail_now("panic", &format!("{message}, at {}:{}:{}", place.file(), place.line(), place.column())),
+        Some(place) => {
+            fail_now("panic", &format!("{message}, at {}:{}:{}", place.file(), place.line(), place.column()))
+        }
         None => fail_now("panic", message),
     }
 }
