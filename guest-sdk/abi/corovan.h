@@ -25,6 +25,12 @@ extern "C" {
 /* Before a coroutine function: COROVAN_COROUTINE(name) void name(void) { ... } */
 #define COROVAN_COROUTINE(name) __attribute__((export_name(#name)))
 
+/* At the top level of a file: adds CBOR maps to the module's manifest, written as COROVAN_HEAD(byte) and COROVAN_TEXT("text").
+ * A string of C would do, were there a way in C to put one into a section of that kind. */
+#define COROVAN_MANIFEST(cbor) __asm__(".section .custom_section.corovan.manifest,\"\",@\n" cbor);
+#define COROVAN_HEAD(byte) ".byte " #byte "\n"
+#define COROVAN_TEXT(text) ".ascii " #text "\n"
+
 /* Why a call did not do what was asked. A result of -COROVAN_TIMEOUT is a timeout. Numbers never change meaning. */
 enum corovan_code {
   COROVAN_TIMEOUT = 1,            /* The time given to the call ran out. It may still take effect, at most once. */
