@@ -73,6 +73,7 @@ pub use corovan_guest_macros::manifest;
 pub use error::{Code, Error};
 pub use lifecycle::{args, args_cbor, entry, fail, finish, finish_cbor, last_error, self_address, yield_now};
 pub use log::progress;
+pub use run::report_panics;
 
 /// A CBOR item of any kind, for functions that take or give what they know nothing about.
 pub use ciborium::Value;

@@ -22,11 +22,9 @@ pub fn self_address() -> Address {
 /// asks for it to choose what to do; in a [`coroutine`](macro@crate::coroutine) function it is that function's name.
 ///
 /// ```no_run
-/// fn main() {
-///     match corovan_guest::entry().as_str() {
-///         "count" => corovan_guest::finish(&3).expect("no result was given before"),
-///         other => corovan_guest::fail("unknown-function", other),
-///     }
+/// match corovan_guest::entry().as_str() {
+///     "count" => corovan_guest::finish(&3).expect("no result was given before"),
+///     other => corovan_guest::fail("unknown-function", other),
 /// }
 /// ```
 pub fn entry() -> String {

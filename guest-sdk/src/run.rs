@@ -10,13 +10,24 @@ use std::panic::PanicHookInfo;
 
 /// Runs `body` with this coroutine's arguments.
 pub fn run(signature: &'static Signature, body: impl FnOnce(&mut Arguments) -> Result<(), String>) {
-    std::panic::set_hook(Box::new(panicked));
+    report_panics();
     let outcome = Arguments::parse(signature, &args_cbor()).and_then(|mut arguments| body(&mut arguments));
     if let Err(text) = outcome {
         fail("bad-argument", &text);
     }
     // A reactor's standard output is written out by nobody else: its function returns, the program never exits.
     let _ = std::io::stdout().flush();
+}
+
+/// From here on a panic ends the coroutine as failed with kind `panic`, its message and its place.
+/// [`coroutine`](macro@crate::coroutine) functions do so already; this is for modules with a `main`, where a panic otherwise prints to
+/// standard error and traps.
+///
+/// ```no_run
+/// corovan_guest::report_panics();
+/// ```
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(panicked));
 }
 
 /// Ends a function that returned a value.
@@ -42,7 +53,9 @@ pub fn finished_or_failed<T: Serialize, E: Display>(result: Result<T, E>) {
 fn panicked(info: &PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("a panic without a message");
     match info.location() {
-        Some(place) => fail_now("panic", &format!("{message}, at {}:{}:{}", place.file(), place.line(), place.column())),
+        Some(place) => {
+            fail_now("panic", &format!("{message}, at {}:{}:{}", place.file(), place.line(), place.column()))
+        }
         None => fail_now("panic", message),
     }
 }

@@ -13,6 +13,8 @@ macro_rules! imports {
         // documented and tested with the ordinary commands.
         #[cfg(not(target_family = "wasm"))]
         mod elsewhere {
+            use super::WaitEntry;
+
             $($(#[doc = $doc])+
             /// # Safety
             /// Never returns, so nothing is asked of the caller.

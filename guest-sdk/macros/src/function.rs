@@ -88,7 +88,10 @@ fn parameters(function: &mut ItemFn) -> Result<Vec<Parameter>> {
     let mut parameters: Vec<Parameter> = Vec::new();
     for input in &mut function.sig.inputs {
         if let Some(last) = parameters.last().filter(|last| last.kind == "Rest") {
-            return Err(Error::new(last.name.span(), "a #[rest] parameter takes all that is left, so it must be the last"));
+            return Err(Error::new(
+                last.name.span(),
+                "a #[rest] parameter takes all that is left, so it must be the last",
+            ));
         }
         let input = match input {
             FnArg::Typed(input) => input,
@@ -100,10 +103,16 @@ fn parameters(function: &mut ItemFn) -> Result<Vec<Parameter>> {
         input.attrs.retain(|attribute| !attribute.path().is_ident("rest"));
         let rest = input.attrs.len() < before;
         let Pat::Ident(pattern) = &*input.pat else {
-            return Err(Error::new(input.pat.span(), "a parameter needs a name: it is shown to whoever calls the function"));
+            return Err(Error::new(
+                input.pat.span(),
+                "a parameter needs a name: it is shown to whoever calls the function",
+            ));
         };
         if let Type::Reference(reference) = &*input.ty {
-            return Err(Error::new(reference.span(), "arguments are owned by the function: take String or Vec<T> here"));
+            return Err(Error::new(
+                reference.span(),
+                "arguments are owned by the function: take String or Vec<T> here",
+            ));
         }
         let kind = match () {
             () if rest => "Rest",
@@ -153,7 +162,9 @@ fn check(function: &ItemFn) -> Result<()> {
     }
     // An export and a symbol are one thing to the linker: ours would take the place of the C library's inside it.
     if LIBC_NAMES.binary_search(&name.as_str()).is_ok() {
-        let text = format!("the C library in every module has a function `{name}`, which this would replace; choose another name");
+        let text = format!(
+            "the C library in every module has a function `{name}`, which this would replace; choose another name"
+        );
         return refuse(signature.ident.span(), &text);
     }
     Ok(())
@@ -167,7 +178,9 @@ fn is_named(ty: &Type, name: &str) -> bool {
 /// A type as a person writes it; tokens are printed with a space around each.
 fn in_words(ty: &Type) -> String {
     let mut text = ty.to_token_stream().to_string();
-    for (tokens, written) in [(" :: ", "::"), (" <", "<"), ("< ", "<"), (" >", ">"), (" ,", ","), ("& ", "&"), (" ;", ";")] {
+    for (tokens, written) in
+        [(" :: ", "::"), (" <", "<"), ("< ", "<"), (" >", ">"), (" ,", ","), ("& ", "&"), (" ;", ";")]
+    {
         text = text.replace(tokens, written);
     }
     for (tokens, written) in [("( ", "("), (" )", ")"), ("[ ", "["), (" ]", "]")] {
@@ -206,16 +219,69 @@ mod tests {
 
     #[test]
     fn functions_that_cannot_be_run_by_name_are_refused_with_the_reason() {
-        assert!(refusal(quote!(async fn f() {})).contains("a plain fn is enough"));
-        assert!(refusal(quote!(unsafe fn f() {})).contains("cannot be unsafe"));
-        assert!(refusal(quote!(fn f<T>(t: T) {})).contains("no generics"));
-        assert!(refusal(quote!(fn f(&self) {})).contains("not a method"));
-        assert!(refusal(quote!(fn f(text: &str) {})).contains("String"));
-        assert!(refusal(quote!(fn f((a, b): (u8, u8)) {})).contains("needs a name"));
-        assert!(refusal(quote!(fn f(#[rest] a: Vec<u8>, b: u8) {})).contains("must be the last"));
-        assert!(refusal(quote!(fn memory() {})).contains("a meaning of its own"));
-        assert!(refusal(quote!(fn sleep(n: f64) {})).contains("C library"));
-        assert!(expand(quote!(name = "f"), quote!(fn f() {})).is_err());
+        assert!(
+            refusal(quote!(
+                async fn f() {}
+            ))
+            .contains("a plain fn is enough")
+        );
+        assert!(
+            refusal(quote!(
+                unsafe fn f() {}
+            ))
+            .contains("cannot be unsafe")
+        );
+        assert!(
+            refusal(quote!(
+                fn f<T>(t: T) {}
+            ))
+            .contains("no generics")
+        );
+        assert!(
+            refusal(quote!(
+                fn f(&self) {}
+            ))
+            .contains("not a method")
+        );
+        assert!(
+            refusal(quote!(
+                fn f(text: &str) {}
+            ))
+            .contains("String")
+        );
+        assert!(
+            refusal(quote!(
+                fn f((a, b): (u8, u8)) {}
+            ))
+            .contains("needs a name")
+        );
+        assert!(
+            refusal(quote!(
+                fn f(#[rest] a: Vec<u8>, b: u8) {}
+            ))
+            .contains("must be the last")
+        );
+        assert!(
+            refusal(quote!(
+                fn memory() {}
+            ))
+            .contains("a meaning of its own")
+        );
+        assert!(
+            refusal(quote!(
+                fn sleep(n: f64) {}
+            ))
+            .contains("C library")
+        );
+        assert!(
+            expand(
+                quote!(name = "f"),
+                quote!(
+                    fn f() {}
+                )
+            )
+            .is_err()
+        );
     }
 
     #[test]
@@ -227,7 +293,15 @@ mod tests {
 
     #[test]
     fn only_our_own_attribute_is_taken_off() {
-        let text = expand(TokenStream::new(), quote!(#[inline] fn f(#[rest] a: Vec<u8>) {})).unwrap().to_string();
+        let text = expand(
+            TokenStream::new(),
+            quote!(
+                #[inline]
+                fn f(#[rest] a: Vec<u8>) {}
+            ),
+        )
+        .unwrap()
+        .to_string();
         assert!(!text.contains("rest]") && text.contains("inline"), "{text}");
     }
 

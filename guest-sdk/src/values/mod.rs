@@ -77,7 +77,8 @@ impl Arguments {
     fn convert<T: DeserializeOwned>(&mut self, value: &Value) -> Result<T, String> {
         let parameter = self.signature.parameters.get(self.read).map_or("", |parameter| parameter.text);
         self.read += 1;
-        T::deserialize(lenient::Lenient(value)).map_err(|error| format!("argument {} ({parameter}): {error}", self.read))
+        T::deserialize(lenient::Lenient(value))
+            .map_err(|error| format!("argument {} ({parameter}): {error}", self.read))
     }
 }
 

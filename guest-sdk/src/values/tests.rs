@@ -8,8 +8,7 @@ fn bytes(json_like: &[Value]) -> Vec<u8> {
     encode(&Value::Array(json_like.to_vec())).unwrap()
 }
 
-const ONE: Signature =
-    Signature { name: "one", parameters: &[Parameter { text: "n: T", kind: Kind::Required }] };
+const ONE: Signature = Signature { name: "one", parameters: &[Parameter { text: "n: T", kind: Kind::Required }] };
 
 fn one<T: DeserializeOwned>(value: impl Into<Value>) -> Result<T, String> {
     Arguments::parse(&ONE, &bytes(&[value.into()]))?.take()
@@ -42,12 +41,18 @@ fn what_does_not_fit_is_said_in_words() {
     let told = |told: Result<(), String>| told.unwrap_err();
     assert_eq!(told(one::<f64>("abc").map(drop)), r#"argument 1 (n: T): expected a number, found "abc""#);
     assert_eq!(told(one::<u8>(256).map(drop)), "argument 1 (n: T): expected a whole number from 0 to 255, found 256");
-    assert_eq!(told(one::<u32>(-1).map(drop)), "argument 1 (n: T): expected a whole number from 0 to 4294967295, found -1");
+    assert_eq!(
+        told(one::<u32>(-1).map(drop)),
+        "argument 1 (n: T): expected a whole number from 0 to 4294967295, found -1"
+    );
     assert_eq!(told(one::<i64>(2.5).map(drop)), "argument 1 (n: T): expected a whole number, found 2.5");
     assert_eq!(told(one::<i64>(f64::NAN).map(drop)), "argument 1 (n: T): expected a whole number, found NaN");
     assert_eq!(told(one::<String>(42).map(drop)), "argument 1 (n: T): expected text, found 42");
     assert_eq!(told(one::<bool>(Value::Null).map(drop)), "argument 1 (n: T): expected true or false, found null");
-    assert_eq!(told(one::<(u8, u8)>(list([1.into()])).map(drop)), "argument 1 (n: T): expected a list of 2, found one of 1");
+    assert_eq!(
+        told(one::<(u8, u8)>(list([1.into()])).map(drop)),
+        "argument 1 (n: T): expected a list of 2, found one of 1"
+    );
 }
 
 #[derive(Deserialize, Debug, PartialEq)]
@@ -115,7 +120,8 @@ fn the_number_of_arguments_is_checked_and_named() {
         ],
     };
     const NONE: Signature = Signature { name: "tick", parameters: &[] };
-    const ANY: Signature = Signature { name: "echo", parameters: &[Parameter { text: "values: Vec<Value>", kind: Kind::Rest }] };
+    const ANY: Signature =
+        Signature { name: "echo", parameters: &[Parameter { text: "values: Vec<Value>", kind: Kind::Rest }] };
     let parse = |signature, count: usize| Arguments::parse(signature, &bytes(&vec![Value::Null; count])).map(drop);
 
     let told = "copy takes 2 to 3 arguments (from: String, to: String, limit: Option<u64>), found ";
@@ -142,5 +148,8 @@ fn a_missing_optional_argument_is_none() {
 fn what_is_not_an_array_of_cbor_is_refused() {
     assert_eq!(Arguments::parse(&ONE, &[0x01]).unwrap_err(), "the arguments are not a CBOR array");
     assert!(Arguments::parse(&ONE, &[0x82, 0x01]).unwrap_err().starts_with("the arguments are not valid CBOR"));
-    assert!(Arguments::parse(&ONE, &[0x9b, 255, 255, 255, 255, 255, 255, 255, 255]).is_err(), "no room is reserved by a claim");
+    assert!(
+        Arguments::parse(&ONE, &[0x9b, 255, 255, 255, 255, 255, 255, 255, 255]).is_err(),
+        "no room is reserved by a claim"
+    );
 }
