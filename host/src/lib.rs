@@ -10,6 +10,7 @@ pub mod modules;
 pub mod net;
 pub mod node;
 pub mod runtime;
+pub mod state;
 pub mod tasks;
 pub mod telemetry;
 pub mod tenancy;

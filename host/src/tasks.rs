@@ -1,1 +1,47 @@
-//! Background tasks by kind: what an error does and when shutdown waits.
+//! Background tasks of the I/O runtime by kind: the kind fixes what an error does and when shutdown waits.
+
+use std::fmt::Display;
+use tokio_util::task::TaskTracker;
+
+/// What a task is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TaskKind {
+    /// Accepts connections; its end is the node's end.
+    Accept,
+    /// One connection. An error ends that connection; shutdown waits for it.
+    Connection,
+    /// One stream, or one request on it. An error ends that stream; shutdown waits for it.
+    Stream,
+}
+
+/// Spawns and counts; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+}
+
+impl Tasks {
+    /// Runs `task` in the background; its error is logged once, here.
+    pub fn spawn<E: Display>(
+        &self,
+        kind: TaskKind,
+        name: &'static str,
+        task: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) {
+        self.tracker.spawn(async move {
+            if let Err(error) = task.await {
+                match kind {
+                    TaskKind::Accept => tracing::error!(task = name, "{error}"),
+                    TaskKind::Connection => tracing::info!(task = name, "{error}"),
+                    TaskKind::Stream => tracing::debug!(task = name, "{error}"),
+                }
+            }
+        });
+    }
+
+    /// Waits until all are done; nothing may be spawned any more.
+    pub async fn finished(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}

@@ -1,1 +1,41 @@
-//! Placeholder.
+//! Typed client of Corovan nodes: ship a module, run jobs, follow their output and exits. No WebAssembly engine here, so
+//! a program that uses it builds fast.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), corovan_client::Error> {
+//! use corovan_client::{Arguments, ConnectOptions, Credentials, Module, Node, Prepare, SubmitOptions};
+//!
+//! let credentials = Credentials::load("certs/tenant-me.crt", "certs/tenant-me.key", "certs/ca.crt")?;
+//! let node = Node::connect("127.0.0.1:4433", &credentials, ConnectOptions::default()).await?;
+//! let computation = node.open("example").await?;
+//! let spec = computation.prepare(Prepare::function(Module::from_file("job.wasm")?, "rcoro_proc")).await?;
+//! let mut job = computation.submit(&spec, Arguments::of(&(1.5,))?, SubmitOptions::default()).await?;
+//! println!("{:?}", job.result().await.outcome);
+//! # Ok(()) }
+//! ```
+//!
+//! [`tls`], [`transport`] and [`framed`] are used by the node as well: both sides of a connection are set up in one place.
+
+mod arguments;
+mod computation;
+mod connect;
+mod error;
+pub mod framed;
+mod job;
+mod jobs;
+mod node;
+mod reader;
+mod spec;
+pub mod tls;
+pub mod transport;
+pub mod value;
+
+pub use arguments::Arguments;
+pub use computation::{Computation, SubmitOptions};
+pub use corovan_core as core;
+pub use error::{Error, Fault, Lost};
+pub use job::{Event, Job, StdinWriter};
+pub use jobs::Jobs;
+pub use node::{ConnectOptions, Node};
+pub use spec::{Module, Prepare, Spec};
+pub use tls::{Credentials, Identity, Roots};

@@ -112,3 +112,31 @@ pub const STREAM_WINDOW: u32 = 2 << 20;
 /// Streams a client may have open at a time: control streams (two-way), and modules, large payloads and stdin (one-way).
 pub const CLIENT_BIDI_STREAMS: u32 = 16;
 pub const CLIENT_UNI_STREAMS: u32 = 32;
+/// Modules and large arguments that are received at a time on one connection; others wait, held back by flow control.
+pub const CONNECTION_UPLOADS: usize = 2;
+/// Streams a node may have open towards a client at a time: results too large for their frame.
+pub const NODE_UNI_STREAMS: u32 = 32;
+/// Bytes QUIC may hold for one connection until they are acknowledged.
+pub const SEND_WINDOW: u64 = 8 << 20;
+/// Stdin streams of one connection. A program may leave its input unread for as long as it likes, and what is unread
+/// takes room in the connection's window: `STDIN_STREAMS * STREAM_WINDOW` must leave most of it to everything else.
+pub const STDIN_STREAMS: usize = 3;
+/// Bytes a client has encoded and not yet handed to QUIC; above it `submit` waits.
+pub const CLIENT_OUTBOX_BYTES: usize = 4 << 20;
+/// Bytes asked of a stream at a time, so that many small frames cost one read.
+pub const READ_BYTES: usize = 64 << 10;
+/// Events of one job that a client keeps apart while its user does not take them. Output beyond it is joined to what
+/// waits, log lines beyond it are counted as dropped.
+pub const JOB_EVENTS: usize = 256;
+/// Between starting a connection attempt to one address of a name and starting the next.
+pub const ADDRESS_STAGGER: Duration = Duration::from_millis(250);
+/// Addresses of one name that a client tries.
+pub const ADDRESSES: usize = 8;
+/// Certificates of one chain, and bytes of a file with certificates or a key.
+pub const CERTIFICATE_CHAIN: usize = 8;
+pub const CREDENTIAL_FILE_BYTES: u64 = 256 << 10;
+/// Life of a certificate, and of a cluster's own.
+pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * 24 * 3600);
+/// A new certificate is valid from so long ago, for nodes whose clocks are behind.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(3600);

@@ -1,1 +1,70 @@
-//! Client connections: what a client may ask for and what it is told.
+//! Client connections: what a client may ask for and what it is told. One control stream a computation; `docs/protocol.md`.
+
+mod blobs;
+mod connection;
+mod entry;
+mod session;
+
+use crate::dispatch::{Dispatch, Tenants};
+use crate::tasks::Tasks;
+pub use connection::serve;
+use corovan_core::ids::NodeId;
+use corovan_core::limits;
+use parking_lot::Mutex;
+use session::Session;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// What every connection needs.
+pub struct Service {
+    pub dispatch: Dispatch,
+    pub tenants: Tenants,
+    pub tasks: Tasks,
+    pub node: NodeId,
+    pub node_name: String,
+    next_computation: AtomicU64,
+    sessions: Mutex<Vec<Weak<Session>>>,
+}
+
+/// Name and version of this program, for logs of the other side.
+pub const AGENT: &str = concat!("corovan ", env!("CARGO_PKG_VERSION"));
+
+impl Service {
+    pub fn new(dispatch: Dispatch, tenants: Tenants, tasks: Tasks, node: NodeId, node_name: String) -> Service {
+        Service {
+            dispatch,
+            tenants,
+            tasks,
+            node,
+            node_name,
+            next_computation: AtomicU64::new(1),
+            sessions: Mutex::default(),
+        }
+    }
+
+    /// Takes no new work, terminates what runs, and waits until all of it has ended, or `grace` and a second are over.
+    pub async fn shut_down(&self, grace: Duration) {
+        self.dispatch.close();
+        let sessions: Vec<_> = self.sessions.lock().iter().filter_map(Weak::upgrade).collect();
+        sessions.iter().for_each(|session| session.cancel_all("node", "the node is shutting down", grace));
+        let all = async {
+            for session in &sessions {
+                session.drained().await;
+            }
+        };
+        if tokio::time::timeout(grace + limits::TERMINATE_GRACE, all).await.is_err() {
+            tracing::warn!("some jobs did not end, or their clients did not read their ends, in time");
+        }
+    }
+
+    fn register(&self, session: &Arc<Session>) {
+        let mut sessions = self.sessions.lock();
+        sessions.retain(|session| session.strong_count() > 0);
+        sessions.push(Arc::downgrade(session));
+    }
+
+    fn next_computation(&self) -> u64 {
+        self.next_computation.fetch_add(1, Ordering::Relaxed)
+    }
+}

@@ -1,1 +1,203 @@
-//! Jobs: admission, start, end, exactly one exit each.
+//! Jobs: what to run becomes a spec, a spec becomes jobs, a job becomes a coroutine when there is a slot, and ends
+//! exactly once. No I/O here: modules come from `modules`, events go to the follower.
+
+pub mod admission;
+pub mod job;
+pub mod tenants;
+
+use crate::modules::{Entry, Loaded, Modules};
+use crate::runtime::stdio::Input;
+use crate::runtime::{Coroutine, Program, Runtime};
+use admission::Admission;
+use bytes::Bytes;
+use corovan_core::code::Code;
+use corovan_core::limits;
+use corovan_core::wire::records::{JobLimits, Prepare};
+pub use job::Job;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+pub use tenants::{Tenant, Tenants};
+use wasmtime::Linker;
+
+/// What runs jobs; cheap to clone.
+#[derive(Clone)]
+pub struct Dispatch {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    runtime: Arc<Runtime>,
+    modules: Modules,
+    linker: Linker<Coroutine>,
+    admission: Admission,
+    closing: AtomicBool,
+}
+
+/// A module's function with the limits it runs under.
+pub struct Spec {
+    program: Arc<Program>,
+    memory: u64,
+    deadline: Duration,
+    cpu: Option<Duration>,
+    env: Arc<Vec<(String, String)>>,
+    terminals: u8,
+    /// A command's own name: the first of its argv.
+    name: String,
+}
+
+/// What one job of a spec is given.
+#[derive(Default)]
+pub struct Start {
+    /// CBOR array; empty stands for an empty array.
+    pub args: Bytes,
+    pub argv: Vec<String>,
+    pub input: Option<Arc<Input>>,
+}
+
+/// A request that cannot be met: the code, and what is wrong, where, and what to do.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct Refusal {
+    pub code: Code,
+    pub text: String,
+}
+
+/// An empty CBOR array.
+const NO_ARGUMENTS: Bytes = Bytes::from_static(&[0x80]);
+
+impl Dispatch {
+    /// `slots`: coroutines that may exist at a time.
+    pub fn new(runtime: Arc<Runtime>, modules: Modules, linker: Linker<Coroutine>, slots: usize) -> Dispatch {
+        let admission = Admission::new(slots, limits::NODE_QUEUE);
+        Dispatch { inner: Arc::new(Inner { runtime, modules, linker, admission, closing: AtomicBool::new(false) }) }
+    }
+
+    pub fn modules(&self) -> &Modules {
+        &self.inner.modules
+    }
+
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.inner.runtime
+    }
+
+    /// Makes a spec of a module that is there. `Code::NeedModule` when this tenant has not shipped it.
+    pub async fn prepare(&self, tenant: &Tenant, prepare: Prepare) -> Result<Arc<Spec>, Refusal> {
+        self.check_open()?;
+        check_size(&prepare)?;
+        if !self.inner.modules.has(tenant.name(), &prepare.module) {
+            return Err(Refusal::new(Code::NeedModule, format!("module {} is not here yet", prepare.module)));
+        }
+        let loaded = self.inner.modules.load(tenant.name(), &prepare.module).await;
+        let loaded = loaded.map_err(|error| Refusal::new(error.code(), error.to_string()))?;
+        self.spec(&loaded, prepare).map(Arc::new)
+    }
+
+    /// Queues a job; its follower learns of everything, last of its end.
+    pub fn submit(
+        &self,
+        tenant: &Arc<Tenant>,
+        spec: &Arc<Spec>,
+        start: Start,
+        follower: Arc<dyn crate::runtime::ports::Observer>,
+    ) -> Arc<Job> {
+        let job = Job::new(self.clone(), Arc::clone(tenant), Arc::clone(spec), start, follower);
+        match self.check_open() {
+            Ok(()) => self.inner.admission.enter(&job),
+            Err(refusal) => job.refuse(refusal.code, refusal.text),
+        }
+        job
+    }
+
+    /// No new specs and jobs from now on.
+    pub fn close(&self) {
+        self.inner.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Jobs with a slot, and jobs that wait for one.
+    pub fn load(&self) -> (usize, usize) {
+        self.inner.admission.load()
+    }
+
+    fn admission(&self) -> &Admission {
+        &self.inner.admission
+    }
+
+    fn check_open(&self) -> Result<(), Refusal> {
+        if self.inner.closing.load(Ordering::Relaxed) {
+            return Err(Refusal::new(Code::ShuttingDown, "the node is shutting down and takes no new work"));
+        }
+        Ok(())
+    }
+
+    fn spec(&self, loaded: &Loaded, prepare: Prepare) -> Result<Spec, Refusal> {
+        let entry = loaded.info.entry(prepare.function.as_deref());
+        let entry = entry.map_err(|error| Refusal::new(error.code(), error.to_string()))?;
+        let (export, entry) = match entry {
+            Entry::Export(name) => (name, None),
+            Entry::Start { entry } => ("_start".to_owned(), entry),
+        };
+        let program = Program::new(loaded.hash, &loaded.module, &self.inner.linker, &export, entry)
+            .map_err(|error| Refusal::new(Code::BadModule, format!("{error:#}")))?;
+        let memory = memory_limit(&prepare.limits, loaded.info.manifest.as_ref().and_then(|manifest| manifest.memory));
+        if let Some(needed) = loaded.info.memory.map(|memory| memory.min).filter(|needed| *needed > memory) {
+            let text = format!(
+                "the module starts with {needed} bytes of memory, over the job's limit of {memory}: ask for more with --memory \
+                 (this node allows up to {})",
+                limits::MEMORY_MAX
+            );
+            return Err(Refusal::new(Code::BadModule, text));
+        }
+        Ok(Spec {
+            name: program.function.clone(),
+            program: Arc::new(program),
+            memory,
+            deadline: Duration::from_nanos(
+                prepare.limits.deadline.unwrap_or(u64::MAX).min(nanos(limits::DEADLINE_MAX)),
+            )
+            .min(if prepare.limits.deadline.is_some() { limits::DEADLINE_MAX } else { limits::DEADLINE_DEFAULT }),
+            cpu: prepare.limits.cpu.map(Duration::from_nanos),
+            env: Arc::new(prepare.env),
+            terminals: prepare.terminals,
+        })
+    }
+}
+
+impl Refusal {
+    pub fn new(code: Code, text: impl Into<String>) -> Refusal {
+        Refusal { code, text: text.into() }
+    }
+}
+
+/// What can be refused before anything is looked up.
+fn check_size(prepare: &Prepare) -> Result<(), Refusal> {
+    let name = prepare.function.as_deref().unwrap_or_default();
+    if name.len() > limits::NAME_BYTES {
+        return Err(Refusal::new(
+            Code::TooLarge,
+            format!("a function name of {} bytes is over the limit of {}", name.len(), limits::NAME_BYTES),
+        ));
+    }
+    let env: usize = prepare.env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    if env > limits::ARGV_BYTES {
+        let text = format!("an environment of {env} bytes is over the limit of {}", limits::ARGV_BYTES);
+        return Err(Refusal::new(Code::TooLarge, text));
+    }
+    // A string with a NUL would panic nobody, but no C program could read it.
+    if prepare.env.iter().any(|(name, value)| name.contains(['\0', '=']) || name.is_empty() || value.contains('\0')) {
+        return Err(Refusal::new(Code::Invalid, "an environment variable is NAME=VALUE, without NUL bytes"));
+    }
+    if prepare.size > limits::MODULE_BYTES as u64 {
+        let text = format!("a module of {} bytes is over the limit of {}", prepare.size, limits::MODULE_BYTES);
+        return Err(Refusal::new(Code::TooLarge, text));
+    }
+    Ok(())
+}
+
+fn memory_limit(asked: &JobLimits, manifest: Option<u64>) -> u64 {
+    asked.memory.or(manifest).unwrap_or(limits::MEMORY_DEFAULT).min(limits::MEMORY_MAX)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

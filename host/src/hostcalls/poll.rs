@@ -2,6 +2,7 @@
 
 use super::time::{u32_at, u64_at};
 use super::wasi::{EBADF, EINVAL, ENOTSUP, ERRNO_SUCCESS};
+use crate::runtime::ports::Observer;
 use crate::runtime::{Control, Scheduler};
 use std::pin::pin;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ enum What {
 /// The coroutine's standard streams, and which of them (bits) it has closed.
 pub struct Streams {
     pub control: Arc<Control>,
+    pub observer: Arc<dyn Observer>,
     pub closed: u8,
 }
 
@@ -109,11 +111,11 @@ fn check(streams: &Streams, what: What, cx: &mut Context<'_>) -> Option<Happened
     match what {
         What::Clock { .. } => Some((ENOTSUP, 0)),
         What::Unknown { .. } => Some((EINVAL, 0)),
-        What::Read { fd: 0 } if open(0) => match streams.control.input.poll_readable(cx) {
+        What::Read { fd: 0 } if open(0) => match streams.control.input().poll_readable(cx) {
             Poll::Ready(bytes) => Some((ERRNO_SUCCESS, bytes as u64)),
             Poll::Pending => None,
         },
-        What::Write { fd: fd @ 1..=2 } if open(fd) => match streams.control.output.poll_writable(cx) {
+        What::Write { fd: fd @ 1..=2 } if open(fd) => match streams.observer.output().poll_writable(cx) {
             Poll::Ready(()) => Some((ERRNO_SUCCESS, 1)),
             Poll::Pending => None,
         },

@@ -89,7 +89,7 @@ async fn poll_oneoff(
     let parsed = with(&mut guest, subscriptions, n * poll::SUBSCRIPTION, poll::parse)?;
     let data = guest.data();
     let scheduler = data.runtime.scheduler.clone();
-    let streams = poll::Streams { control: Arc::clone(&data.control), closed: data.closed };
+    let streams = poll::Streams { control: Arc::clone(&data.control), observer: Arc::clone(&data.observer), closed: data.closed };
     let happened = poll::wait(scheduler, streams, &parsed).await;
     write(&mut guest, events, &happened)?;
     write(&mut guest, nevents, &((happened.len() / poll::EVENT) as u32).to_le_bytes())?;
@@ -118,10 +118,10 @@ async fn fd_write(mut guest: Guest<'_>, fd: u32, iovecs: u32, n: u32, written: u
             break;
         }
     }
-    let control = Arc::clone(&guest.data().control);
-    let (taken, was_empty) = std::future::poll_fn(|cx| control.output.poll_write(cx, stream, &data)).await;
+    let observer = Arc::clone(&guest.data().observer);
+    let (taken, was_empty) = std::future::poll_fn(|cx| observer.output().poll_write(cx, stream, &data)).await;
     if was_empty {
-        guest.data().observer.output_ready();
+        observer.output_ready();
     }
     write(&mut guest, written, &(taken as u32).to_le_bytes())?;
     Ok(i32::from(ERRNO_SUCCESS))
@@ -138,7 +138,7 @@ async fn fd_read(mut guest: Guest<'_>, fd: u32, iovecs: u32, n: u32, got: u32) -
     let buffers = read_iovecs(&mut guest, iovecs, n)?;
     let room = buffers.iter().map(|(_, len)| *len as usize).sum::<usize>().min(limits::STDIN_BUFFER);
     let control = Arc::clone(&guest.data().control);
-    let data = std::future::poll_fn(|cx| control.input.poll_read(cx, room)).await;
+    let data = std::future::poll_fn(|cx| control.input().poll_read(cx, room)).await;
     let mut rest = &data[..];
     for (ptr, len) in buffers {
         let (part, after) = rest.split_at(rest.len().min(len as usize));

@@ -1,1 +1,8 @@
 //! QUIC: endpoints, and TLS for both sides of a connection.
+
+pub mod endpoint;
+pub mod tls;
+
+pub use corovan_client::framed::{self, FrameReader, Outbox};
+pub use endpoint::{Connection, Endpoint};
+pub use quinn::{ConnectionError, RecvStream, SendStream, VarInt};

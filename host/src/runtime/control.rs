@@ -1,6 +1,6 @@
-//! What the outside holds of a running coroutine: how to stop it, interrupt it, read its output, and what it has used.
+//! What the outside holds of a running coroutine: how to stop it, interrupt it, feed it, and what it has used.
 
-use super::stdio::{Input, Output};
+use super::stdio::Input;
 use corovan_core::ids::Address;
 use corovan_core::sync::fair_queue::Share;
 use parking_lot::Mutex;
@@ -13,8 +13,7 @@ use std::task::{Poll, Waker};
 pub struct Control {
     pub address: Address,
     pub share: Arc<Share>,
-    pub output: Output,
-    pub input: Input,
+    input: Option<Arc<Input>>,
     flags: AtomicU32,
     orders: Mutex<Orders>,
     /// CPU nanoseconds of finished slices, and the clock when the present one began.
@@ -58,11 +57,11 @@ const INTERRUPTED: u32 = 2;
 const ENDED: u32 = 4;
 
 impl Control {
-    pub fn new(address: Address, share: Arc<Share>, input: Input) -> Control {
+    /// `input`: standard input; without it the guest reads its end.
+    pub fn new(address: Address, share: Arc<Share>, input: Option<Arc<Input>>) -> Control {
         Control {
             address,
             share,
-            output: Output::default(),
             input,
             flags: AtomicU32::new(0),
             orders: Mutex::default(),
@@ -96,6 +95,10 @@ impl Control {
             orders.stop.get_or_insert(stop);
             STOPPING
         });
+    }
+
+    pub fn input(&self) -> &Input {
+        self.input.as_deref().unwrap_or(Input::EMPTY)
     }
 
     pub fn has_ended(&self) -> bool {
@@ -147,7 +150,7 @@ impl Control {
     pub(super) fn end(&self) {
         let waker = self.orders.lock().waker.take();
         self.flags.fetch_or(ENDED, Ordering::AcqRel);
-        self.input.finish();
+        self.input.iter().for_each(|input| input.finish());
         drop(waker);
     }
 

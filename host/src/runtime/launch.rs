@@ -55,7 +55,8 @@ pub struct Launch {
     pub program: Arc<Program>,
     pub args: Bytes,
     pub wasi: WasiProgram,
-    pub stdin: bool,
+    /// Standard input, if there is any.
+    pub input: Option<Arc<Input>>,
     /// Bytes of linear memory.
     pub memory: u64,
     pub deadline: Duration,
@@ -117,8 +118,7 @@ impl Runtime {
             counter: self.counter.fetch_add(1, Ordering::Relaxed),
             secret: self.random.number(),
         };
-        let input = if launch.stdin { Input::open() } else { Input::default() };
-        let control = Arc::new(Control::new(address, Arc::clone(&launch.share), input));
+        let control = Arc::new(Control::new(address, Arc::clone(&launch.share), launch.input.clone()));
         let guard = ExitGuard {
             observer: Arc::clone(&launch.observer),
             control: Arc::clone(&control),

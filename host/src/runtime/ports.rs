@@ -1,6 +1,7 @@
 //! What a coroutine needs from outside its worker, as small traits over owned values: a runtime can live in another
 //! process, and fakes of these test host calls without a network.
 
+use super::stdio::Output;
 use corovan_core::ids::Address;
 use corovan_core::wire::ExitRecord;
 
@@ -12,7 +13,9 @@ pub trait Observer: Send + Sync {
     fn progress(&self, done: u64, total: u64, text: String);
     /// Level 1 (error) to 5 (trace).
     fn log(&self, level: u8, text: String);
-    /// The output buffer of its [`super::Control`] is no longer empty.
+    /// Where its output goes.
+    fn output(&self) -> &Output;
+    /// [`Observer::output`] is no longer empty.
     fn output_ready(&self);
     /// Called exactly once, after everything the coroutine held has been given back.
     fn ended(&self, record: ExitRecord);

@@ -4,6 +4,7 @@ use corovan::hostcalls;
 use corovan::runtime::engine::{self, Preemption};
 use corovan::runtime::ports::{Observer, Random};
 use corovan::runtime::scheduler::Threads;
+use corovan::runtime::stdio::Output;
 use corovan::runtime::{Coroutine, Launch, Program, RealClock, Runtime, Scheduler, VirtualClock};
 use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
@@ -21,6 +22,7 @@ pub struct Remember {
     pub exits: Mutex<Vec<ExitRecord>>,
     pub progress: Mutex<Vec<(u64, u64, String)>>,
     pub logs: Mutex<Vec<(u8, String)>>,
+    pub output: Output,
     changed: Condvar,
 }
 
@@ -56,6 +58,9 @@ impl Observer for Remember {
     }
     fn log(&self, level: u8, text: String) {
         self.logs.lock().push((level, text));
+    }
+    fn output(&self) -> &Output {
+        &self.output
     }
     fn output_ready(&self) {}
     fn ended(&self, record: ExitRecord) {
@@ -123,7 +128,7 @@ impl Bench {
             program: Arc::clone(program),
             args: bytes::Bytes::from_static(&[0x80]),
             wasi: Default::default(),
-            stdin: false,
+            input: None,
             memory: limits::MEMORY_DEFAULT,
             deadline: Duration::from_secs(3600),
             cpu: None,

@@ -44,19 +44,19 @@ pub enum Outcome {
 /// What a coroutine used. Times in nanoseconds, sizes in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub cpu: u64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub wall: u64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub memory_peak: u64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub messages_in: u64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub messages_out: u64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub bytes_in: u64,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub bytes_out: u64,
 }
 
@@ -67,7 +67,7 @@ pub struct ExitHead {
     pub address: Address,
     pub module: ModuleHash,
     pub function: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
     pub attempt: u32,
     pub outcome: u16,
     /// Exit code, limit, or code number.
@@ -78,14 +78,21 @@ pub struct ExitHead {
     pub kind: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::node_id::option")]
     pub node: Option<NodeId>,
     /// The value is there, in the payload or, if `blob` says so, on a stream of its own with so many bytes.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub value: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<u64>,
+    #[serde(default, skip_serializing_if = "Usage::is_zero")]
     pub usage: Usage,
+}
+
+impl Usage {
+    fn is_zero(&self) -> bool {
+        *self == Usage::default()
+    }
 }
 
 impl Outcome {
@@ -211,4 +218,12 @@ impl ExitRecord {
 
 fn is_zero(value: &u64) -> bool {
     *value == 0
+}
+
+fn is_zero_u32(value: &u32) -> bool {
+    *value == 0
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }

@@ -48,7 +48,7 @@ pub enum Kind {
     Log = 72,
     /// node: how the job ended ([`super::exit::ExitHead`]); payload: the value.
     Exit = 73,
-    /// either: the stream ends, and why ([`super::records::Refused`]).
+    /// node: the stream ends, and why ([`super::records::Closed`]).
     Closed = 74,
     /// either: first frame of a one-way stream ([`super::records::Blob`]); raw bytes follow to the end of the stream.
     Blob = 128,

@@ -2,6 +2,8 @@
 
 pub mod exit;
 pub mod frame;
+pub mod fuzz;
+mod node_id;
 pub mod records;
 
 pub use exit::{ExitRecord, Outcome, Usage};

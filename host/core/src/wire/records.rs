@@ -2,6 +2,7 @@
 
 use crate::code::Code;
 use crate::ids::{Address, ModuleHash, NodeId};
+use crate::limits;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -29,6 +30,7 @@ pub struct Open {
 pub struct Opened {
     /// The version both will speak.
     pub version: u16,
+    #[serde(with = "super::node_id")]
     pub node: NodeId,
     pub node_name: String,
     #[serde(default)]
@@ -105,12 +107,29 @@ pub struct Credit {
     pub bytes: u32,
 }
 
-/// A refusal: of a spec, of the stream, of the connection.
+/// A refusal of a spec.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Refused {
     pub code: Code,
     /// What is wrong, where, and what to do.
     pub text: String,
+}
+
+/// The last frame of a control stream. Together with `magic`, `newest` and `oldest` of [`Open`] it keeps its shape in
+/// every version: it is how two sides that share no version say so.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Closed {
+    /// Absent: the computation was closed and its last job has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// What is wrong, where, and what to do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    /// Newest and oldest protocol version of the sender, given with [`Code::Version`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<u16>,
 }
 
 /// The job runs, as this coroutine.
@@ -162,6 +181,49 @@ pub enum BlobKind {
 
 impl Open {
     pub const MAGIC: &'static str = "corovan";
+
+    /// An `Open` of this build.
+    pub fn new(agent: impl Into<String>, label: impl Into<String>) -> Open {
+        Open {
+            magic: Open::MAGIC.into(),
+            newest: limits::PROTOCOL_VERSION,
+            oldest: limits::PROTOCOL_VERSION_MIN,
+            agent: agent.into(),
+            grant: None,
+            label: label.into(),
+        }
+    }
+
+    /// The version to speak with the sender, if there is one.
+    pub fn version(&self) -> Option<u16> {
+        negotiate((limits::PROTOCOL_VERSION, limits::PROTOCOL_VERSION_MIN), (self.newest, self.oldest))
+    }
+}
+
+impl Closed {
+    /// The computation is over, as the client asked.
+    pub fn done() -> Closed {
+        Closed::default()
+    }
+
+    pub fn because(code: Code, text: impl Into<String>) -> Closed {
+        Closed { code: Some(code), text: text.into(), ..Closed::default() }
+    }
+
+    /// The two sides share no version.
+    pub fn version(text: impl Into<String>) -> Closed {
+        Closed {
+            newest: Some(limits::PROTOCOL_VERSION),
+            oldest: Some(limits::PROTOCOL_VERSION_MIN),
+            ..Closed::because(Code::Version, text)
+        }
+    }
+}
+
+/// The version that two sides speak: the newest both know, if they share one.
+pub fn negotiate(ours: (u16, u16), theirs: (u16, u16)) -> Option<u16> {
+    let version = ours.0.min(theirs.0);
+    (version >= ours.1 && version >= theirs.1).then_some(version)
 }
 
 impl Serialize for BlobKind {

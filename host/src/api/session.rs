@@ -1,0 +1,470 @@
+//! One control stream: a computation's specs and jobs. Frames in are handled in order; frames out are coalesced.
+
+use super::connection::Client;
+use super::entry::{Entry, Follower, hold};
+use super::{AGENT, blobs};
+use crate::dispatch::{Refusal, Spec, Start, Tenant};
+use crate::net::framed::{self, FrameReader, Outbox};
+use crate::net::{RecvStream, SendStream};
+use crate::tasks::TaskKind;
+use corovan_core::code::Code;
+use corovan_core::ids::{Address, JobId, ModuleHash};
+use corovan_core::limits;
+use corovan_core::tenancy::quota::Permit;
+use corovan_core::wire::records::{Cancel, Closed, Credit, Open, Opened, Prepare, Refused, Submit};
+use corovan_core::wire::{ExitRecord, Frame, Kind, Outcome, Usage};
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+pub(super) struct Session {
+    pub id: u64,
+    client: Arc<Client>,
+    outbox: Outbox,
+    specs: Mutex<HashMap<u64, SpecState>>,
+    jobs: Mutex<HashMap<JobId, Arc<Entry>>>,
+    /// Entries with something to send, and the pump that waits for them.
+    dirty: Mutex<Vec<Arc<Entry>>>,
+    work: Notify,
+    /// The last job has ended.
+    empty: Notify,
+    /// A job was announced; streams that overtook its frame wait for that.
+    announced: Notify,
+    pub awaited: blobs::Awaited,
+}
+
+pub(super) enum SpecState {
+    /// Being looked up or compiled.
+    Preparing,
+    /// Its module's bytes are awaited.
+    NeedsModule(Prepare),
+    Ready(Arc<Spec>),
+}
+
+/// Why a control stream ended before its client closed it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Stream(#[from] framed::Error),
+    #[error(transparent)]
+    Frame(#[from] corovan_core::wire::frame::Error),
+    #[error("{0}")]
+    Protocol(String),
+    #[error("{text}")]
+    Refused { code: Code, text: String },
+    #[error("the client speaks protocol {oldest} to {newest}")]
+    Version { newest: u16, oldest: u16 },
+}
+
+/// Serves one control stream to its end.
+pub(super) async fn serve(client: Arc<Client>, mut send: SendStream, recv: RecvStream) -> Result<(), Error> {
+    let mut reader = FrameReader::new(recv);
+    let session = match open(&client, &mut reader).await {
+        Ok(session) => session,
+        Err(error) => {
+            let outbox = Outbox::new(limits::OUTBOX_BYTES);
+            let _ = outbox.push(Kind::Closed, 0, &error.closed(), &[]);
+            outbox.close();
+            write(&outbox, &mut send).await;
+            return Err(error);
+        }
+    };
+    let work = async {
+        let result = session.read(&mut reader).await;
+        let closed = match &result {
+            Ok(()) => Closed::done(),
+            Err(error) => {
+                session.abandon("its client broke the protocol");
+                error.closed()
+            }
+        };
+        session.send(Kind::Closed, 0, &closed);
+        session.outbox.close();
+        result
+    };
+    let pumped = async {
+        tokio::select! {
+            result = work => result,
+            () = session.pump() => Ok(()),
+        }
+    };
+    let result = tokio::select! {
+        (result, ()) = async { tokio::join!(pumped, write(&session.outbox, &mut send)) } => result,
+        error = client.connection.quic.closed() => Err(Error::Protocol(error.to_string())),
+    };
+    session.abandon("its client is gone");
+    client.remove(session.id);
+    result
+}
+
+/// The first exchange: version, limits, who we are.
+async fn open(client: &Arc<Client>, reader: &mut FrameReader<RecvStream>) -> Result<Arc<Session>, Error> {
+    let first = tokio::time::timeout(limits::CONNECT_TIME, reader.next()).await;
+    let frame = first.map_err(|_| Error::Protocol("nothing was sent on a new stream".into()))??;
+    let Some(frame) = frame.filter(|frame| frame.kind == Kind::Open) else {
+        return Err(Error::Protocol("a control stream begins with an Open frame".into()));
+    };
+    let open: Open = frame.record()?;
+    if open.magic != Open::MAGIC {
+        return Err(Error::Protocol("the Open frame is not Corovan's".into()));
+    }
+    let version = open.version().ok_or(Error::Version { newest: open.newest, oldest: open.oldest })?;
+    if open.grant.is_some() {
+        // Grants matter between nodes; a tenant that is connected itself needs none, and one that is not verified must not seem to be.
+        return Err(Error::Refused { code: Code::Unsupported, text: "this node takes no grants yet".into() });
+    }
+    let session = Arc::new(Session {
+        id: client.service.next_computation(),
+        client: Arc::clone(client),
+        outbox: Outbox::new(limits::OUTBOX_BYTES),
+        specs: Mutex::default(),
+        jobs: Mutex::default(),
+        dirty: Mutex::default(),
+        work: Notify::new(),
+        empty: Notify::new(),
+        announced: Notify::new(),
+        awaited: blobs::Awaited::default(),
+    });
+    if !client.add(&session) {
+        let text = format!("a connection has at most {} computations", limits::CONNECTION_COMPUTATIONS);
+        return Err(Error::Refused { code: Code::Overloaded, text });
+    }
+    let opened = Opened {
+        version,
+        node: client.service.node,
+        node_name: client.service.node_name.clone(),
+        agent: AGENT.into(),
+        computation: session.id,
+        jobs: limits::COMPUTATION_JOBS as u64,
+        nonce: Default::default(),
+    };
+    tracing::debug!(computation = session.id, agent = open.agent, label = open.label, "opened");
+    session.send(Kind::Opened, 0, &opened);
+    Ok(session)
+}
+
+async fn write(outbox: &Outbox, send: &mut SendStream) {
+    // A stream that fails has a reader that is gone; the connection's end tells the rest.
+    if outbox.write_to(send).await.is_ok() && send.finish().is_ok() {
+        let _ = send.stopped().await;
+    }
+}
+
+impl Session {
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.client.tenant
+    }
+
+    /// Handles frames until the client has closed the computation and its last job has ended.
+    async fn read(self: &Arc<Self>, reader: &mut FrameReader<RecvStream>) -> Result<(), Error> {
+        loop {
+            // A client that does not read gets no more of its frames handled: everything it causes is bounded by that.
+            self.outbox.room().await;
+            match reader.next().await? {
+                Some(frame) if frame.kind == Kind::Close => break,
+                Some(frame) => self.handle(frame)?,
+                None => return Err(Error::Protocol("the stream ended without a Close frame".into())),
+            }
+        }
+        let last = async {
+            // Running jobs still need credit, and may be cancelled.
+            while let Some(frame) = reader.next().await? {
+                if !matches!(frame.kind, Kind::Credit | Kind::Cancel) {
+                    return Err(Error::Protocol(format!("{:?} after Close", frame.kind)));
+                }
+                self.handle(frame)?;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = self.drained() => Ok(()),
+            result = last => result,
+        }
+    }
+
+    fn handle(self: &Arc<Self>, frame: Frame) -> Result<(), Error> {
+        match frame.kind {
+            Kind::Submit => self.submit(&frame),
+            Kind::Credit => {
+                let credit: Credit = frame.record()?;
+                self.entry(frame.id).into_iter().for_each(|entry| entry.grant(credit.bytes));
+                Ok(())
+            }
+            Kind::Cancel => {
+                let cancel: Cancel = frame.record()?;
+                let grace = cancel.grace.map_or(limits::TERMINATE_GRACE, Duration::from_nanos);
+                let reason = crate::hostcalls::lifecycle::cut(cancel.reason, limits::TEXT_BYTES);
+                if let Some(entry) = self.awaited.forget(frame.id) {
+                    entry.refuse(Code::Cancelled, reason);
+                } else if let Some(entry) = self.entry(frame.id) {
+                    entry.cancel("client", &reason, grace.min(limits::SHUTDOWN_GRACE));
+                }
+                Ok(())
+            }
+            Kind::Prepare => self.prepare(frame.id, frame.record()?),
+            other => Err(Error::Protocol(format!("a client does not send {other:?} frames on a control stream"))),
+        }
+    }
+
+    fn prepare(self: &Arc<Self>, id: u64, prepare: Prepare) -> Result<(), Error> {
+        {
+            let mut specs = self.specs.lock();
+            if specs.contains_key(&id) {
+                return Err(Error::Protocol(format!("spec {id} is there already")));
+            }
+            if specs.len() >= limits::COMPUTATION_SPECS {
+                let text = format!("a computation has at most {} specs", limits::COMPUTATION_SPECS);
+                drop(specs);
+                self.send(Kind::Refused, id, &Refused { code: Code::Overloaded, text });
+                return Ok(());
+            }
+            specs.insert(id, SpecState::Preparing);
+        }
+        let session = Arc::clone(self);
+        self.client.service.tasks.spawn(TaskKind::Stream, "prepare", async move {
+            let outcome = session.client.service.dispatch.prepare(session.tenant(), prepare.clone()).await;
+            match outcome {
+                Err(refusal) if refusal.code == Code::NeedModule => {
+                    session.specs.lock().insert(id, SpecState::NeedsModule(prepare));
+                    session.send_bytes(Kind::NeedModule, id, &[]);
+                }
+                outcome => session.prepared(id, outcome),
+            }
+            Ok::<(), Error>(())
+        });
+        Ok(())
+    }
+
+    /// The spec's module is on its way; what was asked for.
+    pub fn expect_module(&self, id: u64) -> Option<Prepare> {
+        let mut specs = self.specs.lock();
+        let state = specs.get_mut(&id)?;
+        match std::mem::replace(state, SpecState::Preparing) {
+            SpecState::NeedsModule(prepare) => Some(prepare),
+            other => {
+                *state = other;
+                None
+            }
+        }
+    }
+
+    pub fn prepared(&self, id: u64, outcome: Result<Arc<Spec>, Refusal>) {
+        match outcome {
+            Ok(spec) => {
+                self.specs.lock().insert(id, SpecState::Ready(spec));
+                self.send_bytes(Kind::Prepared, id, &[]);
+            }
+            Err(Refusal { code, text }) => {
+                self.specs.lock().remove(&id);
+                self.send(Kind::Refused, id, &Refused { code, text });
+            }
+        }
+    }
+
+    fn submit(self: &Arc<Self>, frame: &Frame) -> Result<(), Error> {
+        let submit: Submit = frame.record()?;
+        let size = submit.blob.map_or(frame.payload.len(), |size| usize::try_from(size).unwrap_or(usize::MAX));
+        let held = match check_arguments(&submit, size).and_then(|()| hold(self, size)) {
+            Ok(held) => held,
+            Err((code, why)) => {
+                self.send_exit(frame.id, &self.refusal(code, why), None);
+                return Ok(());
+            }
+        };
+        let spec = match self.specs.lock().get(&submit.spec) {
+            Some(SpecState::Ready(spec)) => Some(Arc::clone(spec)),
+            _ => None,
+        };
+        let entry = Entry::new(frame.id, Arc::clone(self), submit.stdin, held);
+        let open = {
+            let mut jobs = self.jobs.lock();
+            let open = jobs.len();
+            if jobs.insert(frame.id, Arc::clone(&entry)).is_some() {
+                return Err(Error::Protocol(format!("job {} is there already", frame.id)));
+            }
+            open
+        };
+        if open >= limits::COMPUTATION_JOBS {
+            let why = format!("a computation has at most {} open jobs", limits::COMPUTATION_JOBS);
+            entry.refuse(Code::Overloaded, why);
+            return Ok(());
+        }
+        let Some(spec) = spec else {
+            entry.refuse(Code::NotFound, format!("spec {} is not prepared", submit.spec));
+            return Ok(());
+        };
+        let start = Start { args: frame.payload.clone(), argv: submit.argv, input: entry.input.clone() };
+        match submit.blob {
+            Some(size) => blobs::expect_arguments(self, entry, spec, start, size),
+            None => self.start(&entry, &spec, start),
+        }
+        self.announced.notify_waiters();
+        Ok(())
+    }
+
+    /// All a job needs is here.
+    pub fn start(&self, entry: &Arc<Entry>, spec: &Arc<Spec>, start: Start) {
+        let follower = Arc::new(Follower(Arc::clone(entry)));
+        let job = self.client.service.dispatch.submit(self.tenant(), spec, start, follower);
+        entry.attach(&job);
+    }
+
+    pub fn entry(&self, id: JobId) -> Option<Arc<Entry>> {
+        self.jobs.lock().get(&id).cloned()
+    }
+
+    /// Waits, not for ever, until `look` finds what a frame announces.
+    pub async fn announced<T>(&self, look: impl Fn() -> Option<T>) -> Option<T> {
+        let found = async {
+            loop {
+                let mut announced = std::pin::pin!(self.announced.notified());
+                announced.as_mut().enable();
+                if let Some(found) = look() {
+                    return found;
+                }
+                announced.await;
+            }
+        };
+        tokio::time::timeout(limits::CONNECT_TIME, found).await.ok()
+    }
+
+    pub fn mark(&self, entry: Arc<Entry>) {
+        self.dirty.lock().push(entry);
+        self.work.notify_one();
+    }
+
+    /// Sends what entries have, each in its turn, never more than the outbox takes.
+    async fn pump(&self) {
+        loop {
+            let batch = std::mem::take(&mut *self.dirty.lock());
+            if batch.is_empty() {
+                self.work.notified().await;
+            }
+            for entry in batch {
+                self.outbox.room().await;
+                if entry.flush() {
+                    entry.mark();
+                }
+            }
+        }
+    }
+
+    /// Ends all jobs; how many there were.
+    pub fn cancel_all(&self, by: &str, reason: &str, grace: Duration) -> usize {
+        let jobs: Vec<_> = self.jobs.lock().values().cloned().collect();
+        jobs.iter().for_each(|entry| entry.cancel(by, reason, grace));
+        jobs.len()
+    }
+
+    /// Nobody listens any more: ends all jobs and forgets them; how many there were.
+    pub fn abandon(&self, why: &str) -> usize {
+        self.outbox.close();
+        let jobs: Vec<_> = self.jobs.lock().drain().map(|(_, entry)| entry).collect();
+        for entry in &jobs {
+            entry.detach();
+            entry.cancel("client", why, limits::TERMINATE_GRACE);
+        }
+        self.dirty.lock().clear();
+        self.empty.notify_waiters();
+        jobs.len()
+    }
+
+    /// Waits until no job is open.
+    pub async fn drained(&self) {
+        loop {
+            let mut empty = std::pin::pin!(self.empty.notified());
+            empty.as_mut().enable();
+            if self.jobs.lock().is_empty() {
+                return;
+            }
+            empty.await;
+        }
+    }
+
+    pub fn send<T: Serialize>(&self, kind: Kind, id: u64, head: &T) {
+        if let Err(error) = self.outbox.push(kind, id, head, &[]) {
+            tracing::error!(%error, "a frame could not be encoded");
+        }
+    }
+
+    pub fn send_bytes(&self, kind: Kind, id: u64, payload: &[u8]) {
+        if let Err(error) = self.outbox.push_bare(kind, id, payload) {
+            tracing::error!(%error, "a frame could not be encoded");
+        }
+    }
+
+    /// The last frame of a job. `held`: its share of the tenant's memory, given back when the value is on its way.
+    pub fn send_exit(self: &Arc<Self>, id: JobId, exit: &ExitRecord, held: Option<Permit>) {
+        let (mut head, value) = exit.to_head();
+        let inline = value.len() <= limits::INLINE_PAYLOAD;
+        if !inline {
+            head.blob = Some(value.len() as u64);
+        }
+        let payload = if inline { &value[..] } else { &[] };
+        if let Err(error) = self.outbox.push(Kind::Exit, id, &head, payload) {
+            tracing::error!(%error, "an exit could not be encoded");
+        }
+        if inline {
+            drop(held);
+        } else {
+            blobs::send_value(&self.client, self.id, id, value, held);
+        }
+        let mut jobs = self.jobs.lock();
+        jobs.remove(&id);
+        if jobs.is_empty() {
+            self.empty.notify_waiters();
+        }
+    }
+
+    /// The exit of a job that never ran.
+    pub fn refusal(&self, code: Code, why: String) -> ExitRecord {
+        ExitRecord {
+            address: Address::default(),
+            module: ModuleHash([0; 32]),
+            function: String::new(),
+            attempt: 0,
+            outcome: Outcome::Refused { code, why },
+            usage: Usage::default(),
+        }
+    }
+
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+}
+
+impl Error {
+    /// What the client is told.
+    fn closed(&self) -> Closed {
+        match self {
+            Error::Refused { code, text } => Closed::because(*code, text.clone()),
+            Error::Version { .. } => Closed::version(format!(
+                "{self}, this node speaks {} to {}: use a client of this node's version",
+                limits::PROTOCOL_VERSION_MIN,
+                limits::PROTOCOL_VERSION
+            )),
+            other => Closed::because(Code::Protocol, other.to_string()),
+        }
+    }
+}
+
+/// What can be refused of a job from its frame alone.
+fn check_arguments(submit: &Submit, size: usize) -> Result<(), (Code, String)> {
+    if size > limits::ARGUMENT_BYTES {
+        let why = format!("arguments of {size} bytes are over the limit of {}", limits::ARGUMENT_BYTES);
+        return Err((Code::TooLarge, why));
+    }
+    let argv: usize = submit.argv.iter().map(|argument| argument.len() + 1).sum();
+    if argv > limits::ARGV_BYTES {
+        let why = format!("{argv} bytes of command-line arguments are over the limit of {}", limits::ARGV_BYTES);
+        return Err((Code::TooLarge, why));
+    }
+    if submit.argv.iter().any(|argument| argument.contains('\0')) {
+        return Err((Code::Invalid, "a command-line argument has a NUL byte".into()));
+    }
+    Ok(())
+}
+
