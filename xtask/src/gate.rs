@@ -163,7 +163,10 @@ impl Gate<'_> {
             tally.add_line(line);
             true
         });
-        done.with_context(|| format!("tests: {tally}"))?;
+        if let Err(failed) = done {
+            let any = *tally != Tally::default();
+            return Err(if any { failed.context(format!("tests: {tally}")) } else { failed });
+        }
         let filtered = !self.options.test_args.is_empty();
         ensure!(filtered || tally.passed > 0, "cargo test has run no test at all");
         Ok(())
