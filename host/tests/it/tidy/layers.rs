@@ -41,6 +41,7 @@ const LAYERED: &[Layered] = &[
             ("tasks", 1),
             ("tenancy", 1),
             ("modules", 1),
+            ("state", 1),
             ("net", 2),
             ("runtime", 2),
             ("hostcalls", 3),
