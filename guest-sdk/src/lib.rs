@@ -1,1 +1,86 @@
-//! Placeholder.
+//! Write Corovan jobs in Rust.
+//!
+//! A job is a WebAssembly module; its *coroutine functions* are what a client can run by name. Each run is an instance of its
+//! own, with its own memory, on some node of the mesh:
+//!
+//! ```no_run
+//! use corovan_guest::time;
+//! use std::time::Duration;
+//!
+//! /// Sleeps for `n` seconds, then returns `n`.
+//! #[corovan_guest::coroutine]
+//! fn rcoro_proc(n: f64) -> Result<f64, corovan_guest::Error> {
+//!     time::sleep(Duration::from_secs_f64(n))?;
+//!     Ok(n)
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! Make it a `cdylib` and build it with `cargo build --target wasm32-wasip1 --release`; `corovan run job.wasm rcoro_proc 2`
+//! then prints `2.0`.
+//!
+//! - Calls that wait suspend the coroutine; no thread of the node waits with it, so a job is written as plain code.
+//! - `println!` and `eprintln!` reach the client as they are printed. A panic ends the coroutine with its message and place.
+//! - Units are those of `std::time::Duration`; errors are [`Error`], a code for the program and a detail for the person.
+//!
+//! What a call needs of the node is in `guest-sdk/abi/`: the same functions for C and for every other language.
+
+pub mod log;
+pub mod sys;
+pub mod time;
+pub mod wait;
+
+mod address;
+mod error;
+mod lifecycle;
+mod run;
+mod values;
+
+pub use address::Address;
+/// Makes a function one that a client or another coroutine can run by name. Write it with its path, `#[corovan_guest::coroutine]`:
+/// by its name alone the compiler takes it for an experiment of its own.
+///
+/// Parameters are of any type that serde can deserialise, the result of any it can serialise:
+/// - wrong arguments end the coroutine as failed with kind `bad-argument` and a text for the person who gave them;
+/// - a parameter of type `Option<T>` may be left out at the end; a last parameter marked `#[rest]` takes all that is left;
+/// - `Result<T, E>` with any `E` that can be printed: an error ends it as failed with kind `error`;
+/// - a panic ends it as failed with kind `panic`.
+///
+/// The name, the parameters and the doc comment go into the module's manifest, where `corovan inspect` finds them.
+///
+/// ```no_run
+/// /// The sum of all numbers given.
+/// #[corovan_guest::coroutine]
+/// fn sum(#[rest] numbers: Vec<f64>) -> f64 {
+///     numbers.iter().sum()
+/// }
+/// # fn main() {}
+/// ```
+pub use corovan_guest_macros::coroutine;
+/// What a module says of itself beside its coroutine functions; all parts can be left out:
+/// - `memory`: bytes of memory it wants;
+/// - `wants`: rights it asks for when its client names none;
+/// - `functions`: names that its `main` runs, as [`entry`] gives them.
+///
+/// ```no_run
+/// corovan_guest::manifest! {
+///     memory: 268_435_456,
+///     functions: ["count", "sum"],
+/// }
+/// # fn main() {}
+/// ```
+pub use corovan_guest_macros::manifest;
+pub use error::{Code, Error};
+pub use lifecycle::{args, args_cbor, entry, fail, finish, finish_cbor, last_error, self_address, yield_now};
+pub use log::progress;
+pub use run::report_panics;
+
+/// A CBOR item of any kind, for functions that take or give what they know nothing about.
+pub use ciborium::Value;
+
+/// For the `coroutine` attribute only.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::run::{finished, finished_or_failed, returned, run};
+    pub use crate::values::{Kind, Parameter, Signature};
+}

@@ -2,3 +2,4 @@
 
 mod coroutines;
 mod support;
+mod tidy;

@@ -1,0 +1,3 @@
+module corovan.dev/jobs
+
+go 1.24
