@@ -1,5 +1,8 @@
 //! The three lists of host functions agree: `corovan.wit`, which is normative, `corovan.h`, and this crate's imports.
-#![expect(clippy::unwrap_used, reason = "a file that is not as described fails the test, and its helpers are part of it")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a file that is not as described fails the test, and its helpers are part of it"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use wit_parser::{InterfaceId, Resolve, Stability, TypeDefKind, WorldItem};
@@ -7,6 +10,7 @@ use wit_parser::{InterfaceId, Resolve, Stability, TypeDefKind, WorldItem};
 const HEADER: &str = include_str!("../abi/corovan.h");
 const WIT: &str = include_str!("../abi/corovan.wit");
 const README: &str = include_str!("../abi/README.md");
+const GO: &str = include_str!("../go/error.go");
 const IMPORTS: &str = include_str!("../src/sys.rs");
 
 /// Interfaces whose imports carry a word before the function's name, since others have functions of the same name.
@@ -76,6 +80,11 @@ fn codes_are_the_same_everywhere() {
     let TypeDefKind::Enum(code) = &code.kind else { panic!("code is an enum") };
     let wit: Vec<(u16, &str)> = (1..).zip(code.cases.iter().map(|case| case.name.as_str())).collect();
     assert_eq!(wit, core);
+
+    let (_, list) = GO.split_once("var codeNames = [...]string{").unwrap();
+    let (list, _) = list.split_once('}').unwrap();
+    let go: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert_eq!(go, core.iter().map(|(_, name)| *name).collect::<Vec<_>>());
 
     for (number, name) in &core {
         assert!(README.contains(&format!("| {number} | `{name}` |")), "README.md: code {number} {name}");
