@@ -6,3 +6,4 @@ mod process;
 mod streams;
 mod support;
 mod tidy;
+mod wasi;
