@@ -178,8 +178,14 @@ impl Gate<'_> {
 
     fn deny(&self) -> Result<()> {
         let program = rust::cargo_deny(self.repo)?;
-        let mut check =
-            Cmd::new(program).dir(self.repo.root()).args(["--locked", "check", "bans", "licenses", "sources"]);
+        let mut check = Cmd::new(program).dir(self.repo.root()).args([
+            "--locked",
+            "check",
+            "--hide-inclusion-graph",
+            "bans",
+            "licenses",
+            "sources",
+        ]);
         if self.options.advisories {
             check = check.arg("advisories");
         }
