@@ -194,8 +194,8 @@ int32_t corovan_lifecycle_args(void *buf, uint32_t cap);
 COROVAN_IMPORT(finish)
 int32_t corovan_lifecycle_finish(const void *item, uint32_t len);
 
-/* Ends this coroutine as failed and does not return. kind is a short stable word, text is for a person (4 KiB are
- * kept).
+/* Ends this coroutine as failed and does not return. kind is a short stable word, text is for a person (128 bytes
+ * and 4 KiB are kept).
  * Errors: none.
  * Traps: pointer, text.
  * since 1 */
@@ -344,9 +344,8 @@ int64_t corovan_time_monotonic(void);
 COROVAN_IMPORT(deadline)
 int64_t corovan_time_deadline(void);
 
-/* The lowest index of a thing that is ready. Consumes nothing. At most 256 entries.
- * Errors: timeout, interrupted, unsupported (a kind), too-large (entries), invalid (no entry and no timeout, or a
- * reserved field that is not 0).
+/* The lowest index of a thing that is ready. Consumes nothing. 1 to 256 entries.
+ * Errors: timeout, interrupted, unsupported (a kind), invalid (no entry, or more than 256).
  * Traps: pointer, handle.
  * since 1 */
 COROVAN_IMPORT(wait)
@@ -838,8 +837,8 @@ int32_t corovan_files_blob_read(const corovan_hash *blob, uint64_t offset, void 
 
 /* ---- log: what a coroutine tells while it runs ---- */
 
-/* One line at an enum corovan_log_level (4 KiB are kept).
- * Errors: overloaded (dropped and counted), invalid (the level).
+/* One line at an enum corovan_log_level (4 KiB are kept). What cannot be taken is counted, and the count is told.
+ * Errors: invalid (the level).
  * Traps: pointer, text.
  * since 1 */
 COROVAN_IMPORT(log)

@@ -98,7 +98,7 @@ pub fn finish_cbor(item: &[u8]) -> Result<(), Error> {
 }
 
 /// Ends this coroutine as `failed`: `kind` is a short stable word for programs, `text` is for a person (the node keeps
-/// 4 KiB of it). What was printed is written out first; nothing else runs, not even `Drop`.
+/// 128 bytes and 4 KiB of them). What was printed is written out first; nothing else runs, not even `Drop`.
 ///
 /// ```no_run
 /// if std::env::var("INPUT").is_err() {

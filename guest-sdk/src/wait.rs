@@ -26,11 +26,11 @@ impl Event {
 }
 
 /// Suspends this coroutine until one of `events` is ready, and gives its index; the lowest where several are.
-/// A `timeout` of `None` is for ever, zero only looks. At most 256 events.
+/// A `timeout` of `None` is for ever, zero only looks. 1 to 256 events.
 ///
 /// # Errors
-/// `timeout`; `interrupted`, once, when another coroutine or the client interrupted this one; `too-large` for more than
-/// 256 events; `invalid` for none of them without a timeout, which would wait for nothing.
+/// `timeout`; `interrupted`, once, when another coroutine or the client interrupted this one; `invalid` for no event, or
+/// more than 256.
 ///
 /// ```no_run
 /// use corovan_guest::time::Instant;

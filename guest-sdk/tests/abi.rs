@@ -1,5 +1,8 @@
 //! The three lists of host functions agree: `corovan.wit`, which is normative, `corovan.h`, and this crate's imports.
-#![expect(clippy::unwrap_used, reason = "a file that is not as described fails the test, and its helpers are part of it")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a file that is not as described fails the test, and its helpers are part of it"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use wit_parser::{InterfaceId, Resolve, Stability, TypeDefKind, WorldItem};
@@ -7,6 +10,7 @@ use wit_parser::{InterfaceId, Resolve, Stability, TypeDefKind, WorldItem};
 const HEADER: &str = include_str!("../abi/corovan.h");
 const WIT: &str = include_str!("../abi/corovan.wit");
 const README: &str = include_str!("../abi/README.md");
+const GO: &str = include_str!("../go/error.go");
 const IMPORTS: &str = include_str!("../src/sys.rs");
 
 /// Interfaces whose imports carry a word before the function's name, since others have functions of the same name.
@@ -20,6 +24,13 @@ type Functions = BTreeMap<(String, String), bool>;
 fn header_and_wit_have_the_same_functions_with_the_same_availability() {
     let header: Functions = header().into_iter().map(|f| ((f.interface, f.name), f.available)).collect();
     assert_eq!(header, wit_functions());
+}
+
+#[test]
+fn without_the_planned_feature_the_wit_has_what_is_available_and_resolves() {
+    let available: Vec<_> = wit_functions().into_iter().filter(|(_, available)| *available).collect();
+    let found: Vec<_> = functions_of(&resolve(false)).into_iter().collect();
+    assert_eq!(found, available);
 }
 
 #[test]
@@ -71,11 +82,16 @@ fn codes_are_the_same_everywhere() {
         .collect();
     assert_eq!(header, core.iter().map(|(number, name)| (*number, (*name).to_owned())).collect::<Vec<_>>());
 
-    let resolve = resolve();
+    let resolve = resolve(true);
     let (_, code) = resolve.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("code")).unwrap();
     let TypeDefKind::Enum(code) = &code.kind else { panic!("code is an enum") };
     let wit: Vec<(u16, &str)> = (1..).zip(code.cases.iter().map(|case| case.name.as_str())).collect();
     assert_eq!(wit, core);
+
+    let (_, list) = GO.split_once("var codeNames = [...]string{").unwrap();
+    let (list, _) = list.split_once('}').unwrap();
+    let go: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert_eq!(go, core.iter().map(|(_, name)| *name).collect::<Vec<_>>());
 
     for (number, name) in &core {
         assert!(README.contains(&format!("| {number} | `{name}` |")), "README.md: code {number} {name}");
@@ -169,15 +185,18 @@ fn without_parentheses(text: &str) -> String {
         .collect()
 }
 
-/// Everything, planned functions too; that the package resolves is itself a test of it.
-fn resolve() -> Resolve {
-    let mut resolve = Resolve { all_features: true, ..Resolve::default() };
+/// With planned functions or without; that the package resolves is itself a test of it.
+fn resolve(planned: bool) -> Resolve {
+    let mut resolve = Resolve { all_features: planned, ..Resolve::default() };
     resolve.push_str("corovan.wit", WIT).unwrap_or_else(|error| panic!("corovan.wit: {error:?}"));
     resolve
 }
 
 fn wit_functions() -> Functions {
-    let resolve = resolve();
+    functions_of(&resolve(true))
+}
+
+fn functions_of(resolve: &Resolve) -> Functions {
     let (_, world) = resolve.worlds.iter().find(|(_, world)| world.name == "coroutine").unwrap();
     let imported: BTreeSet<InterfaceId> = world
         .imports

@@ -1,3 +1,5 @@
 //! The `corovan` binary.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    corovan::cli::main()
+}

@@ -134,7 +134,6 @@ async fn accept(endpoint: Endpoint, service: Arc<Service>) -> Result<(), endpoin
 
 /// What guests may import, as the linker has it.
 pub fn known_imports(engine: &Engine, linker: &Linker<Coroutine>) -> KnownImports {
-    // Listing a linker takes a store; its state is never looked at.
-    let signature = |ty: &wasmtime::FuncType| Signature::of(ty);
-    KnownImports::new(hostcalls::imports(engine, linker).iter().map(|(m, n, ty)| (m.clone(), n.clone(), signature(ty))).collect())
+    let list = hostcalls::imports(engine, linker);
+    KnownImports::new(list.into_iter().map(|(module, name, ty)| (module, name, Signature::of(&ty))).collect())
 }

@@ -5,6 +5,7 @@ use crate::libc_names::LIBC_NAMES;
 use crate::manifest::{Entry, Function, section};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, Expr, FnArg, Ident, ItemFn, Lit, Meta, Pat, Result, ReturnType, Type};
 
@@ -17,7 +18,7 @@ pub fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> 
     let parameters = parameters(&mut function)?;
     let (result, finish) = result(&function.sig.output);
 
-    let name = function.sig.ident.to_string();
+    let name = function.sig.ident.unraw().to_string();
     let manifest = section(&Entry {
         functions: vec![Function {
             name: name.clone(),
@@ -119,7 +120,7 @@ fn parameters(function: &mut ItemFn) -> Result<Vec<Parameter>> {
             () if is_named(&input.ty, "Option") => "Optional",
             () => "Required",
         };
-        let text = format!("{}: {}", pattern.ident, in_words(&input.ty));
+        let text = format!("{}: {}", pattern.ident.unraw(), in_words(&input.ty));
         parameters.push(Parameter { name: pattern.ident.clone(), ty: (*input.ty).clone(), text, kind });
     }
     Ok(parameters)
@@ -143,7 +144,7 @@ fn result(output: &ReturnType) -> (String, TokenStream) {
 
 fn check(function: &ItemFn) -> Result<()> {
     let signature = &function.sig;
-    let name = signature.ident.to_string();
+    let name = signature.ident.unraw().to_string();
     let refuse = |span: Span, text: &str| Err(Error::new(span, text));
     if let Some(word) = &signature.asyncness {
         return refuse(word.span(), "calls that wait suspend the coroutine by themselves: a plain fn is enough");
@@ -303,6 +304,19 @@ mod tests {
         .unwrap()
         .to_string();
         assert!(!text.contains("rest]") && text.contains("inline"), "{text}");
+    }
+
+    #[test]
+    fn a_raw_name_is_told_without_its_mark() {
+        let text = expand(
+            TokenStream::new(),
+            quote!(
+                fn r#match(r#type: u8) {}
+            ),
+        )
+        .unwrap()
+        .to_string();
+        assert!(text.contains("\"match\"") && text.contains("\"type: u8\""), "{text}");
     }
 
     #[test]

@@ -140,3 +140,5 @@ pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * 24 * 3600);
 /// A new certificate is valid from so long ago, for nodes whose clocks are behind.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+/// Bytes of first packets that a node holds for connections it has not looked at yet.
+pub const INCOMING_BYTES: u64 = 16 << 20;

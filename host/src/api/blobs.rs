@@ -14,9 +14,9 @@ use corovan_core::limits;
 use corovan_core::tenancy::quota::Permit;
 use corovan_core::wire::Kind;
 use corovan_core::wire::records::{Blob, BlobKind};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use parking_lot::Mutex;
 
 /// Jobs that wait for their arguments.
 #[derive(Default)]

@@ -156,7 +156,8 @@ impl Entry {
         state.job = None;
         let size = record.outcome.value().map_or(0, Bytes::len);
         if let Some(Err(refused)) = state.held.as_mut().map(|held| held.grow(size as u64)) {
-            record.outcome = Outcome::Failed { kind: "overloaded".into(), text: format!("its result was dropped: {refused}") };
+            record.outcome =
+                Outcome::Failed { kind: "overloaded".into(), text: format!("its result was dropped: {refused}") };
         }
         let quiet = state.progress.is_none() && state.logs.is_empty() && self.output.is_empty();
         if quiet && size <= DIRECT_VALUE {

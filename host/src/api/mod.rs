@@ -47,7 +47,9 @@ impl Service {
     pub async fn shut_down(&self, grace: Duration) {
         self.dispatch.close();
         let sessions: Vec<_> = self.sessions.lock().iter().filter_map(Weak::upgrade).collect();
-        sessions.iter().for_each(|session| session.cancel_all("node", "the node is shutting down", grace));
+        for session in &sessions {
+            session.cancel_all("node", "the node is shutting down", grace);
+        }
         let all = async {
             for session in &sessions {
                 session.drained().await;

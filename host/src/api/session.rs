@@ -352,11 +352,10 @@ impl Session {
         }
     }
 
-    /// Ends all jobs; how many there were.
-    pub fn cancel_all(&self, by: &str, reason: &str, grace: Duration) -> usize {
+    /// Ends all jobs; their exits still come.
+    pub fn cancel_all(&self, by: &str, reason: &str, grace: Duration) {
         let jobs: Vec<_> = self.jobs.lock().values().cloned().collect();
         jobs.iter().for_each(|entry| entry.cancel(by, reason, grace));
-        jobs.len()
     }
 
     /// Nobody listens any more: ends all jobs and forgets them; how many there were.
@@ -467,4 +466,3 @@ fn check_arguments(submit: &Submit, size: usize) -> Result<(), (Code, String)> {
     }
     Ok(())
 }
-

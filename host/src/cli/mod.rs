@@ -1,1 +1,74 @@
-//! The command line: one file a command.
+//! The command line: one file a command. Parses, calls the library, prints, chooses the exit code.
+
+pub mod cert;
+mod credentials;
+pub mod exit;
+mod inspect;
+mod node;
+mod run;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Ship WebAssembly coroutines to sandboxed nodes.
+#[derive(Parser, Debug)]
+#[command(name = "corovan", version = VERSION, about, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// What is logged to standard error, for example info or corovan=debug
+    #[arg(long, global = true, value_name = "FILTER", env = "COROVAN_LOG", hide_env_values = true)]
+    log: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Run(run::Args),
+    Node(node::Args),
+    Cert(cert::CertArgs),
+    Inspect(inspect::Args),
+}
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (protocol 1, host interface 1, wasmtime 48)");
+
+const EXAMPLES: &str = "\
+Examples:
+  corovan run job.wasm rcoro_proc 1.5             one job on a node of its own, in this process
+  corovan run job.wasm rcoro_proc 1.5 --count 10  ten of them
+  corovan run program.wasm -- --flag file < in    a WASI program, as if it ran here
+  corovan cert init --dir certs/dev               a development CA; then `cert node a`, `cert tenant me`
+  corovan node --listen 127.0.0.1:4433 --name a --data data/a --certs certs/dev
+  corovan run --node 127.0.0.1:4433 --certs certs/dev job.wasm rcoro_proc 1.5
+  corovan inspect job.wasm                        what a module offers and asks for
+
+Exit codes: 0 done; 1-119 the program's own; 120 a job failed; 121 a job was stopped by a limit;
+122 refused; 123 a node cannot be reached or was lost; 124 --timeout; 125 wrong usage or a local
+fault; 130 interrupted.";
+
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { exit::USAGE } else { exit::DONE };
+            // A closed standard error leaves nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let default = if matches!(cli.command, Command::Node(_)) { "info" } else { "error" };
+    if let Err(error) = crate::telemetry::init(cli.log.as_deref().unwrap_or(default)) {
+        eprintln!("corovan: --log: {error}");
+        return ExitCode::from(exit::USAGE);
+    }
+    let outcome = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Node(args) => node::run(args),
+        Command::Cert(args) => cert::run(args),
+        Command::Inspect(args) => inspect::run(args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("corovan: {error:#}");
+        ExitCode::from(exit::of_error(&error))
+    })
+}

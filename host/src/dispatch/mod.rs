@@ -140,7 +140,7 @@ impl Dispatch {
         let program = Program::new(loaded.hash, &loaded.module, &self.inner.linker, &export, entry)
             .map_err(|error| Refusal::new(Code::BadModule, format!("{error:#}")))?;
         let memory = memory_limit(&prepare.limits, loaded.info.manifest.as_ref().and_then(|manifest| manifest.memory));
-        if let Some(needed) = loaded.info.memory.map(|memory| memory.min).filter(|needed| *needed > memory) {
+        if let Some(needed) = loaded.info.memory.as_ref().map(|memory| memory.min).filter(|needed| *needed > memory) {
             let text = format!(
                 "the module starts with {needed} bytes of memory, over the job's limit of {memory}: ask for more with --memory \
                  (this node allows up to {})",
@@ -155,7 +155,11 @@ impl Dispatch {
             deadline: Duration::from_nanos(
                 prepare.limits.deadline.unwrap_or(u64::MAX).min(nanos(limits::DEADLINE_MAX)),
             )
-            .min(if prepare.limits.deadline.is_some() { limits::DEADLINE_MAX } else { limits::DEADLINE_DEFAULT }),
+            .min(if prepare.limits.deadline.is_some() {
+                limits::DEADLINE_MAX
+            } else {
+                limits::DEADLINE_DEFAULT
+            }),
             cpu: prepare.limits.cpu.map(Duration::from_nanos),
             env: Arc::new(prepare.env),
             terminals: prepare.terminals,

@@ -8,9 +8,9 @@ pub mod poll;
 pub mod time;
 pub mod wasi;
 
-use crate::runtime::Coroutine;
+use crate::runtime::{Coroutine, blank_store};
 use corovan_core::code::Code;
-use wasmtime::{Engine, Linker};
+use wasmtime::{Engine, Extern, FuncType, Linker};
 
 /// A call that did not do what was asked, in a way a guest can handle: the code, and what `last_error` will tell.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,4 +35,12 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Coroutine>> {
     linker.allow_shadowing(false);
     core_door::add_to_linker(&mut linker)?;
     Ok(linker)
+}
+
+/// Every function of a linker: module, name, type.
+pub fn imports(engine: &Engine, linker: &Linker<Coroutine>) -> Vec<(String, String, FuncType)> {
+    let mut store = blank_store(engine);
+    let entries: Vec<_> = linker.iter(&mut store).map(|(m, n, item)| (m.to_owned(), n.to_owned(), item)).collect();
+    let function = |item: Extern| item.into_func().map(|function| function.ty(&store));
+    entries.into_iter().filter_map(|(module, name, item)| Some((module, name, function(item)?))).collect()
 }

@@ -89,7 +89,8 @@ async fn poll_oneoff(
     let parsed = with(&mut guest, subscriptions, n * poll::SUBSCRIPTION, poll::parse)?;
     let data = guest.data();
     let scheduler = data.runtime.scheduler.clone();
-    let streams = poll::Streams { control: Arc::clone(&data.control), observer: Arc::clone(&data.observer), closed: data.closed };
+    let streams =
+        poll::Streams { control: Arc::clone(&data.control), observer: Arc::clone(&data.observer), closed: data.closed };
     let happened = poll::wait(scheduler, streams, &parsed).await;
     write(&mut guest, events, &happened)?;
     write(&mut guest, nevents, &((happened.len() / poll::EVENT) as u32).to_le_bytes())?;

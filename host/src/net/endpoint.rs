@@ -79,10 +79,6 @@ impl Endpoint {
             .await
             .map_err(|_| handshake(format!("no handshake within {:?}", limits::CONNECT_TIME)))?
             .map_err(|error| handshake(error.to_string()))?;
-        let refuse = |why: String| {
-            quic.close(transport::close_code(Some(Code::Denied)), why.as_bytes());
-            Error::Refused { remote, why }
-        };
         let principal = tls::client_principal(&quic, &self.cluster).map_err(|error| {
             let why = error.to_string();
             quic.close(transport::close_code(Some(Code::Denied)), why.as_bytes());

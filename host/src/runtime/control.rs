@@ -98,7 +98,7 @@ impl Control {
     }
 
     pub fn input(&self) -> &Input {
-        self.input.as_deref().unwrap_or(Input::EMPTY)
+        self.input.as_deref().unwrap_or_else(|| Input::empty())
     }
 
     pub fn has_ended(&self) -> bool {

@@ -111,7 +111,7 @@ impl Runtime {
     /// Makes a coroutine and queues it. Its observer learns of its end, exactly once, whatever happens.
     pub fn launch(self: &Arc<Self>, launch: Launch) -> Result<Arc<Control>, Exhausted> {
         let held = Held { _coroutine: launch.ledger.take(Resource::Coroutines, 1)? };
-        let memory = launch.ledger.take(Resource::Memory, 0)?;
+        let memory = Permit::nothing(&launch.ledger, Resource::Memory);
         let address = Address {
             node: self.node,
             incarnation: self.incarnation,

@@ -1,6 +1,7 @@
 //! Coroutines: engine, scheduler, clock, and the ports through which they reach the rest. Runs guests; decides nothing
 //! about who may run.
 
+mod blank;
 pub mod clock;
 pub mod control;
 pub mod coroutine;
@@ -12,6 +13,7 @@ pub mod stdio;
 pub mod timers;
 pub mod wasi_clock;
 
+pub use blank::blank_store;
 pub use clock::{Clock, RealClock, VirtualClock};
 pub use control::{Control, Stop};
 pub use coroutine::{Coroutine, Ended};

@@ -113,9 +113,12 @@ impl Output {
 
 impl Input {
     /// An input at its end.
-    pub const EMPTY: &'static Input = &Input {
-        state: Mutex::new(InputState { chunks: VecDeque::new(), bytes: 0, open: false, reader: None, feeder: None }),
-    };
+    pub fn empty() -> &'static Input {
+        static EMPTY: Input = Input {
+            state: Mutex::new(InputState { chunks: VecDeque::new(), bytes: 0, open: false, reader: None, feeder: None }),
+        };
+        &EMPTY
+    }
 
     /// An input that somebody will fill; the default one is at its end.
     pub fn open() -> Input {

@@ -1,1 +1,4 @@
 //! Certificates and the identities they prove.
+
+pub mod ca;
+mod files;

@@ -1,4 +1,4 @@
 //! Who asks, and how much is left to them.
 
-pub mod quota;
 pub mod identity;
+pub mod quota;

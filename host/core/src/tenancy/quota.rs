@@ -81,6 +81,11 @@ impl Ledger {
 }
 
 impl Permit {
+    /// Holds nothing yet, and may grow.
+    pub fn nothing(ledger: &Arc<Ledger>, resource: Resource) -> Permit {
+        Permit { ledger: Arc::clone(ledger), resource, amount: 0 }
+    }
+
     /// Holds `amount` more.
     pub fn grow(&mut self, amount: u64) -> Result<(), Exhausted> {
         self.ledger.add(self.resource, amount)?;
