@@ -1,5 +1,8 @@
 //! The one integration test binary of the host: linking wasmtime once is enough.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails stops there")]
+
 mod coroutines;
+mod modules;
 mod support;
 mod tidy;
