@@ -7,6 +7,7 @@ use corovan_client::{Arguments, ConnectOptions, Credentials, Job, Module, Node, 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use tokio::sync::mpsc;
 
 const USAGE: &str = "\
@@ -18,7 +19,17 @@ primes below each of five numbers:
   seq 100 100 500 | map --certs certs/dev --tenant me --node 127.0.0.1:4433 primes.wasm primes";
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("map: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
     let options = Options::parse(std::env::args().skip(1))?;
     let file = |extension: &str| options.certs.join(format!("tenant-{}.{extension}", options.tenant));
     let credentials = Credentials::load(file("crt"), file("key"), options.certs.join("ca.crt"))?;
@@ -28,13 +39,14 @@ async fn main() -> Result<()> {
         let node = Node::connect(address, &credentials, ConnectOptions::default()).await?;
         let computation = node.open("map").await?;
         let spec = computation.prepare(Prepare::function(module.clone(), &options.function)).await?;
-        sites.push((computation, spec));
+        sites.push((node, computation, spec));
     }
 
     // Jobs in the order of their lines. The first is waited for, the others run meanwhile.
     let mut in_flight: VecDeque<Job> = VecDeque::new();
     let mut lines = Some(read_lines());
     let mut turn = sites.iter().cycle();
+    let mut printed = 0;
     while lines.is_some() || !in_flight.is_empty() {
         let room = in_flight.len() < options.in_flight;
         tokio::select! {
@@ -43,7 +55,7 @@ async fn main() -> Result<()> {
                     lines = None;
                     continue;
                 };
-                let (computation, spec) = turn.next().context("no node")?;
+                let (_, computation, spec) = turn.next().context("no node")?;
                 let arguments = Arguments::from_words(&[line])?;
                 in_flight.push_back(computation.submit(spec, arguments, SubmitOptions::default()).await?);
             }
@@ -52,13 +64,18 @@ async fn main() -> Result<()> {
                 if let Some(lost) = job.and_then(|job| job.failure()) {
                     return Err(lost.into());
                 }
-                match print(&record) {
+                printed += 1;
+                let text = text_of(&record).with_context(|| format!("line {printed}"))?;
+                match writeln!(io::stdout(), "{text}") {
                     // Whoever read our results has enough. The jobs that are left are cancelled when they are dropped.
-                    Err(error) if error.downcast_ref().map(io::Error::kind) == Some(io::ErrorKind::BrokenPipe) => break,
-                    printed => printed?,
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                    written => written?,
                 }
             }
         }
+    }
+    for (node, ..) in &sites {
+        node.close().await;
     }
     Ok(())
 }
@@ -71,13 +88,13 @@ async fn first_result(jobs: &mut VecDeque<Job>) -> std::sync::Arc<ExitRecord> {
     }
 }
 
-fn print(record: &ExitRecord) -> Result<()> {
+fn text_of(record: &ExitRecord) -> Result<String> {
     match &record.outcome {
-        Outcome::Finished(bytes) if bytes.is_empty() => writeln!(io::stdout(), "null")?,
-        Outcome::Finished(bytes) => writeln!(io::stdout(), "{}", value::to_json(bytes)?)?,
-        other => bail!("a job did not finish: {other:?}"),
+        Outcome::Finished(bytes) if bytes.is_empty() => Ok("null".into()),
+        Outcome::Finished(bytes) => Ok(value::to_json(bytes)?.to_string()),
+        Outcome::Failed { kind, text } => bail!("the job failed ({kind}): {text}"),
+        other => bail!("the job did not finish: {other:?}"),
     }
-    Ok(())
 }
 
 /// On a thread of its own: a blocked read would keep the connections from answering. The channel is as bounded as the

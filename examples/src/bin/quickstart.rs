@@ -1,12 +1,23 @@
-//! Ship a module, run one function of it, print the result. asyncoro's `discoro_client1.py` in thirty lines.
+//! Ship a module, run one function of it, print the result. asyncoro's `discoro_client1.py` in forty lines.
 
 use anyhow::{Context, Result, bail};
 use corovan_client::core::wire::Outcome;
 use corovan_client::{Arguments, ConnectOptions, Credentials, Module, Node, Prepare, value};
 use std::path::Path;
+use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("quickstart: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [certs, tenant, address, file, function, arguments @ ..] = &words[..] else {
         bail!("usage: quickstart CERTS-DIR TENANT HOST:PORT FILE FUNCTION [ARGUMENT...]");
@@ -26,5 +37,6 @@ async fn main() -> Result<()> {
         other => bail!("{function} on {} did not finish: {other:?}", node.name()),
     }
     computation.close().await?;
+    node.close().await;
     Ok(())
 }

@@ -98,6 +98,7 @@ async fn client(options: &Options) -> Result<u32> {
         // A node that was lost has no more to say.
         if site.node.failure().is_none() {
             site.computation.close().await?;
+            site.node.close().await;
         }
     }
 

@@ -5,10 +5,21 @@ use anyhow::{Result, bail};
 use corovan_client::core::wire::{ExitRecord, Outcome};
 use corovan_client::{Arguments, ConnectOptions, Credentials, Event, Module, Node, Prepare, SubmitOptions, value};
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("status: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [certs, tenant, address, file, function, arguments @ ..] = &words[..] else {
         bail!("usage: status CERTS-DIR TENANT HOST:PORT FILE FUNCTION [ARGUMENT...]");
@@ -49,10 +60,11 @@ async fn main() -> Result<()> {
             }
         }
     }
-    match job.failure() {
-        Some(lost) => Err(lost.into()),
-        None => Ok(()),
+    if let Some(lost) = job.failure() {
+        return Err(lost.into());
     }
+    node.close().await;
+    Ok(())
 }
 
 fn described(record: &ExitRecord) -> Result<String> {
