@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails stops there")]
 
+mod cli;
 mod coroutines;
 mod modules;
+mod process;
+mod streams;
 mod support;
 mod tidy;

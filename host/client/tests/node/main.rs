@@ -5,7 +5,6 @@ mod errors;
 mod fake;
 mod jobs;
 mod lost;
-mod zz_rate;
 
 // The node's own files, so that both sides of the handshake are what ships, without building a node for it.
 #[path = "../../../src/tenancy/mod.rs"]
