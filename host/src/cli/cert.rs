@@ -129,11 +129,8 @@ mod tests {
         names.sort();
         let expected = ["ca.crt", "ca.key", "node-a.crt", "node-a.key", "operator-root.crt", "operator-root.key"];
         assert_eq!(names[..6], expected);
-        let me = corovan_client::Credentials::load(
-            dir.join("tenant-me.crt"),
-            dir.join("tenant-me.key"),
-            dir.join("ca.crt"),
-        );
+        let me =
+            corovan_client::Credentials::load(dir.join("tenant-me.crt"), dir.join("tenant-me.key"), dir.join("ca.crt"));
         assert_eq!(me.unwrap().identity.principal().to_string(), "spiffe://test/tenant/me");
     }
 
