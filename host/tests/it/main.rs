@@ -5,6 +5,7 @@
 mod cli;
 mod coroutines;
 mod modules;
+mod node_process;
 mod process;
 mod streams;
 mod support;
