@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails stops there")]
 
+mod bad_input;
 mod cli;
 mod coroutines;
+mod identity;
 mod modules;
 mod node_process;
 mod process;
