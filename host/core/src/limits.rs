@@ -142,3 +142,7 @@ pub const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * 24 * 3600);
 pub const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 /// Bytes of first packets that a node holds for connections it has not looked at yet.
 pub const INCOMING_BYTES: u64 = 16 << 20;
+/// The `corovan.manifest` section of a module.
+pub const MANIFEST_BYTES: usize = 64 << 10;
+/// Compiled modules kept ready in memory; the least recently used are dropped, and come back from the disk.
+pub const LOADED_MODULES: usize = 256;

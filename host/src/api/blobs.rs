@@ -20,7 +20,10 @@ use std::sync::Arc;
 
 /// Jobs that wait for their arguments.
 #[derive(Default)]
-pub(super) struct Awaited(Mutex<HashMap<JobId, (Arc<Entry>, Arc<Spec>, Start, u64)>>);
+pub(super) struct Awaited(Mutex<HashMap<JobId, Unstarted>>);
+
+/// A job, all that starts it but the arguments, and how many bytes those have.
+type Unstarted = (Arc<Entry>, Arc<Spec>, Start, u64);
 
 impl Awaited {
     /// It will not get them.

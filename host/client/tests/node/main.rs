@@ -1,0 +1,14 @@
+//! The client against a node in the same process: a real QUIC endpoint with the node's own TLS settings, that answers
+//! with whatever frames a test tells it to.
+
+mod errors;
+mod fake;
+mod jobs;
+mod lost;
+
+// The node's own files, so that both sides of the handshake are what ships, without building a node for it.
+#[path = "../../../src/tenancy/mod.rs"]
+#[allow(dead_code, reason = "a test uses a part of it")]
+mod tenancy;
+#[path = "../../../src/net/tls.rs"]
+mod tls;
