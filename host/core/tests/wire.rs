@@ -1,5 +1,6 @@
 //! The wire format as bytes. A change here is a change of the protocol: it must be an addition, and old bytes must still
 //! be read.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may panic as well")]
 
 use bytes::{Bytes, BytesMut};
 use corovan_core::code::Code;

@@ -1,5 +1,6 @@
 //! The client against a node in the same process: a real QUIC endpoint with the node's own TLS settings, that answers
 //! with whatever frames a test tells it to.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may panic as well")]
 
 mod errors;
 mod fake;
