@@ -68,8 +68,12 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("corovan: {}", message(&error));
-        ExitCode::from(exit::of_error(&error))
+        let code = exit::of_error(&error);
+        // As in `corovan inspect ... | head`: whoever read it has enough.
+        if code != exit::BROKEN_PIPE {
+            eprintln!("corovan: {}", message(&error));
+        }
+        ExitCode::from(code)
     })
 }
 
