@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails stops there")]
 
+mod bad_input;
 mod cli;
 mod coroutines;
+mod identity;
 mod modules;
+mod node_process;
 mod process;
 mod streams;
 mod support;
 mod tidy;
+mod wasi;
