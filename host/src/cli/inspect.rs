@@ -12,6 +12,7 @@ use comfy_table::presets::NOTHING;
 use corovan_core::ids::ModuleHash;
 use corovan_core::limits;
 use serde_json::json;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -47,11 +48,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
         },
     };
-    if args.json {
-        println!("{}", to_json(&info, hash, &known));
-    } else {
-        print!("{}", to_text(&info, hash, &known));
-    }
+    let text = if args.json { format!("{}\n", to_json(&info, hash, &known)) } else { to_text(&info, hash, &known) };
+    std::io::stdout().write_all(text.as_bytes())?;
     match verdict {
         Ok(_) => Ok(ExitCode::SUCCESS),
         Err(error) => {

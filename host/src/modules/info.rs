@@ -182,22 +182,23 @@ impl ModuleInfo {
     }
 
     fn listed(&self) -> String {
-        list(self.runnable())
+        list(self.runnable(), self.command)
     }
 
     fn nearest_first(&self, name: &str) -> String {
         let mut names = self.runnable();
         names.sort_by(|a, b| strsim::jaro_winkler(b, name).total_cmp(&strsim::jaro_winkler(a, name)));
-        list(names)
+        list(names, self.command)
     }
 }
 
 /// Exports that toolchains add and nobody calls.
 const HIDDEN: [&str; 4] = [START, INITIALIZE, "__wasm_call_ctors", "__wasm_call_dtors"];
 
-fn list(names: Vec<&str>) -> String {
+fn list(names: Vec<&str>, command: bool) -> String {
     if names.is_empty() {
-        return "none".to_owned();
+        let hint = if command { ", since it is a WASI program: give its arguments after `--`" } else { "" };
+        return format!("none{hint}");
     }
     let more = if names.len() > LISTED { format!(" and {} more", names.len() - LISTED) } else { String::new() };
     names[..names.len().min(LISTED)].join(", ") + &more

@@ -27,7 +27,7 @@ pub struct Config {
     pub dir: PathBuf,
     /// Bytes of modules and native code kept.
     pub store_bytes: u64,
-    /// Compilations at a time: one a core.
+    /// Validations and compilations at a time: one a core.
     pub compiles: usize,
     /// Random bytes, for the key of a new cache.
     pub secret: [u8; 32],
@@ -99,7 +99,9 @@ impl Modules {
     /// Validates and stores what a tenant has shipped as `expected`.
     pub async fn put(&self, tenant: &str, expected: ModuleHash, bytes: Bytes) -> Result<(), Error> {
         let (inner, tenant) = (Arc::clone(&self.inner), tenant.to_owned());
+        let permit = Arc::clone(&self.inner.compiles).acquire_owned().await;
         blocking(move || {
+            let _permit = permit;
             let found = ModuleHash::of(&bytes);
             if found != expected {
                 return Err(Error::Hash { expected, found });

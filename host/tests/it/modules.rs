@@ -10,9 +10,10 @@ use corovan::runtime::engine::{self, MIN_SLOTS, Preemption};
 use corovan_core::code::Code;
 use corovan_core::ids::ModuleHash;
 use corovan_core::limits;
+use proptest::prelude::*;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use wasmtime::Engine;
 
 fn engine() -> Engine {
@@ -66,12 +67,7 @@ fn every_bad_module_is_told_apart_with_its_code_and_what_to_do() {
         ("future", future, Code::BadModule, &["version 9"]),
         ("component", component, Code::BadModule, &["component", "come later"]),
         ("too large", big, Code::TooLarge, &["33554433", "33554432"]),
-        (
-            "invalid",
-            wasm_unchecked("(module (func (export \"f\") (result i32)))"),
-            Code::BadModule,
-            &["not valid at byte"],
-        ),
+        ("invalid", wasm("(module (func (export \"f\") (result i32)))"), Code::BadModule, &["not valid at byte"]),
         ("threads", wasm("(module (memory 1 1 shared) (func (export \"f\")))"), Code::BadModule, &["threads"]),
         ("memory64", wasm("(module (memory i64 1) (func (export \"f\")))"), Code::BadModule, &["memory64"]),
         (
@@ -116,9 +112,24 @@ fn every_bad_module_is_told_apart_with_its_code_and_what_to_do() {
     }
 }
 
-/// A module that wat would refuse to encode is not needed: this one encodes and is invalid.
-fn wasm_unchecked(wat: &str) -> Vec<u8> {
-    wasm(wat)
+proptest! {
+    #[test]
+    fn a_module_with_any_bytes_changed_is_read_or_refused(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..20),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        static GOOD: LazyLock<(Vec<u8>, KnownImports)> = LazyLock::new(|| {
+            let wat = r#"(module (import "corovan" "sleep" (func (param i64) (result i32))) (memory (export "memory") 1 2)
+                (table 4 funcref) (global i32 (i32.const 1)) (data (i32.const 0) "abc") (elem (i32.const 0) func 1)
+                (func (export "f") (local i32) (loop (br_if 0 (local.get 0)))))"#;
+            (wasm(wat), known(&engine()))
+        });
+        let (good, known) = &*GOOD;
+        let mut bytes = good.clone();
+        changes.iter().for_each(|(at, byte)| bytes[at.index(good.len())] = *byte);
+        let _ = validate::validate(&bytes, known);
+        let _ = validate::validate(&bytes[..cut.index(bytes.len())], known);
+    }
 }
 
 #[test]
