@@ -111,6 +111,23 @@ fn a_single_interrupted_job_says_so_and_a_second_interrupt_does_not_wait() {
 }
 
 #[test]
+fn an_interrupt_ends_the_command_also_before_a_job_runs() {
+    let place = Place::new();
+    let file = job("rcoro_proc").display().to_string();
+    let certs = place.certs().display().to_string();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        // Somebody who takes the connection's packets and never answers.
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let running = place.start(["run", "--node", &address, "--certs", &certs, &file, "rcoro_proc", "1"]);
+        silent.recv_from(&mut [0; 2048]).unwrap();
+        running.signal(signal);
+        let done = running.wait();
+        assert_eq!(done.has_code(code).stderr, "");
+    }
+}
+
+#[test]
 fn a_node_killed_in_mid_job_is_noticed_in_seconds_and_the_lost_jobs_are_named() {
     let place = Place::new();
     let file = job("rcoro_proc").display().to_string();
