@@ -164,17 +164,20 @@ fn lost_jobs_are_named_also_while_more_of_them_wait_to_be_submitted() {
 fn jobs_of_a_client_that_was_killed_give_their_slots_back() {
     let place = Place::new();
     let mut node = place.node(&["--slots", "1"]);
-    let slots = started(&node);
-    let sleeper = job("rcoro_proc").display().to_string();
-    let spinner = job("faults").display().to_string();
+    let half = started(&node) / 2;
+    let (sleeper, spinner) = (job("rcoro_proc").display().to_string(), job("faults").display().to_string());
+    let mut clients = Vec::new();
     for words in [&[&sleeper[..], "rcoro_proc", "3600"][..], &[&spinner, "spins"]] {
-        let count = slots.to_string();
-        let client = place.start(node.args(&[words, &["--count", &count]].concat()));
-        client.stderr.wait_for("processing", slots);
+        let client = place.start(node.args(&[words, &["--count", &half.to_string()]].concat()));
+        client.stderr.wait_for("processing", half);
+        clients.push(client);
+    }
+    for client in clients {
         client.signal(Signal::KILL);
         client.wait().has_code(256 + 9);
-        node.works(&place);
     }
+    // Every slot is taken until the node has noticed.
+    node.works(&place);
     node.running.stderr.wait_for("disconnected", 2);
 }
 
