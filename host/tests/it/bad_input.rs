@@ -1,7 +1,8 @@
 //! Bad guests of every kind, thrown at one node process: each is told what is wrong, and nothing of it disturbs the job
 //! beside it, ends the node or stays in its memory.
 
-use crate::process::{NodeProcess, Place, Running, job};
+use crate::nodes::NodeProcess;
+use crate::process::{Place, Running, job};
 use corovan_core::limits;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! Who may connect to whom, and how a client finds out that it may not: certificates of other clusters, expired ones, of the
 //! wrong role; addresses behind which there is no node.
 
-use crate::process::{NodeProcess, Place, Running};
+use crate::nodes::NodeProcess;
+use crate::process::{Place, Running};
 use corovan::tenancy::ca::Authority;
 use corovan_core::tenancy::identity::Role;
 use std::net::UdpSocket;

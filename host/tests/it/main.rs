@@ -5,10 +5,12 @@
 mod bad_input;
 mod cli;
 mod coroutines;
+mod false_nodes;
 mod identity;
 mod in_process;
 mod modules;
 mod node_process;
+mod nodes;
 mod process;
 mod sessions;
 mod streams;

@@ -1,6 +1,7 @@
 //! Unmodified WASI programs in Rust, C and Go, run as if they ran here: argv, streams, exit codes, environment, time.
 
-use crate::process::{NodeProcess, Place, Running, job};
+use crate::nodes::NodeProcess;
+use crate::process::{Place, Running, job};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
