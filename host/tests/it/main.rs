@@ -15,3 +15,4 @@ mod streams;
 mod support;
 mod tidy;
 mod wasi;
+mod wire;
