@@ -122,7 +122,7 @@ impl Bench {
         let linker = hostcalls::linker(&engine).unwrap();
         let random = Arc::new(Seeded(Mutex::new(1)));
         let runtime = Arc::new(Runtime::new(engine, preemption, scheduler, random, NodeId([1; 12]), 1));
-        let limits = Limits { coroutines: 1 << 20, memory: 1 << 40, held: 1 << 30 };
+        let limits = Limits { coroutines: 1 << 20, memory: 1 << 40, held: 1 << 30, connections: 0 };
         let (ledger, share) = (Arc::new(Ledger::new(limits)), Arc::new(Share::new(0, 100)));
         Bench { runtime, linker, clock, ledger, share, _threads: threads }
     }
