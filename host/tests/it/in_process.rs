@@ -44,7 +44,8 @@ impl Cluster {
             credentials: authority.credentials(&issued).unwrap(),
             slots: Some(slots),
             workers: 2,
-            grace: Duration::from_secs(1),
+            // Time for large results to be delivered at shutdown; nothing here waits for its end.
+            grace: Duration::from_secs(60),
         };
         let node = Node::start(config, Arc::new(RealClock::new()), Arc::new(SystemRandom)).await.unwrap();
         Cluster { authority, node, _data: data }
