@@ -69,7 +69,7 @@ impl Node {
         if let Some(asked) = config.slots.filter(|asked| *asked < slots.count) {
             slots = Slots { count: asked.max(engine::MIN_SLOTS), why: "--slots".into() };
         }
-        let engine = engine::build(Preemption::Epoch, slots.count)?;
+        let engine = engine::build(Preemption::Epoch, slots.count + limits::RESERVED_SLOTS)?;
         let linker = hostcalls::linker(&engine).map_err(Error::Linker)?;
         let mut secret = [0; 32];
         random.fill(&mut secret);
@@ -89,7 +89,9 @@ impl Node {
         let tick = move || weak.upgrade().into_iter().for_each(|engine| engine.increment_epoch());
         let (scheduler, threads) = Scheduler::start(clock, config.workers, tick).map_err(Error::Threads)?;
         let runtime = Runtime::new(engine, Preemption::Epoch, scheduler, random, state.node, state.incarnation);
-        let dispatch = Dispatch::new(Arc::new(runtime), modules, linker, slots.count as usize);
+        let tenant_slots = slots.count as usize;
+        let all_slots = tenant_slots + limits::RESERVED_SLOTS as usize;
+        let dispatch = Dispatch::new(Arc::new(runtime), modules, linker, (all_slots, tenant_slots));
         let service = Service::new(dispatch, Tenants::default(), Tasks::default(), state.node, config.name);
         let service = Arc::new(service);
         service.tasks.spawn(TaskKind::Accept, "accept", accept(endpoint.clone(), Arc::clone(&service)));

@@ -95,6 +95,8 @@ pub const COMPUTATION_SPECS: usize = 256;
 /// Computations of one connection, and connections of one node.
 pub const CONNECTION_COMPUTATIONS: usize = 16;
 pub const NODE_CONNECTIONS: usize = 1_024;
+/// Instance slots beyond those that one tenant may take, so that another that comes later is served at once.
+pub const RESERVED_SLOTS: u32 = 64;
 /// Jobs that wait on a node for an instance slot.
 pub const NODE_QUEUE: usize = 1_000_000;
 
@@ -102,6 +104,8 @@ pub const NODE_QUEUE: usize = 1_000_000;
 pub const OUTPUT_CREDIT: u32 = 256 << 10;
 /// Output a coroutine may have buffered on the node.
 pub const OUTPUT_BUFFER: usize = 64 << 10;
+/// Pieces that the same is in: output of one stream that follows output of the other is a new one.
+pub const OUTPUT_PIECES: usize = 1_024;
 /// Stdin buffered on the node for one job.
 pub const STDIN_BUFFER: usize = 64 << 10;
 /// Log lines of one coroutine waiting to be sent; more are counted and the count is sent.

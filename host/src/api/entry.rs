@@ -185,10 +185,11 @@ impl Entry {
             state.held = None;
             return;
         }
-        let weight = exit_weight(&record.outcome);
-        if let Some(Err(refused)) = state.held.as_mut().map(|held| held.grow(weight as u64)) {
-            record.outcome =
-                Outcome::Failed { kind: "overloaded".into(), text: format!("its result was dropped: {refused}") };
+        let (weight, output) = (exit_weight(&record.outcome), self.output.len());
+        if let Some(Err(refused)) = state.held.as_mut().map(|held| held.grow((weight + output) as u64)) {
+            self.output.detach();
+            let text = format!("its result and {output} bytes of output that nobody took were dropped: {refused}");
+            record.outcome = Outcome::Failed { kind: "overloaded".into(), text };
         }
         let quiet = state.progress.is_none() && state.logs.is_empty() && self.output.is_empty();
         if quiet && weight <= DIRECT_EXIT && !self.session.is_behind() {

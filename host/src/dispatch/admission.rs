@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 /// Slots and the jobs that wait for one.
 pub struct Admission {
+    /// Of the node, and how many of them one tenant may take.
     slots: usize,
+    tenant_slots: usize,
     max_waiting: usize,
     state: Mutex<State>,
 }
@@ -16,28 +18,33 @@ pub struct Admission {
 #[derive(Default)]
 struct State {
     running: usize,
+    /// The same by tenant.
+    running_of: HashMap<u32, usize>,
     waiting: usize,
     next_ticket: u64,
     /// Waiting jobs of each tenant, oldest first.
     lanes: HashMap<u32, BTreeMap<u64, Arc<Job>>>,
-    /// Tenants with waiting jobs, in order of turn.
+    /// Tenants with waiting jobs and room for one, in order of turn.
     turns: VecDeque<u32>,
 }
 
 impl Admission {
-    pub fn new(slots: usize, max_waiting: usize) -> Admission {
-        Admission { slots, max_waiting, state: Mutex::default() }
+    /// `tenant_slots`: how many of `slots` one tenant may take. The others are there for tenants that come later.
+    pub fn new(slots: usize, tenant_slots: usize, max_waiting: usize) -> Admission {
+        Admission { slots, tenant_slots, max_waiting, state: Mutex::default() }
     }
 
     /// Starts the job, or lets it wait, or refuses it.
     pub(super) fn enter(&self, job: &Arc<Job>) {
         let starts = {
             let mut state = self.state.lock();
-            if state.running < self.slots && state.waiting == 0 {
-                state.running += 1;
+            let tenant = job.share_id();
+            let has_room = state.has_room(tenant, self.tenant_slots);
+            if state.running < self.slots && has_room && !state.lanes.contains_key(&tenant) {
+                state.takes(tenant);
                 Ok(true)
             } else if state.waiting < self.max_waiting {
-                state.wait(job);
+                state.wait(job, has_room);
                 Ok(false)
             } else {
                 Err(state.waiting)
@@ -54,8 +61,8 @@ impl Admission {
     }
 
     /// A job that had a slot has ended: the slot goes to the next.
-    pub(super) fn leave(&self) {
-        let next = self.state.lock().next();
+    pub(super) fn leave(&self, tenant: u32) {
+        let next = self.state.lock().next(tenant, self.tenant_slots);
         self.start(next);
     }
 
@@ -83,40 +90,62 @@ impl Admission {
             if starting.start() {
                 return;
             }
-            job = self.state.lock().next();
+            job = self.state.lock().next(starting.share_id(), self.tenant_slots);
         }
     }
 }
 
 impl State {
-    fn wait(&mut self, job: &Arc<Job>) {
+    fn has_room(&self, tenant: u32, tenant_slots: usize) -> bool {
+        self.running_of.get(&tenant).is_none_or(|running| *running < tenant_slots)
+    }
+
+    fn takes(&mut self, tenant: u32) {
+        self.running += 1;
+        *self.running_of.entry(tenant).or_default() += 1;
+    }
+
+    fn gives_back(&mut self, tenant: u32) {
+        self.running -= 1;
+        if let Some(running) = self.running_of.get_mut(&tenant) {
+            *running -= 1;
+            if *running == 0 {
+                self.running_of.remove(&tenant);
+            }
+        }
+    }
+
+    fn wait(&mut self, job: &Arc<Job>, has_room: bool) {
         let tenant = job.share_id();
         self.next_ticket += 1;
         job.set_ticket(self.next_ticket);
         let lane = self.lanes.entry(tenant).or_default();
-        if lane.is_empty() {
+        if lane.is_empty() && has_room {
             self.turns.push_back(tenant);
         }
         lane.insert(self.next_ticket, Arc::clone(job));
         self.waiting += 1;
     }
 
-    /// The next waiting job takes over the slot; without one the slot is free.
-    fn next(&mut self) -> Option<Arc<Job>> {
-        let next = self.turns.pop_front().and_then(|tenant| {
-            let lane = self.lanes.get_mut(&tenant)?;
-            let (_, job) = lane.pop_first()?;
-            if lane.is_empty() {
-                self.lanes.remove(&tenant);
-            } else {
-                self.turns.push_back(tenant);
-            }
-            Some(job)
-        });
-        match &next {
-            Some(_) => self.waiting -= 1,
-            None => self.running -= 1,
+    /// The slot of this tenant's job that has ended goes to the next waiting job; without one it is free.
+    fn next(&mut self, from: u32, tenant_slots: usize) -> Option<Arc<Job>> {
+        let was_full = !self.has_room(from, tenant_slots);
+        self.gives_back(from);
+        if was_full && self.lanes.contains_key(&from) {
+            self.turns.push_back(from);
         }
-        next
+        let tenant = self.turns.pop_front()?;
+        let lane = self.lanes.get_mut(&tenant)?;
+        let (_, job) = lane.pop_first()?;
+        let more = !lane.is_empty();
+        if !more {
+            self.lanes.remove(&tenant);
+        }
+        self.waiting -= 1;
+        self.takes(tenant);
+        if more && self.has_room(tenant, tenant_slots) {
+            self.turns.push_back(tenant);
+        }
+        Some(job)
     }
 }

@@ -159,6 +159,6 @@ impl Observer for Job {
     fn ended(&self, record: ExitRecord) {
         *self.state.lock() = State::Ended;
         self.follower.ended(record);
-        self.dispatch.admission().leave();
+        self.dispatch.admission().leave(self.share_id());
     }
 }

@@ -67,9 +67,14 @@ pub struct Refusal {
 const NO_ARGUMENTS: Bytes = Bytes::from_static(&[0x80]);
 
 impl Dispatch {
-    /// `slots`: coroutines that may exist at a time.
-    pub fn new(runtime: Arc<Runtime>, modules: Modules, linker: Linker, slots: usize) -> Dispatch {
-        let admission = Admission::new(slots, limits::NODE_QUEUE);
+    /// `slots`: coroutines that may exist at a time, and how many of them one tenant may have.
+    pub fn new(
+        runtime: Arc<Runtime>,
+        modules: Modules,
+        linker: Linker,
+        (slots, tenant_slots): (usize, usize),
+    ) -> Dispatch {
+        let admission = Admission::new(slots, tenant_slots, limits::NODE_QUEUE);
         Dispatch { inner: Arc::new(Inner { runtime, modules, linker, admission, closing: AtomicBool::new(false) }) }
     }
 

@@ -7,21 +7,18 @@ use corovan_core::code::Code;
 use corovan_core::limits;
 use std::task::Poll;
 
-/// `finish`: records the result, one CBOR item. Errors: already, too-large, invalid.
+/// `finish`: records the result, one CBOR item. Errors: already, too-large, invalid, overloaded (the tenant's
+/// quota is used up).
 pub fn finish(coroutine: &mut Coroutine, value: Bytes) -> Result<i32, Refusal> {
     if coroutine.result.is_some() {
         return Err(Refusal::new(Code::Already, "finish was called before; the first result stands"));
     }
-    let mut rest = &value[..];
-    let item: Result<ciborium::Value, _> =
-        ciborium::de::from_reader_with_recursion_limit(&mut rest, limits::CBOR_DEPTH);
-    if let Err(error) = item {
-        return Err(Refusal::new(Code::Invalid, format!("the result is not a CBOR item: {error}")));
+    if let Err(error) = corovan_core::wire::cbor::check(&value) {
+        return Err(Refusal::new(Code::Invalid, format!("the result is not one CBOR item: {error}")));
     }
-    if !rest.is_empty() {
-        return Err(Refusal::new(Code::Invalid, "the result is more than one CBOR item"));
-    }
-    coroutine.result = Some(value);
+    let held = coroutine.hold(value.len() as u64);
+    let held = held.map_err(|exhausted| Refusal::new(Code::Overloaded, exhausted.to_string()))?;
+    coroutine.result = Some((value, held));
     Ok(0)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::runtime::{Coroutine, Ended};
 use bytes::Bytes;
+use corovan_core::limits;
 use wasmtime::{AsContext, AsContextMut, Caller, Memory};
 
 /// Bytes `ptr .. ptr + len` of the guest, copied. Traps: outside of memory.
@@ -9,10 +10,22 @@ pub fn read(caller: &mut Caller<'_, Coroutine>, ptr: u32, len: u32) -> wasmtime:
     with(caller, ptr, len, Bytes::copy_from_slice)
 }
 
-/// The same as text. Traps: outside of memory, not UTF-8.
+/// The same as text, of which no more than a byte over [`limits::TEXT_BYTES`] is looked at. Traps: outside of memory, not
+/// UTF-8.
 pub fn read_text(caller: &mut Caller<'_, Coroutine>, ptr: u32, len: u32, what: &str) -> wasmtime::Result<String> {
-    with(caller, ptr, len, |bytes| std::str::from_utf8(bytes).map(str::to_owned))?
-        .map_err(|error| broken(format!("{what} is not UTF-8: {error}")))
+    with(caller, ptr, len, text)?.map_err(|error| broken(format!("{what} is not UTF-8: {error}")))
+}
+
+fn text(bytes: &[u8]) -> Result<String, std::str::Utf8Error> {
+    // So much that the cut, which says so in the text, is seen to be needed, and a character that began before it is whole.
+    let looked_at = &bytes[..bytes.len().min(limits::TEXT_BYTES + 4)];
+    match std::str::from_utf8(looked_at) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(error) if error.error_len().is_none() && looked_at.len() < bytes.len() => {
+            Ok(String::from_utf8_lossy(&looked_at[..error.valid_up_to()]).into_owned())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Looks at bytes of the guest in place. Traps: outside of memory.

@@ -3,7 +3,7 @@
 use super::control::Control;
 use super::launch::Runtime;
 use bytes::Bytes;
-use corovan_core::tenancy::quota::Permit;
+use corovan_core::tenancy::quota::{Exhausted, Permit, Resource};
 use std::sync::Arc;
 use wasmtime::{Memory, ResourceLimiter};
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -17,7 +17,7 @@ pub struct Coroutine {
     /// The function `_start` is to run, for modules that cannot export it.
     pub entry: Option<String>,
     /// The value given to `finish`.
-    pub result: Option<Bytes>,
+    pub result: Option<(Bytes, Permit)>,
     /// Detail of the last negative result.
     pub last_error: String,
     /// Clock value at which it is stopped, `u64::MAX`: never.
@@ -92,6 +92,11 @@ impl Coroutine {
     /// The exported memory, once the instance is there.
     pub fn memory(&self) -> Option<Memory> {
         self.memory
+    }
+
+    /// So many bytes of what the tenant may have the node keep.
+    pub fn hold(&self, bytes: u64) -> Result<Permit, Exhausted> {
+        self.limiter.permit.beside(Resource::Held, bytes)
     }
 
     /// wasmtime's WASI context, for what never waits: arguments, environment, clocks, randomness.

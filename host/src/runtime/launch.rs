@@ -13,6 +13,7 @@ use corovan_core::limits;
 use corovan_core::sync::fair_queue::Share;
 use corovan_core::tenancy::quota::{Exhausted, Ledger, Permit, Resource};
 use corovan_core::wire::{ExitRecord, Outcome, Usage};
+use std::fmt::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -191,7 +192,7 @@ async fn run(runtime: Arc<Runtime>, launch: Launch, limiter: Limiter, guard: Exi
     };
     let (result, refused, peak) = {
         let data = store.data_mut();
-        (data.result.take(), data.limiter.refused, data.limiter.permit.amount())
+        (data.result.take().map(|(value, _)| value), data.limiter.refused, data.limiter.permit.amount())
     };
     drop(store);
     drop(deadline_timer);
@@ -353,7 +354,21 @@ fn trap_kind(trap: Trap) -> String {
 }
 
 fn backtrace(error: &wasmtime::Error) -> String {
-    error.downcast_ref::<WasmBacktrace>().map_or_else(String::new, |trace| trace.to_string())
+    /// Takes no more than a backtrace may have: the guest's names in it are as long as its author likes.
+    struct Bounded(String);
+    impl fmt::Write for Bounded {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let room = (limits::BACKTRACE_BYTES + 1).saturating_sub(self.0.len());
+            self.0.push_str(&text[..text.floor_char_boundary(room.min(text.len()))]);
+            if text.len() > room { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+    let mut text = Bounded(String::new());
+    if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
+        // An error says that the rest does not fit.
+        let _ = write!(text, "{trace}");
+    }
+    text.0
 }
 
 fn cut(mut text: String) -> String {

@@ -1,6 +1,6 @@
 //! Standard streams of a coroutine: bounded both ways. A full buffer makes the writer wait; nothing is dropped.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use corovan_core::limits;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -36,7 +36,7 @@ pub struct Input {
 
 #[derive(Debug, Default)]
 struct InputState {
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<BytesMut>,
     bytes: usize,
     open: bool,
     reader: Option<Waker>,
@@ -51,8 +51,10 @@ impl Output {
         if state.detached || data.is_empty() {
             return Poll::Ready((data.len(), false));
         }
-        let room = limits::OUTPUT_BUFFER - state.bytes;
-        if room == 0 {
+        let room = limits::OUTPUT_BUFFER.saturating_sub(state.bytes);
+        // Small pieces of two streams by turns take more room than their bytes.
+        let crowded = state.chunks.len() >= limits::OUTPUT_PIECES;
+        if room == 0 || crowded {
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -68,7 +70,7 @@ impl Output {
     /// Ready when a write would take at least one byte.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        if state.detached || state.bytes < limits::OUTPUT_BUFFER {
+        if state.detached || state.bytes < limits::OUTPUT_BUFFER && state.chunks.len() < limits::OUTPUT_PIECES {
             return Poll::Ready(());
         }
         state.writer = Some(cx.waker().clone());
@@ -94,8 +96,13 @@ impl Output {
         Some(chunk)
     }
 
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.state.lock().bytes
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.state.lock().bytes == 0
+        self.len() == 0
     }
 
     /// Nobody will drain any more.
@@ -150,7 +157,7 @@ impl Input {
                 state.chunks.push_front(chunk);
             }
             state.bytes -= data.len();
-            (data, state.feeder.take())
+            (data.freeze(), state.feeder.take())
         };
         feeder.into_iter().for_each(Waker::wake);
         Poll::Ready(data)
@@ -178,10 +185,13 @@ impl Input {
                 state.feeder = Some(cx.waker().clone());
                 return Poll::Pending;
             }
+            // Copied: a piece as it came is part of a packet, which would stay with it, and may be a single byte.
             let part = data.split_to(room.min(data.len()));
-            if !part.is_empty() {
-                state.bytes += part.len();
-                state.chunks.push_back(part);
+            state.bytes += part.len();
+            match state.chunks.back_mut() {
+                Some(last) if part.len() < INPUT_PIECE && last.len() < INPUT_PIECE => last.extend_from_slice(&part),
+                _ if part.is_empty() => {}
+                _ => state.chunks.push_back(BytesMut::from(&part[..])),
             }
             state.reader.take()
         };
@@ -199,6 +209,9 @@ impl Input {
         reader.into_iter().chain(feeder).for_each(Waker::wake);
     }
 }
+
+/// Pieces of input smaller than this are put together.
+const INPUT_PIECE: usize = 4 << 10;
 
 /// The reading side is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +238,13 @@ mod tests {
         assert_eq!(output.take(10), Some((Stream::Stdout, b"c".to_vec())));
         assert_eq!(output.take(10), Some((Stream::Stderr, b"d".to_vec())));
         assert_eq!(output.poll_writable(&mut cx()), Poll::Ready(()));
+        while output.take(limits::OUTPUT_BUFFER).is_some() {}
+        let mut pieces = 0;
+        while output.poll_write(&mut cx(), [Stream::Stdout, Stream::Stderr][pieces % 2], b"z").is_ready() {
+            pieces += 1;
+        }
+        assert_eq!((pieces, output.len()), (limits::OUTPUT_PIECES, limits::OUTPUT_PIECES), "one byte each");
+        assert_eq!(output.poll_writable(&mut cx()), Poll::Pending);
         output.detach();
         assert!(output.is_empty());
         assert_eq!(output.poll_write(&mut cx(), Stream::Stdout, &big), Poll::Ready((big.len(), false)));

@@ -1,6 +1,7 @@
 //! Hostile clients and guests against a node in this process: every job ends once, nothing stays behind, others are served.
 
 use crate::in_process::{Cluster, ECHO, module, prepare, run};
+use crate::support::Bench;
 use corovan_client::framed::{FrameReader, FrameWriter};
 use corovan_client::{Arguments, Prepare};
 use corovan_core::code::Code;
@@ -342,4 +343,35 @@ fn one_tenant_cannot_take_all_connections() {
         is_forgotten(&cluster, "mallory").await;
         Raw::connect(&cluster, "mallory").await.open().await;
     });
+}
+
+#[test]
+fn texts_and_times_beyond_all_bounds_are_borne() {
+    // A log line of 60 MiB, a result that is an array of 16 million items, output in single bytes of two streams.
+    let wat = r#"(module
+        (import "corovan" "finish" (func $finish (param i32 i32) (result i32)))
+        (import "corovan" "log" (func $log (param i32 i32 i32) (result i32)))
+        (import "corovan" "sleep" (func $sleep (param i64) (result i32)))
+        (import "corovan" "wait" (func $wait (param i32 i32 i64) (result i32)))
+        (memory (export "memory") 1000)
+        (data (i32.const 0) "\9a\00\ff\ff\fb")
+        (func (export "f")
+            (if (call $log (i32.const 3) (i32.const 1000) (i32.const 60000000)) (then unreachable))
+            (if (call $finish (i32.const 0) (i32.const 16777216)) (then unreachable))
+            (i32.store (i32.const 0) (i32.const 1))
+            (i64.store (i32.const 8) (i64.const -1))
+            (if (i32.ne (call $wait (i32.const 0) (i32.const 1) (i64.const 1)) (i32.const -TIMEOUT)) (then unreachable))
+            (drop (call $sleep (i64.const -2)))
+            unreachable))"#;
+    let bench = Bench::manual();
+    let wat = wat.replace("TIMEOUT", &Code::Timeout.number().to_string());
+    let seen = bench.run(&wat, "f", Duration::from_secs(3599));
+    assert!(seen.exits.lock().is_empty());
+    assert_eq!(bench.ledger.used(Resource::Held), 16 << 20);
+    bench.advance(Duration::from_secs(3601));
+    assert!(matches!(seen.outcome(), Outcome::Deadline { .. }), "{:?}", seen.outcome());
+    assert_eq!(seen.logs.lock()[0].1.len(), limits::TEXT_BYTES);
+    for resource in Resource::ALL {
+        assert_eq!(bench.ledger.used(resource), 0, "{resource}");
+    }
 }

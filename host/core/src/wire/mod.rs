@@ -1,5 +1,6 @@
 //! What travels: frames and the records in their heads. Lengths are capped before anything is allocated or decoded.
 
+pub mod cbor;
 pub mod exit;
 pub mod frame;
 pub mod fuzz;
