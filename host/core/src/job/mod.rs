@@ -1,1 +1,3 @@
 //! What a job is.
+
+pub mod manifest;
