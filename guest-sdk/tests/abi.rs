@@ -27,6 +27,13 @@ fn header_and_wit_have_the_same_functions_with_the_same_availability() {
 }
 
 #[test]
+fn without_the_planned_feature_the_wit_has_what_is_available_and_resolves() {
+    let available: Vec<_> = wit_functions().into_iter().filter(|(_, available)| *available).collect();
+    let found: Vec<_> = functions_of(&resolve(false)).into_iter().collect();
+    assert_eq!(found, available);
+}
+
+#[test]
 fn an_import_is_named_by_its_function_and_no_two_are_alike() {
     let mut seen = BTreeSet::new();
     for function in header() {
@@ -75,7 +82,7 @@ fn codes_are_the_same_everywhere() {
         .collect();
     assert_eq!(header, core.iter().map(|(number, name)| (*number, (*name).to_owned())).collect::<Vec<_>>());
 
-    let resolve = resolve();
+    let resolve = resolve(true);
     let (_, code) = resolve.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("code")).unwrap();
     let TypeDefKind::Enum(code) = &code.kind else { panic!("code is an enum") };
     let wit: Vec<(u16, &str)> = (1..).zip(code.cases.iter().map(|case| case.name.as_str())).collect();
@@ -178,15 +185,18 @@ fn without_parentheses(text: &str) -> String {
         .collect()
 }
 
-/// Everything, planned functions too; that the package resolves is itself a test of it.
-fn resolve() -> Resolve {
-    let mut resolve = Resolve { all_features: true, ..Resolve::default() };
+/// With planned functions or without; that the package resolves is itself a test of it.
+fn resolve(planned: bool) -> Resolve {
+    let mut resolve = Resolve { all_features: planned, ..Resolve::default() };
     resolve.push_str("corovan.wit", WIT).unwrap_or_else(|error| panic!("corovan.wit: {error:?}"));
     resolve
 }
 
 fn wit_functions() -> Functions {
-    let resolve = resolve();
+    functions_of(&resolve(true))
+}
+
+fn functions_of(resolve: &Resolve) -> Functions {
     let (_, world) = resolve.worlds.iter().find(|(_, world)| world.name == "coroutine").unwrap();
     let imported: BTreeSet<InterfaceId> = world
         .imports

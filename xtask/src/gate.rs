@@ -178,8 +178,10 @@ impl Gate<'_> {
 
     fn deny(&self) -> Result<()> {
         let program = rust::cargo_deny(self.repo)?;
-        let mut check =
-            Cmd::new(program).dir(self.repo.root()).args(["--locked", "check", "bans", "licenses", "sources"]);
+        // Only what fails the gate; `cargo deny check` shows duplicates too, each with its tree.
+        let global = ["--locked", "--log-level", "error"];
+        let check = Cmd::new(program).dir(self.repo.root()).args(global);
+        let mut check = check.args(["check", "bans", "licenses", "sources"]);
         if self.options.advisories {
             check = check.arg("advisories");
         }

@@ -115,7 +115,13 @@ impl Input {
     /// An input at its end.
     pub fn empty() -> &'static Input {
         static EMPTY: Input = Input {
-            state: Mutex::new(InputState { chunks: VecDeque::new(), bytes: 0, open: false, reader: None, feeder: None }),
+            state: Mutex::new(InputState {
+                chunks: VecDeque::new(),
+                bytes: 0,
+                open: false,
+                reader: None,
+                feeder: None,
+            }),
         };
         &EMPTY
     }

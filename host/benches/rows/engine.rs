@@ -1,0 +1,246 @@
+//! Rows 1, 4 and 9: coroutines in this process, beside bare wasmtime with the same engine settings.
+
+use super::{Row, percentile};
+use anyhow::Context;
+use corovan::hostcalls;
+use corovan::node::SystemRandom;
+use corovan::runtime::engine::{self, Preemption};
+use corovan::runtime::ports::Observer;
+use corovan::runtime::scheduler::Threads;
+use corovan::runtime::stdio::Output;
+use corovan::runtime::{Coroutine, Launch, Program, RealClock, Runtime, Scheduler};
+use corovan_core::ids::{Address, ModuleHash, NodeId};
+use corovan_core::limits;
+use corovan_core::sync::fair_queue::Share;
+use corovan_core::tenancy::quota::{Ledger, Limits};
+use corovan_core::wire::ExitRecord;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+use wasmtime::{Engine, Linker, Module, Store};
+
+/// As a small Rust guest: 17 pages, a data segment, one coroutine that returns, one that sleeps, one that spins.
+const GUEST: &str = r#"(module
+    (import "corovan" "sleep" (func $sleep (param i64) (result i32)))
+    (memory (export "memory") 17)
+    (data (i32.const 1048576) "a data segment, so that there is an image to map")
+    (func (export "empty"))
+    (func (export "sleeps") (drop (call $sleep (i64.const -1))))
+    (func (export "spins") (loop (br 0))))"#;
+
+/// A runtime of its own.
+struct Bench {
+    runtime: Arc<Runtime>,
+    module: Module,
+    linker: Linker<Coroutine>,
+    ledger: Arc<Ledger>,
+    share: Arc<Share>,
+    _threads: Threads,
+}
+
+/// Launches the next when one has ended, until there have been enough.
+struct Relay {
+    bench: Arc<Bench>,
+    program: Arc<Program>,
+    left: AtomicUsize,
+    ended: Mutex<usize>,
+    changed: Condvar,
+    output: Output,
+}
+
+struct Handoff(Arc<Relay>);
+
+impl Bench {
+    fn new(workers: usize, slots: u32) -> anyhow::Result<Arc<Bench>> {
+        let engine = engine::build(Preemption::Epoch, slots)?;
+        let weak = engine.weak();
+        let tick = move || weak.upgrade().into_iter().for_each(|engine| engine.increment_epoch());
+        let (scheduler, threads) = Scheduler::start(Arc::new(RealClock::new()), workers, tick)?;
+        let linker = hostcalls::linker(&engine)?;
+        let module = Module::from_binary(&engine, &wat::parse_str(GUEST)?)?;
+        let random = Arc::new(SystemRandom);
+        let runtime = Arc::new(Runtime::new(engine, Preemption::Epoch, scheduler, random, NodeId::default(), 1));
+        let quota = Limits { coroutines: u64::MAX, memory: u64::MAX, held: u64::MAX };
+        let (ledger, share) = (Arc::new(Ledger::new(quota)), Arc::new(Share::new(0, 100)));
+        Ok(Arc::new(Bench { runtime, module, linker, ledger, share, _threads: threads }))
+    }
+
+    fn relay(self: &Arc<Self>, export: &str, total: usize) -> anyhow::Result<Arc<Relay>> {
+        let program = Program::new(ModuleHash([0; 32]), &self.module, &self.linker, export, None)?;
+        Ok(Arc::new(Relay {
+            bench: Arc::clone(self),
+            program: Arc::new(program),
+            left: AtomicUsize::new(total),
+            ended: Mutex::new(0),
+            changed: Condvar::new(),
+            output: Output::default(),
+        }))
+    }
+}
+
+impl Relay {
+    fn launch(self: &Arc<Self>) -> Option<Arc<corovan::runtime::Control>> {
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok()?;
+        let launch = Launch {
+            program: Arc::clone(&self.program),
+            args: bytes::Bytes::from_static(&[0x80]),
+            wasi: Default::default(),
+            input: None,
+            memory: limits::MEMORY_DEFAULT,
+            deadline: limits::DEADLINE_DEFAULT,
+            cpu: None,
+            attempt: 1,
+            share: Arc::clone(&self.bench.share),
+            ledger: Arc::clone(&self.bench.ledger),
+            observer: Arc::new(Handoff(Arc::clone(self))),
+        };
+        self.bench.runtime.launch(launch).ok()
+    }
+
+    fn wait(&self, total: usize) -> anyhow::Result<()> {
+        let guard = self.ended.lock().map_err(|_| anyhow::anyhow!("an observer panicked"))?;
+        let (_guard, waited) = self
+            .changed
+            .wait_timeout_while(guard, Duration::from_secs(120), |ended| *ended < total)
+            .map_err(|_| anyhow::anyhow!("an observer panicked"))?;
+        anyhow::ensure!(!waited.timed_out(), "the coroutines did not end within two minutes");
+        Ok(())
+    }
+}
+
+impl Observer for Handoff {
+    fn started(&self, _: Address) {}
+    fn progress(&self, _: u64, _: u64, _: String) {}
+    fn log(&self, _: u8, _: String) {}
+    fn output(&self) -> &Output {
+        &self.0.output
+    }
+    fn output_ready(&self) {}
+    fn ended(&self, _: ExitRecord) {
+        self.0.launch();
+        if let Ok(mut ended) = self.0.ended.lock() {
+            *ended += 1;
+            self.0.changed.notify_all();
+        }
+    }
+}
+
+/// Row 1: spawn to finish of an empty coroutine, everything included, on one worker.
+pub fn spawn() -> anyhow::Result<Vec<Row>> {
+    const ROUND: usize = 100_000;
+    const IN_FLIGHT: usize = 64;
+    let bench = Bench::new(1, 1_000)?;
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    // In turn, so that a machine whose speed drifts treats both alike.
+    for _ in 0..5 {
+        bare.push(bare_loop(ROUND)?);
+        let relay = bench.relay("empty", ROUND)?;
+        let begin = Instant::now();
+        (0..IN_FLIGHT).for_each(|_| drop(relay.launch()));
+        relay.wait(ROUND)?;
+        ours.push(ROUND as f64 / begin.elapsed().as_secs_f64());
+    }
+    let (ours, bare) = (median(&mut ours), median(&mut bare));
+    Ok(vec![Row {
+        number: "1",
+        measure: "spawn -> finish, one worker".into(),
+        value: ours,
+        unit: "1/s",
+        baseline: Some((bare, "bare wasmtime, instantiate + call on a fiber")),
+        target: ">= 0.6 of bare",
+        met: Some(ours / bare >= 0.6),
+    }])
+}
+
+/// The same module and engine settings with no product code: instantiate, call, drop, one thread.
+fn bare_loop(rounds: usize) -> anyhow::Result<f64> {
+    let engine: Engine = engine::build(Preemption::Epoch, 1_000)?;
+    let module = Module::from_binary(&engine, &wat::parse_str(GUEST)?)?;
+    let mut linker: Linker<()> = Linker::new(&engine);
+    linker.func_wrap_async("corovan", "sleep", |_, (_,): (u64,)| Box::new(async { 0i32 }))?;
+    let instance = linker.instantiate_pre(&module)?;
+    let export = module.get_export_index("empty").context("the guest has no function empty")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(async {
+        let begin = Instant::now();
+        for _ in 0..rounds {
+            let mut store = Store::new(&engine, ());
+            store.set_epoch_deadline(u64::MAX / 2);
+            let instance = instance.instantiate_async(&mut store).await?;
+            let function = instance.get_module_export(&mut store, &export).and_then(wasmtime::Extern::into_func);
+            let function = function.context("not a function")?.typed::<(), ()>(&store)?;
+            function.call_async(&mut store, ()).await?;
+        }
+        Ok(rounds as f64 / begin.elapsed().as_secs_f64())
+    })
+}
+
+/// Row 4: 10,000 suspended coroutines with the default `vm.max_map_count`.
+pub fn suspended() -> anyhow::Result<Vec<Row>> {
+    const COUNT: usize = 10_000;
+    let bench = Bench::new(1, 10_050)?;
+    let relay = bench.relay("sleeps", COUNT)?;
+    let before = super::process::resident("self")?;
+    let begin = Instant::now();
+    let controls: Vec<_> = (0..COUNT).filter_map(|_| relay.launch()).collect();
+    while bench.runtime.scheduler.ready() > 0 || (bench.runtime.scheduler.timers() < COUNT) {
+        std::thread::sleep(Duration::from_millis(1));
+        anyhow::ensure!(begin.elapsed() < Duration::from_secs(60), "not all coroutines were suspended in a minute");
+    }
+    let took = begin.elapsed();
+    let each = super::process::resident("self")?.saturating_sub(before) as f64 / COUNT as f64;
+    let maps = std::fs::read_to_string("/proc/self/maps")?.lines().count();
+    controls.iter().for_each(|control| bench.runtime.terminate(control, "bench", "done", Duration::ZERO));
+    relay.wait(COUNT)?;
+    let row = |measure: &str, value: f64, unit, target, met| Row {
+        number: "4",
+        measure: measure.into(),
+        value,
+        unit,
+        baseline: None,
+        target,
+        met,
+    };
+    Ok(vec![
+        row("suspended coroutines held", COUNT as f64, "coroutines", "10,000 at the default sysctl", Some(true)),
+        row("resident memory of each", each / 1024.0, "KiB", "", None),
+        row("memory mappings in all", maps as f64, "mappings", "", None),
+        row("time to suspend them all", took.as_secs_f64() * 1e3, "ms", "", None),
+    ])
+}
+
+/// Row 9: hard stop of a guest in a tight loop, from the order to the exit record, two of them on two workers.
+pub fn hard_stop() -> anyhow::Result<Vec<Row>> {
+    let bench = Bench::new(2, 64)?;
+    let mut samples = Vec::new();
+    for round in 0..200u32 {
+        let relay = bench.relay("spins", 1)?;
+        let control = relay.launch().context("not launched")?;
+        // Long enough that it runs, and not in step with the ticker.
+        std::thread::sleep(Duration::from_micros(15_000 + u64::from(round) * 37));
+        let begin = Instant::now();
+        bench.runtime.terminate(&control, "bench", "stop", Duration::ZERO);
+        relay.wait(1)?;
+        samples.push(begin.elapsed());
+    }
+    let p50 = percentile(&mut samples, 0.5).as_secs_f64() * 1e3;
+    let p99 = percentile(&mut samples, 0.99).as_secs_f64() * 1e3;
+    let row = |measure: &str, value, target, met| Row {
+        number: "9",
+        measure: measure.into(),
+        value,
+        unit: "ms",
+        baseline: None,
+        target,
+        met,
+    };
+    Ok(vec![
+        row("hard stop of a tight loop, p50", p50, "", None),
+        row("hard stop of a tight loop, p99", p99, "<= 15 ms", Some(p99 <= 15.0)),
+    ])
+}
+
+pub fn median(samples: &mut [f64]) -> f64 {
+    samples.sort_unstable_by(f64::total_cmp);
+    samples.get(samples.len() / 2).copied().unwrap_or_default()
+}

@@ -1,0 +1,203 @@
+//! Rows 7, 8 and 13: a node in a process of its own, beside a raw QUIC echo in a process of its own.
+
+use super::engine::median;
+use super::process::{self, Server};
+use super::{Row, percentile};
+use anyhow::ensure;
+use corovan_client::{Arguments, ConnectOptions, Credentials, Event, Jobs, Module, Node, Prepare, SubmitOptions};
+use corovan_core::wire::Outcome;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+const EMPTY: &str = r#"(module (memory (export "memory") 17) (data (i32.const 1024) "data") (func (export "f")))"#;
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
+}
+
+/// Row 7: an attached job on the node that took it, warm module.
+pub fn attached() -> anyhow::Result<Vec<Row>> {
+    let dir = tempfile::tempdir()?;
+    let credentials = process::certificates(dir.path())?;
+    let (node, echo) = (Server::node(dir.path())?, Server::echo(dir.path())?);
+    runtime()?.block_on(async {
+        let (mut ours, mut raw) = (Vec::new(), Vec::new());
+        for _ in 0..5 {
+            raw.push(echo_p50(&echo.address, &credentials, 2_000).await?);
+            ours.push(job_p50(&node.address, &credentials, 2_000).await?);
+        }
+        let (p50, raw) = (median(&mut ours), median(&mut raw));
+        let mut rates = Vec::new();
+        for _ in 0..3 {
+            rates.push(pipelined(&node.address, &credentials, 100_000, 1_000).await?);
+        }
+        let rate = median(&mut rates);
+        Ok(vec![
+            Row {
+                number: "7",
+                measure: "attached job, submit -> result, p50".into(),
+                value: p50,
+                unit: "us",
+                baseline: Some((raw, "raw quinn echo of 64 bytes, two processes")),
+                target: "<= 2 x raw quinn",
+                met: Some(p50 <= 2.0 * raw),
+            },
+            Row {
+                number: "7",
+                measure: "attached jobs, pipelined, window 1,000".into(),
+                value: rate,
+                unit: "jobs/s",
+                baseline: None,
+                target: ">= 30,000 jobs/s",
+                met: Some(rate >= 30_000.0),
+            },
+        ])
+    })
+}
+
+async fn echo_p50(address: &str, credentials: &Credentials, rounds: usize) -> anyhow::Result<f64> {
+    let mut endpoint = quinn::Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    endpoint.set_default_client_config(credentials.client_config()?);
+    let name = credentials.identity.principal().cluster_dns_name();
+    let connection = endpoint.connect(address.parse()?, &name)?.await?;
+    let (mut send, mut recv) = connection.open_bi().await?;
+    let (mut samples, mut buffer) = (Vec::new(), [0; 64]);
+    for _ in 0..rounds {
+        let begin = Instant::now();
+        send.write_all(&[7; 64]).await?;
+        recv.read_exact(&mut buffer).await?;
+        samples.push(begin.elapsed());
+    }
+    connection.close(0u32.into(), b"");
+    Ok(percentile(&mut samples, 0.5).as_secs_f64() * 1e6)
+}
+
+async fn job_p50(address: &str, credentials: &Credentials, rounds: usize) -> anyhow::Result<f64> {
+    let node = Node::connect(address, credentials, ConnectOptions::default()).await?;
+    let computation = node.open("bench").await?;
+    let spec = computation.prepare(Prepare::function(Module::from_bytes(wat::parse_str(EMPTY)?)?, "f")).await?;
+    let mut samples = Vec::new();
+    for _ in 0..rounds {
+        let begin = Instant::now();
+        let record = computation.run(&spec, Arguments::none()).await?;
+        samples.push(begin.elapsed());
+        ensure!(matches!(record.outcome, Outcome::Finished(_)), "{:?}", record.outcome);
+    }
+    computation.close().await?;
+    node.close().await;
+    Ok(percentile(&mut samples, 0.5).as_secs_f64() * 1e6)
+}
+
+async fn pipelined(address: &str, credentials: &Credentials, total: usize, window: usize) -> anyhow::Result<f64> {
+    let node = Node::connect(address, credentials, ConnectOptions::default()).await?;
+    let computation = node.open("bench").await?;
+    let spec = computation.prepare(Prepare::function(Module::from_bytes(wat::parse_str(EMPTY)?)?, "f")).await?;
+    let (mut jobs, mut submitted, mut ended) = (Jobs::new(), 0, 0);
+    let begin = Instant::now();
+    while ended < total {
+        while submitted < total && jobs.len() < window {
+            jobs.insert(computation.submit(&spec, Arguments::none(), SubmitOptions::default()).await?);
+            submitted += 1;
+        }
+        if let Some((_, Event::Exit(record), _)) = jobs.next_event().await {
+            ensure!(matches!(record.outcome, Outcome::Finished(_)), "{:?}", record.outcome);
+            ended += 1;
+        }
+    }
+    let rate = total as f64 / begin.elapsed().as_secs_f64();
+    computation.close().await?;
+    node.close().await;
+    Ok(rate)
+}
+
+/// Row 8: a module of 100 KB the node has never seen: ship, compile, run; then again after a restart of the node.
+pub fn first_run() -> anyhow::Result<Vec<Row>> {
+    let dir = tempfile::tempdir()?;
+    let credentials = process::certificates(dir.path())?;
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for round in 0..5 {
+        let module = Module::from_bytes(large_module(round)?)?;
+        let node = Server::node(dir.path())?;
+        first.push(runtime()?.block_on(ship_and_run(&node.address, &credentials, module.clone()))?);
+        drop(node);
+        let node = Server::node(dir.path())?;
+        second.push(runtime()?.block_on(ship_and_run(&node.address, &credentials, module))?);
+    }
+    let (first, second) = (median(&mut first), median(&mut second));
+    let row = |measure: &str, value, target, met| Row {
+        number: "8",
+        measure: measure.into(),
+        value,
+        unit: "ms",
+        baseline: None,
+        target,
+        met: Some(met),
+    };
+    Ok(vec![
+        row("first run of a new 100 KB module: ship, compile, result", first, "<= 100 ms", first <= 100.0),
+        row("the same module after a restart of the node", second, "<= 5 ms", second <= 5.0),
+    ])
+}
+
+/// From a connected client to the result, in milliseconds.
+async fn ship_and_run(address: &str, credentials: &Credentials, module: Module) -> anyhow::Result<f64> {
+    let node = Node::connect(address, credentials, ConnectOptions::default()).await?;
+    let computation = node.open("bench").await?;
+    let begin = Instant::now();
+    let spec = computation.prepare(Prepare::function(module, "f")).await?;
+    let record = computation.run(&spec, Arguments::none()).await?;
+    let took = begin.elapsed();
+    ensure!(matches!(record.outcome, Outcome::Finished(_)), "{:?}", record.outcome);
+    node.close().await;
+    Ok(took.as_secs_f64() * 1e3)
+}
+
+/// About 100 KB of ordinary code: 600 functions that call each other, different in every round.
+fn large_module(round: usize) -> anyhow::Result<Vec<u8>> {
+    let mut wat = String::from("(module (memory (export \"memory\") 17)\n");
+    for i in 0..600 {
+        wat.push_str(&format!("(func $f{i} (param $x i32) (result i32) (local $i i32)\n"));
+        wat.push_str("(loop $l (local.set $x (i32.add (i32.mul (local.get $x) (i32.const 31)) (local.get $i)))\n");
+        for k in 0..8 {
+            let (n, at) = (round * 7_919 + i * 131 + k, 4 * (k + 8 * (i % 64)));
+            wat.push_str(&format!(
+                "(i32.store offset={at} (i32.and (local.get $x) (i32.const 0xfffc)) (i32.xor (local.get $x) (i32.const {n})))\n"
+            ));
+        }
+        wat.push_str("(local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $l (i32.lt_u (local.get $i) (i32.const 3))))\n");
+        let callee = if i == 0 { "(local.get $x)".to_owned() } else { format!("(call $f{} (local.get $x))", i - 1) };
+        wat.push_str(&format!("{callee})\n"));
+    }
+    wat.push_str(&format!("(func (export \"f\") (drop (call $f599 (i32.const {round})))))"));
+    let wasm = wat::parse_str(wat)?;
+    ensure!((90_000..130_000).contains(&wasm.len()), "the module has {} bytes", wasm.len());
+    Ok(wasm)
+}
+
+/// Row 13: an idle node.
+pub fn idle() -> anyhow::Result<Vec<Row>> {
+    const WATCH: Duration = Duration::from_secs(10);
+    let dir = tempfile::tempdir()?;
+    let credentials = process::certificates(dir.path())?;
+    let node = Server::node(dir.path())?;
+    // It has worked, and is idle again.
+    runtime()?.block_on(job_p50(&node.address, &credentials, 100))?;
+    std::thread::sleep(Duration::from_secs(1));
+    let before = process::cpu_seconds(node.pid())?;
+    std::thread::sleep(WATCH);
+    let cpu = (process::cpu_seconds(node.pid())? - before) / WATCH.as_secs_f64() * 100.0;
+    let memory = process::resident(&node.pid().to_string())? as f64 / 1e6;
+    let row = |measure: &str, value, unit, target, met| Row {
+        number: "13",
+        measure: measure.into(),
+        value,
+        unit,
+        baseline: None,
+        target,
+        met: Some(met),
+    };
+    Ok(vec![
+        row("idle node: resident memory", memory, "MB", "<= 60 MB", memory <= 60.0),
+        row("idle node: CPU", cpu, "% of a core", "<= 0.5 %", cpu <= 0.5),
+    ])
+}
