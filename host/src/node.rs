@@ -71,10 +71,13 @@ impl Node {
         }
         let engine = engine::build(Preemption::Epoch, slots.count)?;
         let linker = hostcalls::linker(&engine).map_err(Error::Linker)?;
+        let mut fresh_key = [0; 32];
+        random.fill(&mut fresh_key);
         let store = modules::Config {
             dir: config.data.clone(),
             store_bytes: limits::STORE_BYTES,
             compiles: config.workers.max(1),
+            fresh_key,
         };
         let modules = Modules::open(store, engine.clone(), known_imports(&engine, &linker))?;
         let server = tls::server_config(&config.credentials.identity, &config.credentials.roots)?;

@@ -131,7 +131,8 @@ impl Reader {
                 _ => {}
             }
         }
-        function.name = name.filter(|name| !name.is_empty()).ok_or(Error::NoName { offset: self.offset, key: key.into() })?;
+        function.name =
+            name.filter(|name| !name.is_empty()).ok_or(Error::NoName { offset: self.offset, key: key.into() })?;
         let length = function.name.len() as u64;
         self.limit(&format!("the length of {key}.name"), length, limits::NAME_BYTES as u64)?;
         Ok(function)
@@ -265,7 +266,10 @@ mod tests {
             (function(cbor!({ "doc" => "d" }).unwrap()), "functions[0] has no name"),
             (function(cbor!({ "name" => "" }).unwrap()), "functions[0] has no name"),
             (function(cbor!({ "name" => "f", "doc" => 1 }).unwrap()), "functions[0].doc is a number, and not text"),
-            (function(cbor!({ "name" => "n".repeat(129) }).unwrap()), "functions[0].name is 129, over the limit of 128"),
+            (
+                function(cbor!({ "name" => "n".repeat(129) }).unwrap()),
+                "functions[0].name is 129, over the limit of 128",
+            ),
         ];
         for (section, message) in cases {
             let error = Manifest::decode(&section).unwrap_err().to_string();

@@ -58,6 +58,7 @@ const MANIFESTS: &[(&str, &[&str], &str)] = &[
 
 /// Files that may contain `unsafe`, and why each cannot do without.
 const UNSAFE: &[(&str, &str)] = &[
+    ("host/src/modules/cache.rs", "loads native code that this node has made"),
     ("guest-sdk/macros/src/function.rs", "generates the exported function's attribute"),
     ("guest-sdk/macros/src/manifest.rs", "generates the manifest's section attribute"),
     ("guest-sdk/src/lifecycle.rs", "calls host functions"),
