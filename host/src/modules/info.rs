@@ -26,7 +26,7 @@ pub struct ModuleInfo {
     pub imports: Vec<ImportInfo>,
     pub manifest: Option<Manifest>,
     /// All exports by name, as the answer to whoever names one that cannot be run.
-    pub exports: HashMap<String, ExportInfo>,
+    pub exports: HashMap<String, Item>,
 }
 
 /// A function that a job can name.
@@ -57,12 +57,13 @@ pub struct Table {
 pub struct ImportInfo {
     pub module: String,
     pub name: String,
-    /// `None` for what is no function, and so cannot be given.
-    pub signature: Option<Signature>,
+    /// Only functions can be given.
+    pub item: Item,
 }
 
+/// What is imported or exported.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ExportInfo {
+pub enum Item {
     Function(Signature),
     /// `memory`, `table`, `global` or `tag`.
     Other(&'static str),
@@ -103,17 +104,15 @@ impl ModuleInfo {
             return self.command.then_some(Entry::Start { entry: None }).ok_or_else(no_command);
         };
         match (name, self.exports.get(name)) {
-            (START, Some(ExportInfo::Function(_))) if self.command => Ok(Entry::Start { entry: None }),
-            (INITIALIZE, Some(ExportInfo::Function(_))) => Err(Error::Initialize { functions: self.names(None) }),
-            (_, Some(ExportInfo::Function(signature))) if signature.is_coroutine() => {
-                Ok(Entry::Export(name.to_owned()))
-            }
-            (_, Some(ExportInfo::Function(signature))) => Err(Error::NotACoroutine {
+            (START, Some(Item::Function(_))) if self.command => Ok(Entry::Start { entry: None }),
+            (INITIALIZE, Some(Item::Function(_))) => Err(Error::Initialize { functions: self.names(None) }),
+            (_, Some(Item::Function(signature))) if signature.is_coroutine() => Ok(Entry::Export(name.to_owned())),
+            (_, Some(Item::Function(signature))) => Err(Error::NotACoroutine {
                 name: name.to_owned(),
                 signature: signature.clone(),
                 functions: self.names(Some(name)),
             }),
-            (_, Some(ExportInfo::Other(kind))) => {
+            (_, Some(Item::Other(kind))) => {
                 Err(Error::NotAFunction { name: name.to_owned(), kind, functions: self.names(Some(name)) })
             }
             (_, None) if self.command && self.functions.iter().any(|function| function.name == name) => {
@@ -126,7 +125,7 @@ impl ModuleInfo {
     /// Puts together what can be run, out of exports and manifest.
     pub(super) fn find_functions(&mut self, exported: &[String]) {
         let callable = |name: &str| match self.exports.get(name) {
-            Some(ExportInfo::Function(signature)) => signature.is_coroutine(),
+            Some(Item::Function(signature)) => signature.is_coroutine(),
             _ => false,
         };
         let described = |name: &str| self.manifest.as_ref().and_then(|manifest| manifest.function(name)).cloned();
@@ -158,9 +157,9 @@ impl ModuleInfo {
 
     /// Whether there is anything a job could start; if not, what it exports instead.
     pub(super) fn check_runnable(&self) -> Result<(), Error> {
-        let hidden = |(name, export): (&String, &ExportInfo)| match export {
-            ExportInfo::Function(signature) => signature.is_coroutine() && name != INITIALIZE,
-            ExportInfo::Other(_) => false,
+        let hidden = |(name, export): (&String, &Item)| match export {
+            Item::Function(signature) => signature.is_coroutine() && name != INITIALIZE,
+            Item::Other(_) => false,
         };
         if self.command || self.exports.iter().any(hidden) {
             return Ok(());
@@ -169,8 +168,8 @@ impl ModuleInfo {
             .exports
             .iter()
             .filter_map(|(name, export)| match export {
-                ExportInfo::Function(signature) => Some(format!("{} ({signature})", quote(name))),
-                ExportInfo::Other(_) => None,
+                Item::Function(signature) => Some(format!("{} ({signature})", quote(name))),
+                Item::Other(_) => None,
             })
             .collect();
         exports.sort();

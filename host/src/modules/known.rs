@@ -1,7 +1,7 @@
 //! What the host offers to modules, and which of it a module's import meant.
 
 use super::error::ImportProblem;
-use super::info::{ImportInfo, Signature};
+use super::info::{ImportInfo, Item, Signature};
 use super::names::nearest;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,10 +24,11 @@ impl KnownImports {
     }
 
     /// Why this import cannot be given, if it cannot.
-    pub fn problem(&self, import: &ImportInfo, kind: &'static str) -> Option<ImportProblem> {
+    pub fn problem(&self, import: &ImportInfo) -> Option<ImportProblem> {
         let (module, name) = (import.module.clone(), import.name.clone());
-        let Some(wants) = import.signature.clone() else {
-            return Some(ImportProblem::NotAFunction { module, name, kind });
+        let wants = match &import.item {
+            Item::Function(signature) => signature.clone(),
+            Item::Other(kind) => return Some(ImportProblem::NotAFunction { module, name, kind }),
         };
         match self.modules.get(&module).and_then(|functions| functions.get(&name)) {
             Some(has) if *has == wants => None,
@@ -70,8 +71,8 @@ mod tests {
         let list = list.map(|(module, name)| (module.to_owned(), name.to_owned(), Signature::default()));
         let known = KnownImports::new(list.into());
         let nearest = |module: &str, name: &str| {
-            let signature = Some(Signature::default());
-            match known.problem(&ImportInfo { module: module.into(), name: name.into(), signature }, "function") {
+            let item = Item::Function(Signature::default());
+            match known.problem(&ImportInfo { module: module.into(), name: name.into(), item }) {
                 Some(ImportProblem::Unknown { nearest, .. }) => {
                     nearest.map(|(module, name)| format!("{module}.{name}"))
                 }

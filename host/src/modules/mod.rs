@@ -22,9 +22,7 @@ use corovan_core::ids::ModuleHash;
 use corovan_core::limits;
 pub use error::{Error, ImportProblem};
 use index::{Kind, TenantKey};
-pub use info::{
-    Entry, ExportInfo, FunctionInfo, ImportInfo, Manifest, Memory, ModuleInfo, Signature, Table, ValueType,
-};
+pub use info::{Entry, FunctionInfo, ImportInfo, Item, Manifest, Memory, ModuleInfo, Signature, Table, ValueType};
 pub use known::KnownImports;
 use loaded::LoadedModules;
 use parking_lot::Mutex;

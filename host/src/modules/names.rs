@@ -65,7 +65,7 @@ fn plain(name: &str) -> String {
 }
 
 /// Marks that reorder or hide what stands beside them, which `escape_debug` lets through.
-fn invisible(letter: char) -> bool {
+pub fn invisible(letter: char) -> bool {
     matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 

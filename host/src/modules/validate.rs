@@ -1,7 +1,7 @@
 //! Whether a module may run here, decided from its bytes before anything is stored or compiled. Pure, no I/O.
 
 use super::error::Error;
-use super::info::{ExportInfo, ImportInfo, Memory, ModuleInfo, Signature, Table};
+use super::info::{ImportInfo, Item, Memory, ModuleInfo, Signature, Table};
 use super::known::KnownImports;
 use super::look::look;
 use corovan_core::job::manifest::{self, Manifest};
@@ -139,23 +139,29 @@ impl Scan {
         let mut problems = Vec::new();
         let mut bad_imports = Vec::new();
         for (module, name, ty) in self.imports {
-            let signature = match ty {
+            let item = match ty {
                 TypeRef::Func(index) | TypeRef::FuncExact(index) => {
-                    Some(Signature::parsed(types[types.core_type_at_in_module(index)].unwrap_func()))
+                    Item::Function(Signature::parsed(types[types.core_type_at_in_module(index)].unwrap_func()))
                 }
-                _ => None,
+                TypeRef::Table(_) => Item::Other("table"),
+                TypeRef::Memory(_) => Item::Other("memory"),
+                TypeRef::Global(_) => Item::Other("global"),
+                TypeRef::Tag(_) => Item::Other("tag"),
             };
-            let import = ImportInfo { module, name, signature };
-            bad_imports.extend(known.problem(&import, imported(ty)));
+            let import = ImportInfo { module, name, item };
+            bad_imports.extend(known.problem(&import));
             info.imports.push(import);
         }
         let mut names = Vec::with_capacity(self.exports.len());
         for (name, kind, index) in self.exports {
             let export = match kind {
                 ExternalKind::Func | ExternalKind::FuncExact => {
-                    ExportInfo::Function(Signature::parsed(types[types.core_function_at(index)].unwrap_func()))
+                    Item::Function(Signature::parsed(types[types.core_function_at(index)].unwrap_func()))
                 }
-                other => ExportInfo::Other(exported(other)),
+                ExternalKind::Table => Item::Other("table"),
+                ExternalKind::Memory => Item::Other("memory"),
+                ExternalKind::Global => Item::Other("global"),
+                ExternalKind::Tag => Item::Other("tag"),
             };
             names.push(name.clone());
             info.exports.insert(name, export);
@@ -239,26 +245,6 @@ fn explain(bytes: &[u8], depth: Depth, offset: usize, message: String) -> Error 
         return Error::Proposal { proposal, advice, offset, message };
     }
     Error::Invalid { offset, message }
-}
-
-fn imported(ty: TypeRef) -> &'static str {
-    match ty {
-        TypeRef::Func(_) | TypeRef::FuncExact(_) => "function",
-        TypeRef::Table(_) => "table",
-        TypeRef::Memory(_) => "memory",
-        TypeRef::Global(_) => "global",
-        TypeRef::Tag(_) => "tag",
-    }
-}
-
-fn exported(kind: ExternalKind) -> &'static str {
-    match kind {
-        ExternalKind::Func | ExternalKind::FuncExact => "function",
-        ExternalKind::Table => "table",
-        ExternalKind::Memory => "memory",
-        ExternalKind::Global => "global",
-        ExternalKind::Tag => "tag",
-    }
 }
 
 /// Exactly what the engine allows; a test holds the two together.
