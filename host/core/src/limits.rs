@@ -144,6 +144,9 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 pub const INCOMING_BYTES: u64 = 16 << 20;
 /// Custom section `corovan.manifest` of a module. Room for hundreds of documented functions.
 pub const MANIFEST_BYTES: usize = 64 << 10;
+/// Functions and rights it names; each is compared with all others.
+pub const MANIFEST_FUNCTIONS: usize = 1_000;
+pub const MANIFEST_WANTS: usize = 256;
 /// Modules a node stores, however small: each costs an entry of the index in memory, and files.
 pub const STORE_MODULES: usize = 100_000;
 /// Modules held in memory, ready to make instances, and bytes of their code. What runs stays without being counted.

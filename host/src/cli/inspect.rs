@@ -257,7 +257,7 @@ fn shown(name: &str) -> String {
 fn bytes(size: u64) -> String {
     let units = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.iter().find(|(unit, _)| size >= *unit) {
-        Some((unit, name)) if size % unit == 0 => format!("{} {name}", size / unit),
+        Some((unit, name)) if size.is_multiple_of(*unit) => format!("{} {name}", size / unit),
         Some((unit, name)) => format!("{:.1} {name}", size as f64 / *unit as f64),
         None => format!("{size} bytes"),
     }

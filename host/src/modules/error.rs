@@ -170,11 +170,13 @@ fn storing(error: &io::Error) -> String {
     if is_full(error) {
         return "its disk is full; free some, or use another node".to_owned();
     }
-    match error.kind() {
+    // Its kind alone: the rest may name a path, which is the log's business.
+    let kind = error.kind();
+    match kind {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            format!("its data directory is not writable ({error}); its operator can mend that")
+            format!("its data directory is not writable ({kind}); its operator can mend that")
         }
-        _ => format!("{error}; its log has more"),
+        _ => format!("{kind}; its log has more"),
     }
 }
 

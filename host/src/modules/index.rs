@@ -171,7 +171,7 @@ impl Index {
 }
 
 /// What a file costs: whole blocks, as on disk, and a share of its directory entries.
-fn charge(size: u64) -> u64 {
+pub fn charge(size: u64) -> u64 {
     size.div_ceil(BLOCK).saturating_add(1).saturating_mul(BLOCK)
 }
 

@@ -151,8 +151,9 @@ impl Inner {
         if actual != expected {
             return Err(Error::Hash { expected, actual, size: bytes.len() as u64 });
         }
-        // What is stored has been validated; having its bytes gives this tenant the right to it.
-        if !self.store.contains(&expected) {
+        // What is stored has been validated; having its bytes gives this tenant the right to it, and mends a damaged copy.
+        if self.store.read(&expected)?.is_none_or(|stored| stored != bytes) {
+            self.store.forget(&expected, Kind::Wasm);
             validate::validate(bytes, &self.known, Depth::Full)?;
         }
         self.store.put(tenant, expected, bytes)

@@ -1,12 +1,15 @@
 //! What a node refuses of modules, by data: each kind of bad bytes has its code and a message of its own. With the real
 //! engine and host interface, so that what passes here is what the node compiles.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use corovan::hostcalls;
 use corovan::modules::{Depth, Entry, Error, KnownImports, ModuleInfo, examine};
 use corovan::node::known_imports;
 use corovan::runtime::engine::{self, Preemption};
 use corovan_core::code::Code;
 use corovan_core::limits;
+use proptest::prelude::*;
 use std::sync::OnceLock;
 use wasmtime::{Engine, Module};
 
@@ -274,4 +277,29 @@ fn a_command_runs_its_start_also_for_functions_that_only_its_manifest_names() {
     assert_eq!(info.entry(Some("direct")).unwrap(), Entry::Export("direct".into()));
     let error = info.entry(Some("lsted")).unwrap_err().to_string();
     assert!(error.contains("did you mean `listed`?"), "{error}");
+}
+
+proptest! {
+    /// Whatever arrives is read or refused, and what is refused is explained within a message's length.
+    #[test]
+    fn damaged_modules_are_read_or_refused(changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..6), cut: usize) {
+        let text = "(module (import \"corovan\" \"finish\" (func (param i32 i32) (result i32))) (memory (export \"memory\") 1)
+            (table 2 funcref) (global (mut i32) (i32.const 1)) (elem (i32.const 0) $f) (data (i32.const 0) \"abc\")
+            (func $f (export \"f\") (drop (call 0 (i32.const 0) (i32.const 3)))))";
+        let mut bytes = wasm(text);
+        for (at, byte) in changes {
+            let length = bytes.len();
+            bytes[at % length] = byte;
+        }
+        for bytes in [&bytes[..], &bytes[..cut % bytes.len()]] {
+            match examine(bytes, &host().1, Depth::Full) {
+                Err(error) => prop_assert!(error.to_string().len() <= limits::TEXT_BYTES),
+                // The pre-scan lets nothing pass that the compiler does not know.
+                Ok(examined) if examined.problems.is_empty() => {
+                    prop_assert!(Module::validate(&host().0, bytes).is_ok());
+                }
+                Ok(_) => {}
+            }
+        }
+    }
 }

@@ -83,11 +83,14 @@ impl Manifest {
                         if !self.wants.contains(&want) {
                             self.wants.push(want);
                         }
+                        at.limit("the number of wants", self.wants.len() as u64, limits::MANIFEST_WANTS as u64)?;
                     }
                 }
                 Some("functions") => {
                     for (index, value) in at.array("functions", value)?.into_iter().enumerate() {
                         self.add(at.function(&format!("functions[{index}]"), value)?);
+                        let count = self.functions.len() as u64;
+                        at.limit("the number of functions", count, limits::MANIFEST_FUNCTIONS as u64)?;
                     }
                 }
                 _ => {}
@@ -247,6 +250,8 @@ mod tests {
     fn what_is_wrong_is_named_with_its_place() {
         let map = |key: &str, item: Value| bytes(&[Value::Map(vec![]), Value::Map(vec![(key.into(), item)])]);
         let function = |item: Value| map("functions", Value::Array(vec![item]));
+        let names = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<String>>();
+        let many = names(1_001).into_iter().map(|name| cbor!({ "name" => name }).unwrap()).collect();
         let mut deep = Value::Null;
         for _ in 0..limits::CBOR_DEPTH + 1 {
             deep = Value::Array(vec![deep]);
@@ -261,6 +266,8 @@ mod tests {
             (map("memory", value(-1)), "memory is a number, and not an unsigned number"),
             (map("wants", value("net")), "wants is text, and not an array"),
             (map("wants", value([1])), "wants[0] is a number, and not text"),
+            (map("wants", value(names(257))), "the number of wants is 257, over the limit of 256"),
+            (map("functions", Value::Array(many)), "the number of functions is 1001, over the limit of 1000"),
             (map("later", deep), "is nested deeper than 64 levels"),
             (function(value(1)), "functions[0] is a number, and not a map"),
             (function(cbor!({ "doc" => "d" }).unwrap()), "functions[0] has no name"),
