@@ -9,7 +9,7 @@ use crate::net::{Endpoint, endpoint, tls};
 use crate::runtime::engine::{self, Preemption, Slots};
 use crate::runtime::ports::Random;
 use crate::runtime::scheduler::Threads;
-use crate::runtime::{Clock, Coroutine, Runtime, Scheduler};
+use crate::runtime::{Clock, Runtime, Scheduler};
 use crate::state::{self, State};
 use crate::tasks::{TaskKind, Tasks};
 use corovan_core::ids::NodeId;
@@ -17,7 +17,7 @@ use corovan_core::limits;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use wasmtime::{Engine, Linker};
+use wasmtime::Engine;
 
 /// A running node. Dropping it without [`Node::shut_down`] ends it hard.
 pub struct Node {
@@ -71,13 +71,13 @@ impl Node {
         }
         let engine = engine::build(Preemption::Epoch, slots.count)?;
         let linker = hostcalls::linker(&engine).map_err(Error::Linker)?;
-        let mut fresh_key = [0; 32];
-        random.fill(&mut fresh_key);
+        let mut secret = [0; 32];
+        random.fill(&mut secret);
         let store = modules::Config {
             dir: config.data.clone(),
             store_bytes: limits::STORE_BYTES,
             compiles: config.workers.max(1),
-            fresh_key,
+            secret,
         };
         let modules = Modules::open(store, engine.clone(), known_imports(&engine, &linker))?;
         let server = tls::server_config(&config.credentials.identity, &config.credentials.roots)?;
@@ -136,7 +136,7 @@ async fn accept(endpoint: Endpoint, service: Arc<Service>) -> Result<(), endpoin
 }
 
 /// What guests may import, as the linker has it.
-pub fn known_imports(engine: &Engine, linker: &Linker<Coroutine>) -> KnownImports {
+pub fn known_imports(engine: &Engine, linker: &hostcalls::Linker) -> KnownImports {
     let list = hostcalls::imports(engine, linker);
     KnownImports::new(list.into_iter().map(|(module, name, ty)| (module, name, Signature::of(&ty))).collect())
 }

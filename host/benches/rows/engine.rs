@@ -43,7 +43,9 @@ struct Relay {
     bench: Arc<Bench>,
     program: Arc<Program>,
     left: AtomicUsize,
-    ended: Mutex<usize>,
+    /// Still to end.
+    open: AtomicUsize,
+    done: Mutex<bool>,
     changed: Condvar,
     output: Output,
 }
@@ -71,7 +73,8 @@ impl Bench {
             bench: Arc::clone(self),
             program: Arc::new(program),
             left: AtomicUsize::new(total),
-            ended: Mutex::new(0),
+            open: AtomicUsize::new(total),
+            done: Mutex::new(false),
             changed: Condvar::new(),
             output: Output::default(),
         }))
@@ -97,11 +100,11 @@ impl Relay {
         self.bench.runtime.launch(launch).ok()
     }
 
-    fn wait(&self, total: usize) -> anyhow::Result<()> {
-        let guard = self.ended.lock().map_err(|_| anyhow::anyhow!("an observer panicked"))?;
+    fn wait(&self) -> anyhow::Result<()> {
+        let guard = self.done.lock().map_err(|_| anyhow::anyhow!("an observer panicked"))?;
         let (_guard, waited) = self
             .changed
-            .wait_timeout_while(guard, Duration::from_secs(120), |ended| *ended < total)
+            .wait_timeout_while(guard, Duration::from_secs(120), |done| !*done)
             .map_err(|_| anyhow::anyhow!("an observer panicked"))?;
         anyhow::ensure!(!waited.timed_out(), "the coroutines did not end within two minutes");
         Ok(())
@@ -118,8 +121,11 @@ impl Observer for Handoff {
     fn output_ready(&self) {}
     fn ended(&self, _: ExitRecord) {
         self.0.launch();
-        if let Ok(mut ended) = self.0.ended.lock() {
-            *ended += 1;
+        // The measuring thread is woken once: what is measured is not how fast it can be woken.
+        if self.0.open.fetch_sub(1, Ordering::Relaxed) == 1
+            && let Ok(mut done) = self.0.done.lock()
+        {
+            *done = true;
             self.0.changed.notify_all();
         }
     }
@@ -137,7 +143,7 @@ pub fn spawn() -> anyhow::Result<Vec<Row>> {
         let relay = bench.relay("empty", ROUND)?;
         let begin = Instant::now();
         (0..IN_FLIGHT).for_each(|_| drop(relay.launch()));
-        relay.wait(ROUND)?;
+        relay.wait()?;
         ours.push(ROUND as f64 / begin.elapsed().as_secs_f64());
     }
     let (ours, bare) = (median(&mut ours), median(&mut bare));
@@ -191,7 +197,7 @@ pub fn suspended() -> anyhow::Result<Vec<Row>> {
     let each = super::process::resident("self")?.saturating_sub(before) as f64 / COUNT as f64;
     let maps = std::fs::read_to_string("/proc/self/maps")?.lines().count();
     controls.iter().for_each(|control| bench.runtime.terminate(control, "bench", "done", Duration::ZERO));
-    relay.wait(COUNT)?;
+    relay.wait()?;
     let row = |measure: &str, value: f64, unit, target, met| Row {
         number: "4",
         measure: measure.into(),
@@ -220,7 +226,7 @@ pub fn hard_stop() -> anyhow::Result<Vec<Row>> {
         std::thread::sleep(Duration::from_micros(15_000 + u64::from(round) * 37));
         let begin = Instant::now();
         bench.runtime.terminate(&control, "bench", "stop", Duration::ZERO);
-        relay.wait(1)?;
+        relay.wait()?;
         samples.push(begin.elapsed());
     }
     let p50 = percentile(&mut samples, 0.5).as_secs_f64() * 1e3;

@@ -12,7 +12,7 @@ pub const ABI_VERSION: u32 = 1;
 /// A payload up to this travels inside its frame; a larger one takes a stream of its own, so that it delays no other job.
 pub const INLINE_PAYLOAD: usize = 64 << 10;
 /// Head of a frame: CBOR record. Small, so that a peer cannot make us decode much before we know what it is about.
-pub const FRAME_HEAD: usize = 32 << 10;
+pub const FRAME_HEAD: usize = 63 << 10;
 /// Everything after a frame's header.
 pub const FRAME_BODY: usize = INLINE_PAYLOAD + FRAME_HEAD;
 /// Nesting of a CBOR record or argument; deeper is refused instead of growing the stack.
@@ -33,7 +33,7 @@ pub const STORE_BYTES: u64 = 4 << 30;
 pub const ARGUMENT_BYTES: usize = 16 << 20;
 pub const RESULT_BYTES: usize = 16 << 20;
 /// All of a job's argv and environment together.
-pub const ARGV_BYTES: usize = 64 << 10;
+pub const ARGV_BYTES: usize = 56 << 10;
 /// A function's or tenant's or node's name.
 pub const NAME_BYTES: usize = 128;
 /// Text of a failure, a log line, a progress line; longer is cut, and says so.
@@ -150,7 +150,7 @@ pub const MANIFEST_WANTS: usize = 256;
 /// Modules a node stores, however small: each costs an entry of the index in memory, and files.
 pub const STORE_MODULES: usize = 100_000;
 /// Modules held in memory, ready to make instances, and bytes of their code. What runs stays without being counted.
-pub const LOADED_MODULES: usize = 1_024;
+pub const LOADED_MODULES: usize = 256;
 pub const LOADED_BYTES: u64 = 1 << 30;
 /// Tables of a module; the pool reserves room for so many in each slot.
 pub const MODULE_TABLES: u32 = 1;

@@ -17,10 +17,14 @@ use corovan_core::wire::records::{Blob, BlobKind};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// Jobs that wait for their arguments.
 #[derive(Default)]
-pub(super) struct Awaited(Mutex<HashMap<JobId, (Arc<Entry>, Arc<Spec>, Start, u64)>>);
+pub(super) struct Awaited(Mutex<HashMap<JobId, Unstarted>>);
+
+/// A job, all that starts it but the arguments, and how many bytes those have.
+type Unstarted = (Arc<Entry>, Arc<Spec>, Start, u64);
 
 impl Awaited {
     /// It will not get them.
@@ -135,8 +139,14 @@ async fn stdin(session: &Arc<Session>, job: JobId, start: Bytes, mut stream: Rec
     Ok(())
 }
 
-/// A result that is too large for its frame.
-pub(super) fn send_value(client: &Arc<Client>, computation: u64, job: JobId, value: Bytes, held: Option<Permit>) {
+/// A result that is too large for its frame. `held` is dropped when the client has it.
+pub(super) fn send_value(
+    client: &Arc<Client>,
+    computation: u64,
+    job: JobId,
+    value: Bytes,
+    held: (Option<Permit>, TaskTrackerToken),
+) {
     let quic = client.connection.quic.clone();
     client.service.tasks.spawn(TaskKind::Stream, "value", async move {
         let mut stream = quic.open_uni().await.map_err(std::io::Error::from)?;

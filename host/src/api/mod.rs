@@ -6,7 +6,7 @@ mod entry;
 mod session;
 
 use crate::dispatch::{Dispatch, Tenants};
-use crate::tasks::Tasks;
+use crate::tasks::{TaskKind, Tasks};
 pub use connection::serve;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
@@ -50,9 +50,16 @@ impl Service {
         for session in &sessions {
             session.cancel_all("node", "the node is shutting down", grace);
         }
+        // Each on its own: a client that does not read must not keep the others from their last words.
+        for session in sessions.iter().map(Arc::clone) {
+            self.tasks.spawn(TaskKind::Stream, "finish", async move {
+                session.finish("the node has shut down").await;
+                Ok::<(), std::convert::Infallible>(())
+            });
+        }
         let all = async {
             for session in &sessions {
-                session.drained().await;
+                session.delivered().await;
             }
         };
         if tokio::time::timeout(grace + limits::TERMINATE_GRACE, all).await.is_err() {

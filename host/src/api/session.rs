@@ -19,6 +19,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub(super) struct Session {
     pub id: u64,
@@ -34,6 +36,10 @@ pub(super) struct Session {
     /// A job was announced; streams that overtook its frame wait for that.
     announced: Notify,
     pub awaited: blobs::Awaited,
+    /// Results on streams of their own that are on their way.
+    values: TaskTracker,
+    /// The client has all frames, or is gone.
+    delivered: CancellationToken,
 }
 
 pub(super) enum SpecState {
@@ -76,13 +82,13 @@ pub(super) async fn serve(client: Arc<Client>, mut send: SendStream, recv: RecvS
         let result = session.read(&mut reader).await;
         let closed = match &result {
             Ok(()) => Closed::done(),
-            Err(error) => {
-                session.abandon("its client broke the protocol");
-                error.closed()
-            }
+            Err(error) => error.closed(),
         };
         session.send(Kind::Closed, 0, &closed);
         session.outbox.close();
+        if result.is_err() {
+            session.abandon("its client broke the protocol");
+        }
         result
     };
     let pumped = async {
@@ -91,10 +97,15 @@ pub(super) async fn serve(client: Arc<Client>, mut send: SendStream, recv: RecvS
             () = session.pump() => Ok(()),
         }
     };
+    let written = async {
+        write(&session.outbox, &mut send).await;
+        session.delivered.cancel();
+    };
     let result = tokio::select! {
-        (result, ()) = async { tokio::join!(pumped, write(&session.outbox, &mut send)) } => result,
+        (result, ()) = async { tokio::join!(pumped, written) } => result,
         error = client.connection.quic.closed() => Err(Error::Protocol(error.to_string())),
     };
+    session.delivered.cancel();
     session.abandon("its client is gone");
     client.remove(session.id);
     result
@@ -127,6 +138,8 @@ async fn open(client: &Arc<Client>, reader: &mut FrameReader<RecvStream>) -> Res
         empty: Notify::new(),
         announced: Notify::new(),
         awaited: blobs::Awaited::default(),
+        values: TaskTracker::new(),
+        delivered: CancellationToken::new(),
     });
     if !client.add(&session) {
         let text = format!("a connection has at most {} computations", limits::CONNECTION_COMPUTATIONS);
@@ -371,6 +384,20 @@ impl Session {
         jobs.len()
     }
 
+    /// Waits until no job is open and all results are with the client, and tells it that this was all.
+    pub async fn finish(&self, why: &str) {
+        self.drained().await;
+        self.values.close();
+        self.values.wait().await;
+        self.send(Kind::Closed, 0, &Closed::because(Code::ShuttingDown, why));
+        self.outbox.close();
+    }
+
+    /// Waits until the client has all frames of a session that is finished, or is gone.
+    pub async fn delivered(&self) {
+        self.delivered.cancelled().await;
+    }
+
     /// Waits until no job is open.
     pub async fn drained(&self) {
         loop {
@@ -409,7 +436,7 @@ impl Session {
         if inline {
             drop(held);
         } else {
-            blobs::send_value(&self.client, self.id, id, value, held);
+            blobs::send_value(&self.client, self.id, id, value, (held, self.values.token()));
         }
         let mut jobs = self.jobs.lock();
         jobs.remove(&id);

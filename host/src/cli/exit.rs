@@ -2,6 +2,7 @@
 
 use corovan_client::Error;
 use corovan_core::wire::Outcome;
+use std::io;
 
 pub const DONE: u8 = 0;
 /// A guest's own codes go up to this one.
@@ -39,6 +40,9 @@ pub fn of_outcome(outcome: &Outcome) -> u8 {
 
 /// The code for an error that ends the command.
 pub fn of_error(error: &anyhow::Error) -> u8 {
+    if error.downcast_ref().map(io::Error::kind) == Some(io::ErrorKind::BrokenPipe) {
+        return BROKEN_PIPE;
+    }
     match error.downcast_ref::<Error>() {
         Some(Error::Refused { .. } | Error::ClientCertificate { .. } | Error::Version { .. }) => REFUSED,
         Some(
@@ -79,5 +83,12 @@ mod tests {
         ] {
             assert_eq!(of_outcome(&outcome), code, "{outcome:?}");
         }
+    }
+
+    #[test]
+    fn nobody_who_reads_is_told_apart_from_other_faults() {
+        assert_eq!(of_error(&io::Error::from(io::ErrorKind::BrokenPipe).into()), BROKEN_PIPE);
+        assert_eq!(of_error(&io::Error::from(io::ErrorKind::NotFound).into()), USAGE);
+        assert_eq!(of_error(&anyhow::anyhow!("text")), USAGE);
     }
 }

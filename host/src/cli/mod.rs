@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 /// Ship WebAssembly coroutines to sandboxed nodes.
 #[derive(Parser, Debug)]
-#[command(name = "corovan", version = VERSION, about, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "corovan", version = VERSION, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -36,7 +36,7 @@ Examples:
   corovan run job.wasm rcoro_proc 1.5             one job on a node of its own, in this process
   corovan run job.wasm rcoro_proc 1.5 --count 10  ten of them
   corovan run program.wasm -- --flag file < in    a WASI program, as if it ran here
-  corovan cert init --dir certs/dev               a development CA; then `cert node a`, `cert tenant me`
+  corovan cert init --dir certs/dev               a CA; then `cert node a` and `cert tenant me`
   corovan node --listen 127.0.0.1:4433 --name a --data data/a --certs certs/dev
   corovan run --node 127.0.0.1:4433 --certs certs/dev job.wasm rcoro_proc 1.5
   corovan inspect job.wasm                        what a module offers and asks for
@@ -68,7 +68,36 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("corovan: {error:#}");
-        ExitCode::from(exit::of_error(&error))
+        let code = exit::of_error(&error);
+        // As in `corovan inspect ... | head`: whoever read it has enough.
+        if code != exit::BROKEN_PIPE {
+            eprintln!("corovan: {}", message(&error));
+        }
+        ExitCode::from(code)
     })
+}
+
+/// The error and its causes, but for a cause that the text before it has told already.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, anyhow};
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow!("port in use").context("cannot listen on a: port in use: choose another").context("node");
+        assert_eq!(message(&error), "node: cannot listen on a: port in use: choose another");
+        let error = Err::<(), _>(anyhow!("line 1")).context("--args-file").unwrap_err();
+        assert_eq!(message(&error), "--args-file: line 1");
+    }
 }

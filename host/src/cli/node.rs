@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  corovan node --data data/a                       a development node with its own throw-away CA in data/a/dev-ca
+  corovan node --data data/a                       a development node, with a CA of its own in data/a/dev-ca
   corovan node --listen 127.0.0.1:4433 --name a --data data/a --certs certs/dev")]
 pub struct Args {
     /// Address and UDP port to listen on; port 0 takes any that is free

@@ -5,9 +5,10 @@ pub mod admission;
 pub mod job;
 pub mod tenants;
 
+use crate::hostcalls::Linker;
 use crate::modules::{Entry, Loaded, Modules};
 use crate::runtime::stdio::Input;
-use crate::runtime::{Coroutine, Program, Runtime};
+use crate::runtime::{Program, Runtime};
 use admission::Admission;
 use bytes::Bytes;
 use corovan_core::code::Code;
@@ -18,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 pub use tenants::{Tenant, Tenants};
-use wasmtime::Linker;
 
 /// What runs jobs; cheap to clone.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ pub struct Dispatch {
 struct Inner {
     runtime: Arc<Runtime>,
     modules: Modules,
-    linker: Linker<Coroutine>,
+    linker: Linker,
     admission: Admission,
     closing: AtomicBool,
 }
@@ -68,7 +68,7 @@ const NO_ARGUMENTS: Bytes = Bytes::from_static(&[0x80]);
 
 impl Dispatch {
     /// `slots`: coroutines that may exist at a time.
-    pub fn new(runtime: Arc<Runtime>, modules: Modules, linker: Linker<Coroutine>, slots: usize) -> Dispatch {
+    pub fn new(runtime: Arc<Runtime>, modules: Modules, linker: Linker, slots: usize) -> Dispatch {
         let admission = Admission::new(slots, limits::NODE_QUEUE);
         Dispatch { inner: Arc::new(Inner { runtime, modules, linker, admission, closing: AtomicBool::new(false) }) }
     }

@@ -6,7 +6,7 @@ use wasmtime::{AsContext, AsContextMut, Caller, Memory};
 
 /// Bytes `ptr .. ptr + len` of the guest, copied. Traps: outside of memory.
 pub fn read(caller: &mut Caller<'_, Coroutine>, ptr: u32, len: u32) -> wasmtime::Result<Bytes> {
-    with(caller, ptr, len, |bytes| Bytes::copy_from_slice(bytes))
+    with(caller, ptr, len, Bytes::copy_from_slice)
 }
 
 /// The same as text. Traps: outside of memory, not UTF-8.

@@ -10,7 +10,10 @@ pub mod wasi;
 
 use crate::runtime::{Coroutine, blank_store};
 use corovan_core::code::Code;
-use wasmtime::{Engine, Extern, FuncType, Linker};
+use wasmtime::{Engine, Extern, FuncType};
+
+/// Resolves the imports of modules to the functions of this folder.
+pub type Linker = wasmtime::Linker<Coroutine>;
 
 /// A call that did not do what was asked, in a way a guest can handle: the code, and what `last_error` will tell.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,7 +29,7 @@ impl Refusal {
 }
 
 /// The linker of the core door: everything a core module may import.
-pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Coroutine>> {
+pub fn linker(engine: &Engine) -> wasmtime::Result<Linker> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p1::add_to_linker_async(&mut linker, Coroutine::wasi)?;
     // Ours replace those of wasmtime-wasi that wait, or that touch descriptors 0 to 2.
@@ -38,7 +41,7 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Coroutine>> {
 }
 
 /// Every function of a linker: module, name, type.
-pub fn imports(engine: &Engine, linker: &Linker<Coroutine>) -> Vec<(String, String, FuncType)> {
+pub fn imports(engine: &Engine, linker: &Linker) -> Vec<(String, String, FuncType)> {
     let mut store = blank_store(engine);
     let entries: Vec<_> = linker.iter(&mut store).map(|(m, n, item)| (m.to_owned(), n.to_owned(), item)).collect();
     let function = |item: Extern| item.into_func().map(|function| function.ty(&store));

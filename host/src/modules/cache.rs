@@ -52,7 +52,9 @@ impl NativeCache {
     /// Makes a module of code that was just compiled, and keeps the code for the next start. Where it cannot be kept, it
     /// is compiled again then.
     pub fn adopt(&self, hash: ModuleHash, artefact: &Artefact) -> Result<Module, Error> {
-        let module = self.link(&Trusted(artefact.bytes())).map_err(|error| Error::Compile(format!("{error:#}")))?;
+        let module = self
+            .link(&Trusted(artefact.bytes()))
+            .map_err(|error| Error::Compile(Error::said(&format!("{error:#}"))))?;
         let seal = self.seal(&hash, artefact.bytes());
         if let Err(error) = self.store.put_native(hash, &[MAGIC, seal.as_bytes(), artefact.bytes()]) {
             tracing::warn!(module = %hash, %error, "native code cannot be kept");
@@ -85,6 +87,8 @@ impl NativeCache {
 pub fn engine_key(engine: &Engine) -> String {
     let mut hasher = Blake3(blake3::Hasher::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
+    // Loading checks the major version only, and a patch may mend what the compiler did wrong.
+    hasher.write(env!("COROVAN_WASMTIME_VERSION").as_bytes());
     hasher.0.finalize().to_hex().to_string()
 }
 

@@ -35,7 +35,8 @@ impl InProcess {
 
 impl Compiler for InProcess {
     fn compile(&self, wasm: &[u8]) -> Result<Artefact, Error> {
-        let bytes = self.engine.precompile_module(wasm).map_err(|error| Error::Compile(format!("{error:#}")))?;
+        let bytes =
+            self.engine.precompile_module(wasm).map_err(|error| Error::Compile(Error::said(&format!("{error:#}"))))?;
         Ok(Artefact { bytes })
     }
 }

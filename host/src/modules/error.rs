@@ -2,7 +2,7 @@
 //! Messages travel to clients: names of guests are escaped and cut, and no path of this machine is in them.
 
 use super::info::Signature;
-use super::names::{count, list, quote};
+use super::names::{count, escape, list, quote};
 use corovan_core::code::Code;
 use corovan_core::ids::ModuleHash;
 use corovan_core::job::manifest;
@@ -17,8 +17,8 @@ pub enum Error {
     #[error("this is not a WebAssembly module but {looks}: {advice}")]
     NotWasm { looks: String, advice: &'static str },
     #[error(
-        "this WebAssembly module is cut short: it ends at byte {has}, within {part}, which goes on to byte {needs}; \
-         build it, or copy it, again"
+        "this WebAssembly module is cut off: it ends at byte {has}, within {part}, which goes on to byte {needs}; \
+         ship the whole file"
     )]
     Truncated { has: u64, needs: u64, part: String },
     #[error(
@@ -27,7 +27,7 @@ pub enum Error {
     )]
     Component,
     #[error(
-        "this is WebAssembly of version {version} (layer {layer}), and this node knows version 1: use a released toolchain"
+        "this is WebAssembly of binary version {version} (layer {layer}), and this node knows version 1: use a released toolchain"
     )]
     UnknownVersion { version: u16, layer: u16 },
     #[error(
@@ -77,18 +77,18 @@ pub enum Error {
     Hash { expected: ModuleHash, actual: ModuleHash, size: u64 },
     #[error("module {0} is not here: send its bytes")]
     NeedModule(ModuleHash),
-    #[error("the module has no function {}{}; {}", quote(.name), hint(.nearest), has(.functions))]
+    #[error("the module has no function \"{}\"{}; {}", plain(.name), hint(.nearest), has(.functions))]
     NoFunction { name: String, nearest: Option<String>, functions: Vec<String> },
-    #[error("{} is no function but a {kind} of the module; {}", quote(.name), has(.functions))]
+    #[error("\"{}\" is exported as a {kind}, not as a function; {}", plain(.name), has(.functions))]
     NotAFunction { name: String, kind: &'static str, functions: Vec<String> },
     #[error(
-        "{} is a {signature}, and a coroutine function has neither parameters nor results: it reads its arguments with \
-         `args` and gives its result with `finish` (an SDK does both); {}", quote(.name), has(.functions)
+        "\"{}\" has the signature {signature} and is no coroutine function, which takes and returns nothing (arguments come \
+         by `args`, results go by `finish`; an SDK does both); coroutine functions are: {}", plain(.name), names(.functions)
     )]
     NotACoroutine { name: String, signature: Signature, functions: Vec<String> },
     #[error("`_initialize` prepares an instance and is run before each function; it cannot be run alone; {}", has(.functions))]
     Initialize { functions: Vec<String> },
-    #[error("the module is no command (it exports no `_start`), so a function is to be named; {}", has(.functions))]
+    #[error("the module has no _start: name a function to run; {}", has(.functions))]
     NoCommand { functions: Vec<String> },
     #[error("the module cannot be compiled for this machine: {0}")]
     Compile(String),
@@ -132,6 +132,11 @@ impl Error {
         }
     }
 
+    /// What a library says of a module, which may quote names of any length.
+    pub(super) fn said(message: &str) -> String {
+        escape(message, limits::TEXT_BYTES / 4)
+    }
+
     pub(super) fn store(source: io::Error) -> Error {
         Error::Store(Arc::new(source))
     }
@@ -168,7 +173,7 @@ fn is_full(error: &io::Error) -> bool {
 
 fn storing(error: &io::Error) -> String {
     if is_full(error) {
-        return "its disk is full; free some, or use another node".to_owned();
+        return "no space is left on its disk; free some, or give the node another data directory".to_owned();
     }
     // Its kind alone: the rest may name a path, which is the log's business.
     let kind = error.kind();
@@ -205,11 +210,18 @@ fn hint(nearest: &Option<String>) -> String {
     nearest.as_deref().map(|name| format!(" (did you mean {}?)", quote(name))).unwrap_or_default()
 }
 
+fn plain(name: &str) -> String {
+    escape(name, limits::LISTED_NAME)
+}
+
+fn names(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { list(names.iter().map(|one| plain(one)), ", ") }
+}
+
 fn has(functions: &[String]) -> String {
     match functions {
         [] => "it has no coroutine functions".to_owned(),
-        [one] => format!("it has {}", quote(one)),
-        several => format!("it has {}", list(several.iter().map(|name| quote(name)), ", ")),
+        some => format!("it has: {}", names(some)),
     }
 }
 

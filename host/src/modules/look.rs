@@ -5,7 +5,11 @@ use super::error::Error;
 
 /// Whether the bytes begin like a core module of version 1 and no section goes beyond their end.
 pub fn look(bytes: &[u8]) -> Result<(), Error> {
-    if bytes.len() < HEADER && !bytes.is_empty() && (bytes.starts_with(MAGIC) || MAGIC.starts_with(bytes)) {
+    if !bytes.is_empty() && bytes.len() < MAGIC.len() && MAGIC.starts_with(bytes) {
+        let looks = "a file that is cut off in its first four bytes".into();
+        return Err(Error::NotWasm { looks, advice: "ship the whole file" });
+    }
+    if bytes.len() < HEADER && bytes.starts_with(MAGIC) {
         return Err(Error::Truncated { has: bytes.len() as u64, needs: HEADER as u64, part: "its header".into() });
     }
     let Some(version) = bytes.strip_prefix(MAGIC).and_then(|rest| rest.first_chunk::<4>()) else {
@@ -109,7 +113,7 @@ fn guess(bytes: &[u8]) -> (String, &'static str) {
     if trimmed.starts_with('{') || trimmed.starts_with('[') {
         return ("JSON".into(), ASK);
     }
-    ("text".into(), ASK)
+    ("text (it does not begin with \\0asm)".into(), ASK)
 }
 
 /// What follows blanks and comments of WebAssembly text.
@@ -154,10 +158,10 @@ const BUILD: &str = "build it for WebAssembly (for Rust, target wasm32-wasip1)";
 const UNPACK: &str = "unpack it first";
 
 const FORMATS: &[(&[u8], &str, &str)] = &[
-    (b"\x7fELF", "native code for Linux (ELF)", BUILD),
-    (b"MZ", "native code for Windows (PE)", BUILD),
-    (b"\xcf\xfa\xed\xfe", "native code for macOS (Mach-O)", BUILD),
-    (b"\xca\xfe\xba\xbe", "native code for macOS, or a Java class", BUILD),
+    (b"\x7fELF", "a native program (ELF)", BUILD),
+    (b"MZ", "a native program for Windows (PE)", BUILD),
+    (b"\xcf\xfa\xed\xfe", "a native program for macOS (Mach-O)", BUILD),
+    (b"\xca\xfe\xba\xbe", "a native program for macOS, or a Java class", BUILD),
     (b"!<arch>", "a library archive (.a)", "link it into a module"),
     (b"BC\xc0\xde", "LLVM bitcode", BUILD),
     (b"\x1f\x8b", "gzip data", UNPACK),

@@ -43,7 +43,7 @@ pub struct Config {
     /// Modules validated or compiled at a time.
     pub compiles: usize,
     /// Fresh random bytes: the key that seals native code, for a node that has none yet.
-    pub fresh_key: [u8; 32],
+    pub secret: [u8; 32],
 }
 
 /// The node's modules. Cheap to clone.
@@ -95,7 +95,7 @@ impl Modules {
     ) -> Result<Modules, Error> {
         let store = Store::open(&config.dir, &cache::engine_key(&engine), config.store_bytes, disk)?;
         let store = Arc::new(store);
-        let native = NativeCache::open(&config.dir, engine, Arc::clone(&store), config.fresh_key)?;
+        let native = NativeCache::open(&config.dir, engine, Arc::clone(&store), config.secret)?;
         let threads = Arc::new(Semaphore::new(config.compiles.max(1)));
         let (loaded, flights) = Default::default();
         Ok(Modules { inner: Arc::new(Inner { known, store, native, compiler, threads, loaded, flights }) })

@@ -82,7 +82,7 @@ impl Fixture {
     }
 
     fn try_open(&self, store_bytes: u64) -> Result<Modules, Error> {
-        let config = Config { dir: self.path().into(), store_bytes, compiles: 2, fresh_key: [7; 32] };
+        let config = Config { dir: self.path().into(), store_bytes, compiles: 2, secret: [7; 32] };
         let compiler: Arc<dyn Compiler> = Arc::clone(&self.compiler) as _;
         Modules::with(config, self.engine.clone(), KnownImports::default(), compiler, Arc::clone(&self.disk) as _)
     }
@@ -364,7 +364,7 @@ async fn a_full_disk_is_said_and_leaves_nothing_behind() {
     fixture.disk.full.store(true, Ordering::SeqCst);
     let error = modules.put("ann", hash, bytes.clone()).await.unwrap_err();
     assert_eq!(error.code(), Code::NoSpace);
-    assert!(error.to_string().contains("its disk is full"), "{error}");
+    assert!(error.to_string().contains("no space is left on its disk"), "{error}");
     assert!(!modules.has("ann", &hash));
     assert_eq!(fixture.files(), ["native/key"]);
     fixture.disk.full.store(false, Ordering::SeqCst);
@@ -386,7 +386,7 @@ async fn a_really_full_disk_is_said_too() {
         println!("skipped: mounting a small file system needs to be root");
         return;
     }
-    let config = Config { dir: dir.path().into(), store_bytes: PLENTY, compiles: 1, fresh_key: [7; 32] };
+    let config = Config { dir: dir.path().into(), store_bytes: PLENTY, compiles: 1, secret: [7; 32] };
     let modules = Modules::open(config, Engine::default(), KnownImports::default());
     let (hash, bytes) = module("f", 1 << 20);
     let outcome = match &modules {

@@ -67,7 +67,7 @@ enum Stop {
 
 impl From<wasmtime::wasmparser::BinaryReaderError> for Stop {
     fn from(error: wasmtime::wasmparser::BinaryReaderError) -> Stop {
-        Stop::Invalid { offset: error.offset(), message: error.message().to_owned() }
+        Stop::Invalid { offset: error.offset(), message: Error::said(error.message()) }
     }
 }
 

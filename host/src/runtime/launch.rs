@@ -322,6 +322,14 @@ fn ended(
             }
             match error.downcast_ref::<Trap>() {
                 Some(trap) => Outcome::Trapped { kind: trap_kind(*trap), backtrace: cut(backtrace(&error)) },
+                // A function of wasmtime-wasi's that the guest gave a bad pointer or a number that means nothing.
+                None if error.is::<WasmBacktrace>() => {
+                    let rule = error.root_cause();
+                    Outcome::Trapped {
+                        kind: "host-call".into(),
+                        backtrace: cut(format!("{rule}\n{}", backtrace(&error))),
+                    }
+                }
                 None => Outcome::Failed { kind: "host".into(), text: cut(format!("{error:#}")) },
             }
         }

@@ -27,7 +27,8 @@ pub struct Scheduler {
 /// Ends the threads when dropped.
 pub struct Threads {
     inner: Arc<Inner>,
-    handles: Vec<JoinHandle<()>>,
+    workers: Vec<JoinHandle<()>>,
+    ticker: Option<JoinHandle<()>>,
 }
 
 pub(super) struct Inner {
@@ -52,6 +53,7 @@ struct Worker {
 struct Ticker {
     thread: OnceLock<Thread>,
     parked: AtomicBool,
+    stopping: AtomicBool,
 }
 
 type Job = Runnable<Arc<Control>>;
@@ -75,14 +77,14 @@ impl Scheduler {
         tick: impl Fn() + Send + 'static,
     ) -> std::io::Result<(Scheduler, Threads)> {
         let scheduler = Scheduler::new(clock, workers.clamp(1, MAX_WORKERS));
-        let mut threads = Threads { inner: Arc::clone(&scheduler.inner), handles: Vec::new() };
+        let mut threads = Threads { inner: Arc::clone(&scheduler.inner), workers: Vec::new(), ticker: None };
         for index in 0..scheduler.inner.workers.len() {
             let inner = Arc::clone(&scheduler.inner);
             let name = format!("coroutines-{index}");
-            threads.handles.push(std::thread::Builder::new().name(name).spawn(move || inner.work(index))?);
+            threads.workers.push(std::thread::Builder::new().name(name).spawn(move || inner.work(index))?);
         }
         let inner = Arc::clone(&scheduler.inner);
-        threads.handles.push(std::thread::Builder::new().name("epoch".into()).spawn(move || inner.tick(&tick))?);
+        threads.ticker = Some(std::thread::Builder::new().name("epoch".into()).spawn(move || inner.tick(&tick))?);
         Ok((scheduler, threads))
     }
 
@@ -263,7 +265,7 @@ impl Inner {
         let _ = self.ticker.thread.set(std::thread::current());
         let all_idle = u64::MAX >> (MAX_WORKERS - self.workers.len());
         let mut quiet = 0;
-        while !self.stopping.load(Ordering::Relaxed) {
+        while !self.ticker.stopping.load(Ordering::Relaxed) {
             if self.idle.load(Ordering::SeqCst) & all_idle == all_idle {
                 quiet += 1;
             } else {
@@ -277,7 +279,9 @@ impl Inner {
             }
             if quiet > LINGER_TICKS {
                 self.ticker.parked.store(true, Ordering::SeqCst);
-                if self.idle.load(Ordering::SeqCst) & all_idle == all_idle && !self.stopping.load(Ordering::SeqCst) {
+                if self.idle.load(Ordering::SeqCst) & all_idle == all_idle
+                    && !self.ticker.stopping.load(Ordering::SeqCst)
+                {
                     std::thread::park();
                 }
                 self.ticker.parked.store(false, Ordering::SeqCst);
@@ -318,9 +322,14 @@ impl Drop for Threads {
     fn drop(&mut self) {
         self.inner.stopping.store(true, Ordering::SeqCst);
         (0..self.inner.workers.len()).for_each(|worker| self.inner.unpark(worker));
+        // A worker or ticker that panicked has said so already.
+        for handle in self.workers.drain(..) {
+            let _ = handle.join();
+        }
+        // Last: a guest that does not yield leaves its worker only at a tick.
+        self.inner.ticker.stopping.store(true, Ordering::SeqCst);
         self.inner.ticker.thread.get().into_iter().for_each(Thread::unpark);
-        for handle in self.handles.drain(..) {
-            // A worker that panicked has said so already.
+        if let Some(handle) = self.ticker.take() {
             let _ = handle.join();
         }
         // Queued tasks hold the scheduler, and the scheduler holds them: break the circle.

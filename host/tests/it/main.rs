@@ -1,6 +1,15 @@
 //! The one integration test binary of the host: linking wasmtime once is enough.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails stops there")]
+
+mod bad_input;
+mod cli;
 mod coroutines;
+mod identity;
 mod modules;
+mod node_process;
+mod process;
+mod streams;
 mod support;
 mod tidy;
+mod wasi;

@@ -1,8 +1,6 @@
 //! What a node refuses of modules, by data: each kind of bad bytes has its code and a message of its own. With the real
 //! engine and host interface, so that what passes here is what the node compiles.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 use corovan::hostcalls;
 use corovan::modules::{Depth, Entry, Error, KnownImports, ModuleInfo, examine};
 use corovan::node::known_imports;
@@ -66,8 +64,8 @@ fn bytes_that_are_no_module_are_told_apart() {
         (b"", "an empty file: the build"),
         (b"(module (func (export \"f\")))", "WebAssembly text (WAT): compile it with wat2wasm"),
         (b"\n ;; a comment\n (; another ;) (module)", "WebAssembly text (WAT)"),
-        (b"\x7fELF\x02\x01\x01", "native code for Linux (ELF): build it for WebAssembly"),
-        (b"MZ\x90\0", "native code for Windows"),
+        (b"\x7fELF\x02\x01\x01", "a native program (ELF): build it for WebAssembly"),
+        (b"MZ\x90\0", "a native program for Windows"),
         (b"\x1f\x8b\x08\0", "gzip data: unpack it first"),
         (b"PK\x03\x04", "a zip archive"),
         (b"<!DOCTYPE html><html>", "an HTML or XML page: a download may have failed"),
@@ -76,13 +74,13 @@ fn bytes_that_are_no_module_are_told_apart() {
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer: fetch"),
         (b"fn main() {}", "but text"),
         (b"\x9f\x01\x02\x03\x04", "unknown data that begins with 9f 01 02 03"),
-        (b"\0as", "cut short: it ends at byte 3, within its header, which goes on to byte 8"),
-        (b"\0asm\x01", "cut short: it ends at byte 5"),
+        (b"\0as", "cut off in its first four bytes"),
+        (b"\0asm\x01", "cut off: it ends at byte 5, within its header, which goes on to byte 8; ship the whole file"),
         (
             b"\0asm\x0d\0\x01\0",
             "this is a WebAssembly component, and this node runs core modules; components come later",
         ),
-        (b"\0asm\x02\0\0\0", "WebAssembly of version 2 (layer 0), and this node knows version 1"),
+        (b"\0asm\x02\0\0\0", "WebAssembly of binary version 2 (layer 0), and this node knows version 1"),
         (b"\0asm\x01\0\0\0\x01\xff\xff\xff\xff\xff", "not valid WebAssembly"),
     ];
     for (bytes, message) in cases {
@@ -95,11 +93,11 @@ fn bytes_that_are_no_module_are_told_apart() {
 }
 
 #[test]
-fn a_module_cut_anywhere_is_cut_short_and_says_where() {
+fn a_module_cut_anywhere_is_said_to_be_cut_off_and_where() {
     let whole = wasm(
         "(module (import \"corovan\" \"finish\" (func (param i32 i32) (result i32))) (memory 1) (func (export \"f\") nop nop))",
     );
-    for end in 1..whole.len() {
+    for end in 4..whole.len() {
         match refused(&whole[..end]) {
             Error::Truncated { has, needs, .. } => assert!(has == end as u64 && needs > has, "{end}: {has}, {needs}"),
             // Between two sections nothing shows that others should follow, but something is missing.
@@ -230,6 +228,22 @@ fn names_in_messages_neither_control_a_terminal_nor_outgrow_a_message() {
     let error = refused(&wasm(&format!("(module {names} (func (export \"f\")))"))).to_string();
     assert!(error.len() <= limits::TEXT_BYTES, "{} bytes", error.len());
     assert!(!error.contains('\u{1b}') && error.contains("`\\u{1b}[2J0xxx") && error.contains("more. "), "{error}");
+    // Also where the name comes from the library that says what is wrong.
+    let name = format!("\u{1b}[2J{}", "x".repeat(90_000));
+    let twice = wat_encoded_twice(&name);
+    let error = refused(&twice).to_string();
+    assert!(error.len() <= limits::TEXT_BYTES && !error.contains('\u{1b}'), "{error}");
+    assert!(error.contains("duplicate export name"), "{error}");
+}
+
+/// A module that exports its function under one name twice, which the text format would refuse.
+fn wat_encoded_twice(name: &str) -> Vec<u8> {
+    let other = format!("{}y", &name[..name.len() - 1]);
+    let text = format!("(module (func $f) (export {name:?} (func $f)) (export {other:?} (func $f)))");
+    let mut bytes = wasm(&text.replace("\\u{1b}", "\\1b"));
+    let at = bytes.windows(other.len()).rposition(|window| window == other.as_bytes()).unwrap();
+    bytes[at + other.len() - 1] = b'x';
+    bytes
 }
 
 #[test]
@@ -240,18 +254,15 @@ fn a_function_that_cannot_be_started_is_explained() {
     assert!(info.reactor && !info.command);
     assert_eq!(info.entry(Some("rcoro_proc")).unwrap(), Entry::Export("rcoro_proc".into()));
     let cases: &[(Option<&str>, &[&str])] = &[
-        (Some("rcoroProc"), &["no function `rcoroProc` (did you mean `rcoro_proc`?); it has `rcoro_proc`, `other`"]),
-        (Some("othr"), &["did you mean `other`?", "it has `other`, `rcoro_proc`"]),
-        (Some("zzz"), &["no function `zzz`; it has `rcoro_proc`, `other`"]),
-        (Some("\u{1b}[0m"), &["no function `\\u{1b}[0m`"]),
-        (Some("_start"), &["no function `_start`"]),
+        (Some("rcoroProc"), &["no function \"rcoroProc\" (did you mean `rcoro_proc`?); it has: rcoro_proc, other"]),
+        (Some("othr"), &["did you mean `other`?", "it has: other, rcoro_proc"]),
+        (Some("zzz"), &["no function \"zzz\"; it has: rcoro_proc, other"]),
+        (Some("\u{1b}[0m"), &["no function \"\\u{1b}[0m\""]),
+        (Some("_start"), &["no function \"_start\""]),
         (Some("_initialize"), &["`_initialize` prepares an instance", "it has"]),
-        (Some("memory"), &["`memory` is no function but a memory of the module; it has"]),
-        (Some("add"), &["`add` is a func(i32) -> i32, and a coroutine function has neither parameters nor results"]),
-        (
-            None,
-            &["the module is no command (it exports no `_start`), so a function is to be named; it has `rcoro_proc`"],
-        ),
+        (Some("memory"), &["\"memory\" is exported as a memory, not as a function; it has: rcoro_proc"]),
+        (Some("add"), &["\"add\" has the signature func(i32) -> i32 and is no coroutine function"]),
+        (None, &["the module has no _start: name a function to run; it has: rcoro_proc"]),
     ];
     for (function, messages) in cases {
         let error = info.entry(*function).unwrap_err();

@@ -71,7 +71,7 @@ impl Share {
 }
 
 impl<T> FairQueue<T> {
-    /// Adds a ready item of a tenant. `floor` is what all workers have reached ([`FairQueue::reached`]): a tenant that comes back
+    /// Adds a ready item of a tenant. `floor` is what all queues have reached, raised by [`FairQueue::pop`]: a tenant that comes back
     /// from idleness starts there, less [`MAX_LAG`], and cannot cash in the time it did not use.
     pub fn push(&mut self, share: &Arc<Share>, item: T, floor: &AtomicU64) {
         let id = share.id as usize;

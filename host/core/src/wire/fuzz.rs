@@ -32,7 +32,14 @@ pub const TARGETS: &[Target] = &[
     ("exit", exit),
 ];
 
-/// The stream decoder: what it accepts encodes to the same bytes, and it never asks for more room than one frame.
+/// Feeds one decoder by name. A name that is not in [`TARGETS`] is a mistake in the fuzz target.
+pub fn feed(name: &str, data: &[u8]) {
+    let target = TARGETS.iter().find(|(known, _)| *known == name);
+    let Some((_, feed)) = target else { panic!("no decoder is called {name}") };
+    feed(data);
+}
+
+/// The stream decoder: every frame is within its limits, takes bytes, and never asks for more room than one frame.
 pub fn frames(data: &[u8]) {
     let mut buffer = BytesMut::from(data);
     let mut left = buffer.len();
