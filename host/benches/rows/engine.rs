@@ -62,7 +62,7 @@ impl Bench {
         let module = Module::from_binary(&engine, &wat::parse_str(GUEST)?)?;
         let random = Arc::new(SystemRandom);
         let runtime = Arc::new(Runtime::new(engine, Preemption::Epoch, scheduler, random, NodeId::default(), 1));
-        let quota = Limits { coroutines: u64::MAX, memory: u64::MAX, held: u64::MAX };
+        let quota = Limits { coroutines: u64::MAX, memory: u64::MAX, held: u64::MAX, connections: 0 };
         let (ledger, share) = (Arc::new(Ledger::new(quota)), Arc::new(Share::new(0, 100)));
         Ok(Arc::new(Bench { runtime, module, linker, ledger, share, _threads: threads }))
     }

@@ -78,8 +78,16 @@ pub const SLICE_FUEL: u64 = 1_000_000;
 pub const TENANT_COROUTINES: u64 = 100_000;
 /// Linear memory of one tenant on one node.
 pub const TENANT_MEMORY: u64 = 64 << 30;
-/// Results and arguments of one tenant held in memory on one node.
+/// What a node keeps in memory for one tenant beside its coroutines: specs, open jobs with arguments and input, unsent log
+/// lines and exits, results, modules on their way.
 pub const TENANT_HELD_BYTES: u64 = 256 << 20;
+/// Connections of one tenant on one node; the others are left to other tenants.
+pub const TENANT_CONNECTIONS: u64 = 64;
+/// What is counted as held for an open job, and for a spec, beside their data: about what they take.
+pub const JOB_BYTES: usize = 1 << 10;
+pub const SPEC_BYTES: usize = 4 << 10;
+/// The same for each string of an argv or environment, and each log line: a string of one byte takes much more than one.
+pub const STRING_BYTES: usize = 64;
 /// Jobs a client may have open in one computation: waiting for a slot, running, or ended with the exit not yet written.
 pub const COMPUTATION_JOBS: usize = 100_000;
 /// Specs (module and function pairs) of one computation.
@@ -110,7 +118,9 @@ pub const CONNECT_TIME: Duration = Duration::from_secs(5);
 pub const CONNECTION_WINDOW: u32 = 16 << 20;
 pub const STREAM_WINDOW: u32 = 2 << 20;
 /// Streams a client may have open at a time: control streams (two-way), and modules, large payloads and stdin (one-way).
-pub const CLIENT_BIDI_STREAMS: u32 = 16;
+/// More control streams than computations: one is the connection's first exchange, QUIC announces freed ones only when
+/// an eighth of them are free, and a computation too many is to be refused in words rather than left waiting.
+pub const CLIENT_BIDI_STREAMS: u32 = 20;
 pub const CLIENT_UNI_STREAMS: u32 = 32;
 /// Modules and large arguments that are received at a time on one connection; others wait, held back by flow control.
 pub const CONNECTION_UPLOADS: usize = 2;

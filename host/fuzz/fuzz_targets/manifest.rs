@@ -1,6 +1,9 @@
-//! Any bytes as a module's custom section `corovan.manifest`: read or refused.
+//! The `corovan.manifest` section of a module: any bytes are read or refused.
+
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
     let _ = corovan_core::job::manifest::Manifest::decode(data);
 });

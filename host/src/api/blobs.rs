@@ -3,6 +3,7 @@
 use super::connection::Client;
 use super::entry::Entry;
 use super::session::Session;
+use super::submit::hold;
 use crate::dispatch::{Refusal, Spec, Start};
 use crate::net::framed::{self, FrameReader};
 use crate::net::{RecvStream, VarInt};
@@ -28,8 +29,18 @@ type Unstarted = (Arc<Entry>, Arc<Spec>, Start, u64);
 
 impl Awaited {
     /// It will not get them.
-    pub fn forget(&self, job: JobId) -> Option<Arc<Entry>> {
-        self.0.lock().remove(&job).map(|(entry, ..)| entry)
+    pub fn forget(&self, job: JobId) {
+        drop(self.take(job));
+    }
+
+    /// Nobody will send any.
+    pub fn clear(&self) {
+        let all = std::mem::take(&mut *self.0.lock());
+        drop(all);
+    }
+
+    fn take(&self, job: JobId) -> Option<Unstarted> {
+        self.0.lock().remove(&job)
     }
 }
 
@@ -64,24 +75,34 @@ pub(super) async fn receive(client: Arc<Client>, stream: RecvStream) -> Result<(
     }
 }
 
-async fn module(session: &Arc<Session>, spec: u64, start: Bytes, stream: RecvStream) -> Result<(), Error> {
+async fn module(session: &Arc<Session>, spec: u64, start: Bytes, mut stream: RecvStream) -> Result<(), Error> {
     let prepare = session.expect_module(spec);
     let prepare = prepare.ok_or_else(|| Error::Protocol(format!("nobody asked for the module of spec {spec}")))?;
     let client = session.client();
+    let size = usize::try_from(prepare.size).unwrap_or(usize::MAX);
+    let held = match hold(session, size) {
+        Ok(held) => held,
+        Err((code, why)) => {
+            let _ = stream.stop(VarInt::from_u32(0));
+            session.prepared(spec, Err(Refusal::new(code, why)));
+            return Ok(());
+        }
+    };
     let upload = client.uploads.acquire().await;
     let dispatch = &client.service.dispatch;
     let tenant = session.tenant();
-    let outcome = match read_to_end(start, stream, prepare.size).await? {
-        Err(more) => Err(Refusal::new(
+    let outcome = match read_to_end(start, stream, prepare.size).await {
+        Err(error) => Err(Refusal::new(Code::Invalid, format!("the module's stream ended early: {error}"))),
+        Ok(Err(more)) => Err(Refusal::new(
             Code::TooLarge,
             format!("the module was announced with {} bytes, and {more} came", prepare.size),
         )),
-        Ok(bytes) => match dispatch.modules().put(tenant.name(), prepare.module, bytes).await {
+        Ok(Ok(bytes)) => match dispatch.modules().put(tenant.name(), prepare.module, bytes).await {
             Ok(()) => dispatch.prepare(tenant, prepare).await,
             Err(error) => Err(Refusal::new(error.code(), error.to_string())),
         },
     };
-    drop(upload);
+    drop((upload, held));
     session.prepared(spec, outcome);
     Ok(())
 }
@@ -93,21 +114,27 @@ pub(super) fn expect_arguments(session: &Arc<Session>, entry: Arc<Entry>, spec: 
 
 async fn arguments(session: &Arc<Session>, job: JobId, start: Bytes, stream: RecvStream) -> Result<(), Error> {
     // The stream may overtake the frame that announces it.
-    let awaited = session.announced(|| session.awaited.0.lock().remove(&job)).await;
+    let awaited = session.announced(|| session.awaited.take(job)).await;
     let (entry, spec, mut prepared, size) =
         awaited.ok_or_else(|| Error::Protocol(format!("job {job} waits for no arguments")))?;
-    match read_to_end(start, stream, size).await? {
-        Ok(bytes) if bytes.len() as u64 == size => {
+    let read = tokio::select! {
+        read = read_to_end(start, stream, size) => read,
+        // It was cancelled: whoever sends may stop.
+        () = entry.over() => return Ok(()),
+    };
+    match read {
+        Ok(Ok(bytes)) if bytes.len() as u64 == size => {
             prepared.args = bytes;
             session.start(&entry, &spec, prepared);
         }
-        Ok(bytes) => {
+        Ok(Ok(bytes)) => {
             let why = format!("{size} bytes of arguments were announced, and {} came", bytes.len());
             entry.refuse(Code::Invalid, why);
         }
-        Err(more) => {
+        Ok(Err(more)) => {
             entry.refuse(Code::TooLarge, format!("{size} bytes of arguments were announced, and {more} came"));
         }
+        Err(error) => entry.refuse(Code::Invalid, format!("the stream of its arguments ended early: {error}")),
     }
     Ok(())
 }

@@ -5,7 +5,9 @@ use super::{Service, blobs};
 use crate::dispatch::Tenant;
 use crate::net::Connection;
 use crate::tasks::TaskKind;
+use corovan_core::code::Code;
 use corovan_core::limits;
+use corovan_core::tenancy::quota::Resource;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +27,15 @@ pub(super) struct Client {
 pub async fn serve(service: Arc<Service>, connection: Connection) -> Result<(), crate::net::ConnectionError> {
     let tenant = service.tenants.get(connection.principal.name());
     let remote = connection.quic.remote_address();
+    let held = match tenant.ledger.take(Resource::Connections, 1) {
+        Ok(held) => held,
+        Err(exhausted) => {
+            let why = exhausted.to_string();
+            tracing::info!(%remote, tenant = tenant.name(), "refused: {why}");
+            connection.quic.close(crate::net::close_code(Some(Code::Overloaded)), why.as_bytes());
+            return Ok(());
+        }
+    };
     tracing::info!(%remote, tenant = tenant.name(), "connected");
     let client = Arc::new(Client {
         service,
@@ -37,6 +48,7 @@ pub async fn serve(service: Arc<Service>, connection: Connection) -> Result<(), 
     let sessions = std::mem::take(&mut *client.sessions.lock());
     let jobs: usize = sessions.values().map(|session| session.abandon("its client is gone")).sum();
     tracing::info!(%remote, tenant = client.tenant.name(), jobs, "disconnected: {ended}");
+    drop(held);
     Ok(())
 }
 

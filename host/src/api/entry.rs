@@ -1,6 +1,7 @@
 //! One job as its client sees it: events in order, output under credit, the exit last and once.
 
 use super::session::Session;
+use super::submit::{ended_before_its_start, refusal};
 use crate::dispatch::Job;
 use crate::runtime::ports::Observer;
 use crate::runtime::stdio::{Input, Output, Stream};
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, JobId};
 use corovan_core::limits;
-use corovan_core::tenancy::quota::{Permit, Resource};
+use corovan_core::tenancy::quota::Permit;
 use corovan_core::wire::records::{Log, Progress, Started};
 use corovan_core::wire::{ExitRecord, Kind, Outcome};
 use parking_lot::Mutex;
@@ -16,6 +17,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Follows a job for a session.
 pub(super) struct Entry {
@@ -25,6 +27,8 @@ pub(super) struct Entry {
     pub input: Option<Arc<Input>>,
     /// In the session's list of entries with something to send.
     dirty: AtomicBool,
+    /// It has ended: told to whoever still reads its arguments.
+    over: Notify,
     state: Mutex<State>,
 }
 
@@ -38,14 +42,14 @@ struct State {
     logs_dropped: u64,
     exit: Option<ExitRecord>,
     ended: bool,
-    /// Arguments and result in memory, counted for the tenant.
+    /// Nobody listens any more.
+    detached: bool,
+    /// What it takes in memory, counted for the tenant.
     held: Option<Permit>,
-    /// A cancellation that came before the job had its arguments.
-    cancelled: Option<String>,
 }
 
-/// A value up to this goes out from the worker thread itself; a larger one waits until the outbox has room.
-const DIRECT_VALUE: usize = 1 << 10;
+/// An exit with a value or text up to this goes out from the worker thread itself; a larger one waits for its turn.
+const DIRECT_EXIT: usize = 1 << 10;
 /// Output of one job sent in one turn.
 const OUTPUT_TURN: usize = 32 << 10;
 
@@ -58,35 +62,45 @@ impl Entry {
             output: Output::default(),
             input: stdin.then(|| Arc::new(Input::open())),
             dirty: AtomicBool::new(false),
+            over: Notify::new(),
             state: Mutex::new(state),
         })
     }
 
-    /// The job is there.
+    /// The job is there; it may have ended already, or have been cancelled before.
     pub fn attach(&self, job: &Arc<Job>) {
-        let cancelled = {
+        let ended = {
             let mut state = self.state.lock();
             if !state.ended {
                 state.job = Some(Arc::clone(job));
             }
-            state.cancelled.take()
+            state.ended
         };
-        if let Some(reason) = cancelled {
-            job.cancel("client", &reason, Duration::ZERO);
+        if ended {
+            job.cancel("client", "cancelled before its start", Duration::ZERO);
         }
     }
 
-    pub fn cancel(&self, by: &str, reason: &str, grace: Duration) {
-        let job = {
-            let mut state = self.state.lock();
-            if state.job.is_none() && !state.ended {
-                state.cancelled.get_or_insert_with(|| reason.to_owned());
-            }
-            state.job.clone()
-        };
-        if let Some(job) = job {
-            job.cancel(by, reason, grace);
+    /// Ends the job; at once if it has not got all it needs yet.
+    pub fn cancel(self: &Arc<Self>, by: &str, reason: &str, grace: Duration) {
+        let job = self.state.lock().job.clone();
+        match job {
+            Some(job) => job.cancel(by, reason, grace),
+            None => self.ended_with(ended_before_its_start(Outcome::Terminated {
+                by: by.to_owned(),
+                reason: reason.to_owned(),
+                value: None,
+            })),
         }
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.state.lock().ended
+    }
+
+    /// Waits until it has ended. For one waiter.
+    pub async fn over(&self) {
+        self.over.notified().await;
     }
 
     /// The client takes so many more bytes of output.
@@ -105,6 +119,14 @@ impl Entry {
         if let Some(input) = &self.input {
             input.finish();
         }
+        let mut state = self.state.lock();
+        state.detached = true;
+        state.progress = None;
+        state.logs.clear();
+        state.exit = None;
+        if state.ended {
+            state.held = None;
+        }
     }
 
     /// Sends what there is, as far as one turn and the credit go; `true` if there is more to send now.
@@ -116,6 +138,7 @@ impl Entry {
         }
         while let Some(log) = state.logs.pop_front() {
             self.session.send(Kind::Log, self.id, &log);
+            state.held.iter_mut().for_each(|held| held.shrink(log_weight(&log.text)));
         }
         let mut turn = OUTPUT_TURN;
         while let Some((stream, chunk)) = self.output.take(turn.min(usize::try_from(state.credit).unwrap_or(turn))) {
@@ -144,7 +167,7 @@ impl Entry {
 
     /// The exit of a job that never became one.
     pub fn refuse(self: &Arc<Self>, code: Code, why: String) {
-        self.ended_with(self.session.refusal(code, why));
+        self.ended_with(refusal(code, why));
     }
 
     fn ended_with(self: &Arc<Self>, mut record: ExitRecord) {
@@ -154,13 +177,21 @@ impl Entry {
         }
         state.ended = true;
         state.job = None;
-        let size = record.outcome.value().map_or(0, Bytes::len);
-        if let Some(Err(refused)) = state.held.as_mut().map(|held| held.grow(size as u64)) {
+        self.over.notify_one();
+        if let Some(input) = &self.input {
+            input.finish();
+        }
+        if state.detached {
+            state.held = None;
+            return;
+        }
+        let weight = exit_weight(&record.outcome);
+        if let Some(Err(refused)) = state.held.as_mut().map(|held| held.grow(weight as u64)) {
             record.outcome =
                 Outcome::Failed { kind: "overloaded".into(), text: format!("its result was dropped: {refused}") };
         }
         let quiet = state.progress.is_none() && state.logs.is_empty() && self.output.is_empty();
-        if quiet && size <= DIRECT_VALUE {
+        if quiet && weight <= DIRECT_EXIT && !self.session.is_behind() {
             let held = state.held.take();
             drop(state);
             self.session.send_exit(self.id, &record, held);
@@ -177,18 +208,31 @@ pub(super) struct Follower(pub Arc<Entry>);
 
 impl Observer for Follower {
     fn started(&self, address: Address) {
-        self.0.session.send(Kind::Started, self.0.id, &Started { address });
+        if !self.0.has_ended() {
+            self.0.session.send(Kind::Started, self.0.id, &Started { address });
+        }
     }
 
     fn progress(&self, done: u64, total: u64, text: String) {
-        self.0.state.lock().progress = Some(Progress { done, total, text });
+        {
+            let mut state = self.0.state.lock();
+            if state.ended || state.detached {
+                return;
+            }
+            state.progress = Some(Progress { done, total, text });
+        }
         self.0.mark();
     }
 
     fn log(&self, level: u8, text: String) {
         {
             let mut state = self.0.state.lock();
-            if state.logs.len() >= limits::LOG_LINES {
+            if state.ended || state.detached {
+                return;
+            }
+            let weight = log_weight(&text);
+            let room = state.logs.len() < limits::LOG_LINES;
+            if !room || state.held.as_mut().is_none_or(|held| held.grow(weight).is_err()) {
                 state.logs_dropped += 1;
             } else {
                 let dropped = std::mem::take(&mut state.logs_dropped);
@@ -211,8 +255,18 @@ impl Observer for Follower {
     }
 }
 
-/// What a job's arguments may take of the tenant's share of memory.
-pub(super) fn hold(session: &Session, bytes: usize) -> Result<Permit, (Code, String)> {
-    let taken = session.tenant().ledger.take(Resource::Held, bytes as u64);
-    taken.map_err(|exhausted| (Code::Overloaded, exhausted.to_string()))
+fn log_weight(text: &str) -> u64 {
+    (text.len() + limits::STRING_BYTES) as u64
+}
+
+/// What an exit takes beside the job it ends.
+fn exit_weight(outcome: &Outcome) -> usize {
+    let text = match outcome {
+        Outcome::Failed { kind, text } => kind.len() + text.len(),
+        Outcome::Trapped { kind, backtrace } => kind.len() + backtrace.len(),
+        Outcome::Terminated { by, reason, .. } => by.len() + reason.len(),
+        Outcome::Refused { why, .. } => why.len(),
+        _ => 0,
+    };
+    text + outcome.value().map_or(0, Bytes::len)
 }

@@ -4,6 +4,8 @@ mod blobs;
 mod connection;
 mod entry;
 mod session;
+mod specs;
+mod submit;
 
 use crate::dispatch::{Dispatch, Tenants};
 use crate::tasks::{TaskKind, Tasks};

@@ -1,18 +1,19 @@
 //! One control stream: a computation's specs and jobs. Frames in are handled in order; frames out are coalesced.
 
 use super::connection::Client;
-use super::entry::{Entry, Follower, hold};
+use super::entry::Entry;
+use super::specs::Specs;
 use super::{AGENT, blobs};
-use crate::dispatch::{Refusal, Spec, Start, Tenant};
+use crate::dispatch::Tenant;
 use crate::net::framed::{self, FrameReader, Outbox};
 use crate::net::{RecvStream, SendStream};
-use crate::tasks::TaskKind;
+use bytes::Bytes;
 use corovan_core::code::Code;
-use corovan_core::ids::{Address, JobId, ModuleHash};
+use corovan_core::ids::JobId;
 use corovan_core::limits;
 use corovan_core::tenancy::quota::Permit;
-use corovan_core::wire::records::{Cancel, Closed, Credit, Open, Opened, Prepare, Refused, Submit};
-use corovan_core::wire::{ExitRecord, Frame, Kind, Outcome, Usage};
+use corovan_core::wire::records::{Cancel, Closed, Credit, Open, Opened};
+use corovan_core::wire::{ExitRecord, Frame, Kind};
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -26,28 +27,20 @@ pub(super) struct Session {
     pub id: u64,
     client: Arc<Client>,
     outbox: Outbox,
-    specs: Mutex<HashMap<u64, SpecState>>,
-    jobs: Mutex<HashMap<JobId, Arc<Entry>>>,
-    /// Entries with something to send, and the pump that waits for them.
-    dirty: Mutex<Vec<Arc<Entry>>>,
+    pub specs: Mutex<Specs>,
+    pub jobs: Mutex<HashMap<JobId, Arc<Entry>>>,
+    /// Entries with something to send, and the pump that waits for them; `None` when nobody listens any more.
+    dirty: Mutex<Option<Vec<Arc<Entry>>>>,
     work: Notify,
     /// The last job has ended.
     empty: Notify,
     /// A job was announced; streams that overtook its frame wait for that.
-    announced: Notify,
+    pub announced: Notify,
     pub awaited: blobs::Awaited,
     /// Results on streams of their own that are on their way.
     values: TaskTracker,
     /// The client has all frames, or is gone.
     delivered: CancellationToken,
-}
-
-pub(super) enum SpecState {
-    /// Being looked up or compiled.
-    Preparing,
-    /// Its module's bytes are awaited.
-    NeedsModule(Prepare),
-    Ready(Arc<Spec>),
 }
 
 /// Why a control stream ended before its client closed it.
@@ -133,7 +126,7 @@ async fn open(client: &Arc<Client>, reader: &mut FrameReader<RecvStream>) -> Res
         outbox: Outbox::new(limits::OUTBOX_BYTES),
         specs: Mutex::default(),
         jobs: Mutex::default(),
-        dirty: Mutex::default(),
+        dirty: Mutex::new(Some(Vec::new())),
         work: Notify::new(),
         empty: Notify::new(),
         announced: Notify::new(),
@@ -176,6 +169,8 @@ impl Session {
         loop {
             // A client that does not read gets no more of its frames handled: everything it causes is bounded by that.
             self.outbox.room().await;
+            // Frames that are here already cost no waiting; many of them must not keep the thread from other clients.
+            tokio::task::consume_budget().await;
             match reader.next().await? {
                 Some(frame) if frame.kind == Kind::Close => break,
                 Some(frame) => self.handle(frame)?,
@@ -185,6 +180,7 @@ impl Session {
         let last = async {
             // Running jobs still need credit, and may be cancelled.
             while let Some(frame) = reader.next().await? {
+                tokio::task::consume_budget().await;
                 if !matches!(frame.kind, Kind::Credit | Kind::Cancel) {
                     return Err(Error::Protocol(format!("{:?} after Close", frame.kind)));
                 }
@@ -210,119 +206,15 @@ impl Session {
                 let cancel: Cancel = frame.record()?;
                 let grace = cancel.grace.map_or(limits::TERMINATE_GRACE, Duration::from_nanos);
                 let reason = crate::hostcalls::lifecycle::cut(cancel.reason, limits::TEXT_BYTES);
-                if let Some(entry) = self.awaited.forget(frame.id) {
-                    entry.refuse(Code::Cancelled, reason);
-                } else if let Some(entry) = self.entry(frame.id) {
+                if let Some(entry) = self.entry(frame.id) {
                     entry.cancel("client", &reason, grace.min(limits::SHUTDOWN_GRACE));
+                    self.awaited.forget(frame.id);
                 }
                 Ok(())
             }
-            Kind::Prepare => self.prepare(frame.id, frame.record()?),
+            Kind::Prepare => self.prepare(&frame),
             other => Err(Error::Protocol(format!("a client does not send {other:?} frames on a control stream"))),
         }
-    }
-
-    fn prepare(self: &Arc<Self>, id: u64, prepare: Prepare) -> Result<(), Error> {
-        {
-            let mut specs = self.specs.lock();
-            if specs.contains_key(&id) {
-                return Err(Error::Protocol(format!("spec {id} is there already")));
-            }
-            if specs.len() >= limits::COMPUTATION_SPECS {
-                let text = format!("a computation has at most {} specs", limits::COMPUTATION_SPECS);
-                drop(specs);
-                self.send(Kind::Refused, id, &Refused { code: Code::Overloaded, text });
-                return Ok(());
-            }
-            specs.insert(id, SpecState::Preparing);
-        }
-        let session = Arc::clone(self);
-        self.client.service.tasks.spawn(TaskKind::Stream, "prepare", async move {
-            let outcome = session.client.service.dispatch.prepare(session.tenant(), prepare.clone()).await;
-            match outcome {
-                Err(refusal) if refusal.code == Code::NeedModule => {
-                    session.specs.lock().insert(id, SpecState::NeedsModule(prepare));
-                    session.send_bytes(Kind::NeedModule, id, &[]);
-                }
-                outcome => session.prepared(id, outcome),
-            }
-            Ok::<(), Error>(())
-        });
-        Ok(())
-    }
-
-    /// The spec's module is on its way; what was asked for.
-    pub fn expect_module(&self, id: u64) -> Option<Prepare> {
-        let mut specs = self.specs.lock();
-        let state = specs.get_mut(&id)?;
-        match std::mem::replace(state, SpecState::Preparing) {
-            SpecState::NeedsModule(prepare) => Some(prepare),
-            other => {
-                *state = other;
-                None
-            }
-        }
-    }
-
-    pub fn prepared(&self, id: u64, outcome: Result<Arc<Spec>, Refusal>) {
-        match outcome {
-            Ok(spec) => {
-                self.specs.lock().insert(id, SpecState::Ready(spec));
-                self.send_bytes(Kind::Prepared, id, &[]);
-            }
-            Err(Refusal { code, text }) => {
-                self.specs.lock().remove(&id);
-                self.send(Kind::Refused, id, &Refused { code, text });
-            }
-        }
-    }
-
-    fn submit(self: &Arc<Self>, frame: &Frame) -> Result<(), Error> {
-        let submit: Submit = frame.record()?;
-        let size = submit.blob.map_or(frame.payload.len(), |size| usize::try_from(size).unwrap_or(usize::MAX));
-        let held = match check_arguments(&submit, size).and_then(|()| hold(self, size)) {
-            Ok(held) => held,
-            Err((code, why)) => {
-                self.send_exit(frame.id, &self.refusal(code, why), None);
-                return Ok(());
-            }
-        };
-        let spec = match self.specs.lock().get(&submit.spec) {
-            Some(SpecState::Ready(spec)) => Some(Arc::clone(spec)),
-            _ => None,
-        };
-        let entry = Entry::new(frame.id, Arc::clone(self), submit.stdin, held);
-        let open = {
-            let mut jobs = self.jobs.lock();
-            let open = jobs.len();
-            if jobs.insert(frame.id, Arc::clone(&entry)).is_some() {
-                return Err(Error::Protocol(format!("job {} is there already", frame.id)));
-            }
-            open
-        };
-        if open >= limits::COMPUTATION_JOBS {
-            let why = format!("a computation has at most {} open jobs", limits::COMPUTATION_JOBS);
-            entry.refuse(Code::Overloaded, why);
-            return Ok(());
-        }
-        let Some(spec) = spec else {
-            entry.refuse(Code::NotFound, format!("spec {} is not prepared", submit.spec));
-            return Ok(());
-        };
-        let start = Start { args: frame.payload.clone(), argv: submit.argv, input: entry.input.clone() };
-        match submit.blob {
-            Some(size) => blobs::expect_arguments(self, entry, spec, start, size),
-            None => self.start(&entry, &spec, start),
-        }
-        self.announced.notify_waiters();
-        Ok(())
-    }
-
-    /// All a job needs is here.
-    pub fn start(&self, entry: &Arc<Entry>, spec: &Arc<Spec>, start: Start) {
-        let follower = Arc::new(Follower(Arc::clone(entry)));
-        let job = self.client.service.dispatch.submit(self.tenant(), spec, start, follower);
-        entry.attach(&job);
     }
 
     pub fn entry(&self, id: JobId) -> Option<Arc<Entry>> {
@@ -345,19 +237,28 @@ impl Session {
     }
 
     pub fn mark(&self, entry: Arc<Entry>) {
-        self.dirty.lock().push(entry);
+        if let Some(dirty) = &mut *self.dirty.lock() {
+            dirty.push(entry);
+        }
         self.work.notify_one();
+    }
+
+    /// The client is behind: what can wait should.
+    pub fn is_behind(&self) -> bool {
+        self.outbox.len() >= limits::OUTBOX_BYTES
     }
 
     /// Sends what entries have, each in its turn, never more than the outbox takes.
     async fn pump(&self) {
         loop {
-            let batch = std::mem::take(&mut *self.dirty.lock());
+            let batch = self.dirty.lock().as_mut().map(std::mem::take).unwrap_or_default();
             if batch.is_empty() {
                 self.work.notified().await;
             }
             for entry in batch {
                 self.outbox.room().await;
+                // Jobs that always have something to say must not keep the thread from other clients.
+                tokio::task::consume_budget().await;
                 if entry.flush() {
                     entry.mark();
                 }
@@ -375,11 +276,13 @@ impl Session {
     pub fn abandon(&self, why: &str) -> usize {
         self.outbox.close();
         let jobs: Vec<_> = self.jobs.lock().drain().map(|(_, entry)| entry).collect();
+        let dirty = self.dirty.lock().take();
+        drop(dirty);
         for entry in &jobs {
             entry.detach();
             entry.cancel("client", why, limits::TERMINATE_GRACE);
         }
-        self.dirty.lock().clear();
+        self.awaited.clear();
         self.empty.notify_waiters();
         jobs.len()
     }
@@ -422,39 +325,37 @@ impl Session {
         }
     }
 
-    /// The last frame of a job. `held`: its share of the tenant's memory, given back when the value is on its way.
+    /// The last frame of a job that is open. `held`: its share of the tenant's memory, given back when the value is on
+    /// its way.
     pub fn send_exit(self: &Arc<Self>, id: JobId, exit: &ExitRecord, held: Option<Permit>) {
-        let (mut head, value) = exit.to_head();
-        let inline = value.len() <= limits::INLINE_PAYLOAD;
-        if !inline {
-            head.blob = Some(value.len() as u64);
-        }
-        let payload = if inline { &value[..] } else { &[] };
-        if let Err(error) = self.outbox.push(Kind::Exit, id, &head, payload) {
-            tracing::error!(%error, "an exit could not be encoded");
-        }
-        if inline {
-            drop(held);
-        } else {
-            blobs::send_value(&self.client, self.id, id, value, (held, self.values.token()));
-        }
-        let mut jobs = self.jobs.lock();
-        jobs.remove(&id);
-        if jobs.is_empty() {
-            self.empty.notify_waiters();
+        let value = {
+            // Told and forgotten in one step: a client that has the exit finds room for another job, and nobody finds
+            // the computation at its end with the exit still to be sent.
+            let mut jobs = self.jobs.lock();
+            if jobs.remove(&id).is_none() {
+                return;
+            }
+            let value = self.push_exit(id, exit);
+            if jobs.is_empty() {
+                self.empty.notify_waiters();
+            }
+            value.map(|value| (value, self.values.token()))
+        };
+        if let Some((value, token)) = value {
+            blobs::send_value(&self.client, self.id, id, value, (held, token));
         }
     }
 
-    /// The exit of a job that never ran.
-    pub fn refusal(&self, code: Code, why: String) -> ExitRecord {
-        ExitRecord {
-            address: Address::default(),
-            module: ModuleHash([0; 32]),
-            function: String::new(),
-            attempt: 0,
-            outcome: Outcome::Refused { code, why },
-            usage: Usage::default(),
+    /// The exit's frame; the value, if that is too large for it.
+    pub fn push_exit(&self, id: JobId, exit: &ExitRecord) -> Option<Bytes> {
+        let (mut head, value) = exit.to_head();
+        let apart = (value.len() > limits::INLINE_PAYLOAD).then(|| value.clone());
+        head.blob = apart.as_ref().map(|value| value.len() as u64);
+        let payload = if apart.is_none() { &value[..] } else { &[] };
+        if let Err(error) = self.outbox.push(Kind::Exit, id, &head, payload) {
+            tracing::error!(%error, "an exit could not be encoded");
         }
+        apart
     }
 
     pub fn client(&self) -> &Arc<Client> {
@@ -475,21 +376,4 @@ impl Error {
             other => Closed::because(Code::Protocol, other.to_string()),
         }
     }
-}
-
-/// What can be refused of a job from its frame alone.
-fn check_arguments(submit: &Submit, size: usize) -> Result<(), (Code, String)> {
-    if size > limits::ARGUMENT_BYTES {
-        let why = format!("arguments of {size} bytes are over the limit of {}", limits::ARGUMENT_BYTES);
-        return Err((Code::TooLarge, why));
-    }
-    let argv: usize = submit.argv.iter().map(|argument| argument.len() + 1).sum();
-    if argv > limits::ARGV_BYTES {
-        let why = format!("{argv} bytes of command-line arguments are over the limit of {}", limits::ARGV_BYTES);
-        return Err((Code::TooLarge, why));
-    }
-    if submit.argv.iter().any(|argument| argument.contains('\0')) {
-        return Err((Code::Invalid, "a command-line argument has a NUL byte".into()));
-    }
-    Ok(())
 }

@@ -35,22 +35,22 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let bytes = read(&args.file).with_context(|| format!("{file} cannot be read"))?;
     let known = host_interface()?;
     let examined = bytes.and_then(|bytes| Ok((ModuleHash::of(&bytes), examine(&bytes, &known, Depth::Full)?)));
-    let (text, refused) = match examined {
+    let said = |problems: &[Error]| problems.iter().map(ToString::to_string).collect::<Vec<String>>();
+    let (text, problems) = match examined {
         Ok((hash, examined)) if args.json => {
-            (json_text(&to_json(&file, hash, &examined, &known)), !examined.problems.is_empty())
+            (json_text(&to_json(&file, hash, &examined, &known)), said(&examined.problems))
         }
-        Ok((hash, examined)) => (to_text(&file, hash, &examined, &known), !examined.problems.is_empty()),
-        Err(error) if args.json => (json_text(&json!({ "file": file, "problems": [problem(&error)] })), true),
-        Err(error) => {
-            eprintln!("corovan: {file}: {error}");
-            (String::new(), true)
-        }
+        Ok((hash, examined)) => (to_text(&file, hash, &examined, &known), said(&examined.problems)),
+        Err(error) if args.json => (json_text(&json!({ "file": file, "problems": [problem(&error)] })), said(&[error])),
+        Err(error) => (String::new(), said(&[error])),
     };
+    // A reader that has enough is no failure.
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(ExitCode::from(exit::BROKEN_PIPE)),
         written => written.context("standard output")?,
     }
-    Ok(ExitCode::from(if refused { exit::REFUSED } else { exit::DONE }))
+    problems.iter().for_each(|problem| eprintln!("corovan: {file}: a node would refuse it: {problem}"));
+    Ok(ExitCode::from(if problems.is_empty() { exit::DONE } else { exit::REFUSED }))
 }
 
 /// No more than a module may have, however large the file is.
@@ -111,7 +111,6 @@ fn to_text(file: &str, hash: ModuleHash, examined: &Examined, known: &KnownImpor
     row("manifest", if manifest.is_some() { "yes" } else { "none" });
     section(&mut out, "functions", functions(info));
     section(&mut out, "imports", imports(info, known));
-    section(&mut out, "refused, because", examined.problems.iter().map(ToString::to_string).collect());
     out
 }
 
@@ -299,7 +298,6 @@ mod tests {
             "  evil\\u{1b}[2J\\u{9b}\\u{202e}txt: func()\n",
             "  corovan: args\n",
             "  ! `corovan`.`finnish` (func(i32, i32) -> i32) is not known; the nearest is `corovan`.`finish`\n",
-            "refused, because\n",
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }

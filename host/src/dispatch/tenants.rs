@@ -53,6 +53,7 @@ impl Tenants {
             coroutines: limits::TENANT_COROUTINES,
             memory: limits::TENANT_MEMORY,
             held: limits::TENANT_HELD_BYTES,
+            connections: limits::TENANT_CONNECTIONS,
         };
         let tenant = Arc::new(Tenant { name: name.to_owned(), ledger: Arc::new(Ledger::new(quota)), share });
         state.by_name.insert(name.to_owned(), Arc::downgrade(&tenant));

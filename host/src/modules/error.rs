@@ -220,7 +220,8 @@ fn names(names: &[String]) -> String {
 
 fn has(functions: &[String]) -> String {
     match functions {
-        [] => "it has no coroutine functions".to_owned(),
+        // Every other module has something to name.
+        [] => "it has: none, since it is a WASI program: give its arguments after `--`".to_owned(),
         some => format!("it has: {}", names(some)),
     }
 }

@@ -124,10 +124,7 @@ impl ModuleInfo {
 
     /// Puts together what can be run, out of exports and manifest.
     pub(super) fn find_functions(&mut self, exported: &[String]) {
-        let callable = |name: &str| match self.exports.get(name) {
-            Some(Item::Function(signature)) => signature.is_coroutine(),
-            _ => false,
-        };
+        let callable = |name: &str| self.is_callable(name);
         let described = |name: &str| self.manifest.as_ref().and_then(|manifest| manifest.function(name)).cloned();
         let public = exported.iter().filter(|name| callable(name)).filter_map(|name| {
             let described = described(name);
@@ -176,6 +173,10 @@ impl ModuleInfo {
         Err(Error::NothingToRun { exports })
     }
 
+    fn is_callable(&self, name: &str) -> bool {
+        matches!(self.exports.get(name), Some(Item::Function(signature)) if signature.is_coroutine())
+    }
+
     fn unknown(&self, name: &str) -> Error {
         // Whoever misspells an export that cannot be run is still best told of that one.
         let candidates = self.functions.iter().map(|function| function.name.as_str());
@@ -190,6 +191,11 @@ impl ModuleInfo {
     /// The functions' names, the likeliest first.
     fn names(&self, like: Option<&str>) -> Vec<String> {
         let mut names: Vec<String> = self.functions.iter().map(|function| function.name.clone()).collect();
+        if names.is_empty() && !self.command {
+            let hidden = self.exports.keys().filter(|name| name.as_str() != INITIALIZE && self.is_callable(name));
+            names = hidden.cloned().collect();
+            names.sort();
+        }
         if let Some(like) = like {
             names.sort_by_key(|name| name != like);
         }

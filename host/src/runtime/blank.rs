@@ -37,7 +37,7 @@ pub fn blank_store(engine: &Engine) -> Store<Coroutine> {
     let scheduler = Scheduler::manual(Arc::new(VirtualClock::new(0)));
     let runtime = Runtime::new(engine.clone(), Preemption::Epoch, scheduler, Arc::new(Zero), NodeId::default(), 0);
     let control = Arc::new(Control::new(Address::default(), Arc::new(Share::new(0, 1)), None));
-    let ledger = Arc::new(Ledger::new(Limits { coroutines: 0, memory: 0, held: 0 }));
+    let ledger = Arc::new(Ledger::new(Limits { coroutines: 0, memory: 0, held: 0, connections: 0 }));
     let limiter = Limiter { limit: 0, permit: Permit::nothing(&ledger, Resource::Memory), refused: false };
     Store::new(engine, Coroutine::new(control, Arc::new(runtime), Arc::new(Nobody(Output::default())), limiter))
 }

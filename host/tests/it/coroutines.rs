@@ -1,7 +1,7 @@
 //! Coroutines by hand on virtual time, and with threads: outcomes, limits, preemption, and that everything comes back.
 
-use crate::support::{Bench, Remember};
-use corovan::runtime::Stop;
+use crate::support::{Bench, Order, Remember};
+use corovan::runtime::{Launch, Stop};
 use corovan_core::code::Code;
 use corovan_core::tenancy::quota::Resource;
 use corovan_core::wire::Outcome;
@@ -210,6 +210,41 @@ fn a_guest_that_never_yields_is_stopped_by_order_budget_and_deadline_and_disturb
     let expected = Outcome::Terminated { by: "operator".into(), reason: "test".into(), value: None };
     assert_eq!(spins[2].outcome(), expected);
     assert!(spins[2].exits.lock()[0].usage.cpu > 0);
+}
+
+/// Burns so many slices of fuel without ever yielding.
+fn burner(slices: u64) -> String {
+    let rounds = slices * corovan_core::limits::SLICE_FUEL / 5;
+    format!(
+        r#"(module (func (export "f") (local $i i64)
+            (loop (local.set $i (i64.add (local.get $i) (i64.const 1)))
+                (br_if 0 (i64.lt_u (local.get $i) (i64.const {rounds}))))))"#
+    )
+}
+
+#[test]
+fn a_tenant_with_many_busy_coroutines_gets_no_more_than_one_with_two() {
+    let bench = Bench::manual();
+    let (many, few) = (Arc::new(Remember::default()), Arc::new(Remember::default()));
+    // 20 x 5 slices for one tenant, 2 x 25 for the other.
+    let (small, large) = (bench.program(&burner(5), "f"), bench.program(&burner(25), "f"));
+    for _ in 0..20 {
+        bench.runtime.launch(bench.launch(&small, &many)).unwrap();
+    }
+    let share = bench.other_share();
+    let order = Order::default();
+    many.note_order(&order, "many");
+    few.note_order(&order, "few");
+    for _ in 0..2 {
+        let launch = Launch { share: Arc::clone(&share), ..bench.launch(&large, &few) };
+        bench.runtime.launch(launch).unwrap();
+    }
+    bench.advance(Duration::ZERO);
+    let order = order.lock();
+    assert_eq!(order.len(), 22);
+    // Half of the slices are theirs, so the two end first. Taking turns by coroutine they would end last: all 20 are done
+    // after five turns each.
+    assert_eq!(order[..2], ["few", "few"], "{order:?}");
 }
 
 #[test]

@@ -2,14 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails stops there")]
 
+mod attack;
 mod bad_input;
 mod cli;
 mod coroutines;
 mod identity;
+mod in_process;
 mod modules;
 mod node_process;
 mod process;
+mod sessions;
 mod streams;
 mod support;
 mod tidy;
 mod wasi;
+mod wire;

@@ -111,6 +111,23 @@ fn a_single_interrupted_job_says_so_and_a_second_interrupt_does_not_wait() {
 }
 
 #[test]
+fn an_interrupt_ends_the_command_also_before_a_job_runs() {
+    let place = Place::new();
+    let file = job("rcoro_proc").display().to_string();
+    let certs = place.certs().display().to_string();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        // Somebody who takes the connection's packets and never answers.
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let running = place.start(["run", "--node", &address, "--certs", &certs, &file, "rcoro_proc", "1"]);
+        silent.recv_from(&mut [0; 2048]).unwrap();
+        running.signal(signal);
+        let done = running.wait();
+        assert_eq!(done.has_code(code).stderr, "");
+    }
+}
+
+#[test]
 fn a_node_killed_in_mid_job_is_noticed_in_seconds_and_the_lost_jobs_are_named() {
     let place = Place::new();
     let file = job("rcoro_proc").display().to_string();
@@ -147,17 +164,20 @@ fn lost_jobs_are_named_also_while_more_of_them_wait_to_be_submitted() {
 fn jobs_of_a_client_that_was_killed_give_their_slots_back() {
     let place = Place::new();
     let mut node = place.node(&["--slots", "1"]);
-    let slots = started(&node);
-    let sleeper = job("rcoro_proc").display().to_string();
-    let spinner = job("faults").display().to_string();
+    let half = started(&node) / 2;
+    let (sleeper, spinner) = (job("rcoro_proc").display().to_string(), job("faults").display().to_string());
+    let mut clients = Vec::new();
     for words in [&[&sleeper[..], "rcoro_proc", "3600"][..], &[&spinner, "spins"]] {
-        let count = slots.to_string();
-        let client = place.start(node.args(&[words, &["--count", &count]].concat()));
-        client.stderr.wait_for("processing", slots);
+        let client = place.start(node.args(&[words, &["--count", &half.to_string()]].concat()));
+        client.stderr.wait_for("processing", half);
+        clients.push(client);
+    }
+    for client in clients {
         client.signal(Signal::KILL);
         client.wait().has_code(256 + 9);
-        node.works(&place);
     }
+    // Every slot is taken until the node has noticed.
+    node.works(&place);
     node.running.stderr.wait_for("disconnected", 2);
 }
 

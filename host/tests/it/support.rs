@@ -23,8 +23,13 @@ pub struct Remember {
     pub progress: Mutex<Vec<(u64, u64, String)>>,
     pub logs: Mutex<Vec<(u8, String)>>,
     pub output: Output,
+    /// Where the ends of several observers are noted in one order, and as what.
+    order: Mutex<Option<(Order, &'static str)>>,
     changed: Condvar,
 }
+
+/// Who ended, in order.
+pub type Order = Arc<Mutex<Vec<&'static str>>>;
 
 /// A runtime with what tests need beside it.
 pub struct Bench {
@@ -65,6 +70,7 @@ impl Observer for Remember {
     fn output_ready(&self) {}
     fn ended(&self, record: ExitRecord) {
         self.exits.lock().push(record);
+        self.order.lock().iter().for_each(|(order, name)| order.lock().push(name));
         self.changed.notify_all();
     }
 }
@@ -77,6 +83,10 @@ impl Remember {
             let waited = self.changed.wait_for(&mut guard, Duration::from_secs(60));
             assert!(!waited.timed_out(), "{} of {exits} ended in a minute", guard.len());
         }
+    }
+
+    pub fn note_order(&self, order: &Order, name: &'static str) {
+        *self.order.lock() = Some((Arc::clone(order), name));
     }
 
     pub fn outcome(&self) -> Outcome {
@@ -112,7 +122,7 @@ impl Bench {
         let linker = hostcalls::linker(&engine).unwrap();
         let random = Arc::new(Seeded(Mutex::new(1)));
         let runtime = Arc::new(Runtime::new(engine, preemption, scheduler, random, NodeId([1; 12]), 1));
-        let limits = Limits { coroutines: 1 << 20, memory: 1 << 40, held: 1 << 30 };
+        let limits = Limits { coroutines: 1 << 20, memory: 1 << 40, held: 1 << 30, connections: 0 };
         let (ledger, share) = (Arc::new(Ledger::new(limits)), Arc::new(Share::new(0, 100)));
         Bench { runtime, linker, clock, ledger, share, _threads: threads }
     }
@@ -146,6 +156,11 @@ impl Bench {
         self.runtime.launch(self.launch(&program, &observer)).unwrap();
         self.advance(until);
         observer
+    }
+
+    /// The share of another tenant.
+    pub fn other_share(&self) -> Arc<Share> {
+        Arc::new(Share::new(1, 100))
     }
 
     pub fn advance(&self, until: Duration) {

@@ -13,8 +13,10 @@ pub enum Resource {
     Coroutines = 0,
     /// Bytes of linear memory.
     Memory = 1,
-    /// Bytes of arguments and results held for the tenant.
+    /// Bytes kept for the tenant beside its coroutines.
     Held = 2,
+    /// Connections that are open.
+    Connections = 3,
 }
 
 /// Limits by resource.
@@ -23,6 +25,7 @@ pub struct Limits {
     pub coroutines: u64,
     pub memory: u64,
     pub held: u64,
+    pub connections: u64,
 }
 
 /// One tenant's ledger on one node.
@@ -51,13 +54,15 @@ pub struct Exhausted {
 }
 
 impl Resource {
-    pub const COUNT: usize = 3;
-    pub const ALL: [Resource; Resource::COUNT] = [Resource::Coroutines, Resource::Memory, Resource::Held];
+    pub const COUNT: usize = 4;
+    pub const ALL: [Resource; Resource::COUNT] =
+        [Resource::Coroutines, Resource::Memory, Resource::Held, Resource::Connections];
 }
 
 impl Ledger {
     pub fn new(limits: Limits) -> Ledger {
-        Ledger { limits: [limits.coroutines, limits.memory, limits.held], used: Default::default() }
+        let Limits { coroutines, memory, held, connections } = limits;
+        Ledger { limits: [coroutines, memory, held, connections], used: Default::default() }
     }
 
     /// Takes `amount`, or says what is missing.
@@ -93,6 +98,18 @@ impl Permit {
         Ok(())
     }
 
+    /// Gives `amount` back, at most what is held.
+    pub fn shrink(&mut self, amount: u64) {
+        let amount = amount.min(self.amount);
+        self.amount -= amount;
+        self.ledger.used[self.resource as usize].fetch_sub(amount, Ordering::Relaxed);
+    }
+
+    /// Another resource of the same tenant.
+    pub fn beside(&self, resource: Resource, amount: u64) -> Result<Permit, Exhausted> {
+        self.ledger.take(resource, amount)
+    }
+
     /// Bytes or pieces held.
     pub fn amount(&self) -> u64 {
         self.amount
@@ -110,7 +127,8 @@ impl fmt::Display for Resource {
         f.write_str(match self {
             Resource::Coroutines => "coroutines",
             Resource::Memory => "memory (bytes)",
-            Resource::Held => "held arguments and results (bytes)",
+            Resource::Held => "held arguments, results and the like (bytes)",
+            Resource::Connections => "connections",
         })
     }
 }
@@ -121,13 +139,18 @@ mod tests {
 
     #[test]
     fn a_ledger_refuses_over_its_limit_and_returns_to_zero() {
-        let ledger = Arc::new(Ledger::new(Limits { coroutines: 2, memory: u64::MAX, held: 10 }));
+        let ledger = Arc::new(Ledger::new(Limits { coroutines: 2, memory: u64::MAX, held: 10, connections: 0 }));
         let one = ledger.take(Resource::Coroutines, 1).unwrap();
         let mut two = ledger.take(Resource::Coroutines, 1).unwrap();
         let refused = ledger.take(Resource::Coroutines, 1).unwrap_err();
         assert_eq!(refused, Exhausted { resource: Resource::Coroutines, used: 2, limit: 2, wanted: 1 });
         assert!(two.grow(1).is_err());
-        let memory = ledger.take(Resource::Memory, u64::MAX).unwrap();
+        let mut held = ledger.take(Resource::Held, 9).unwrap();
+        held.shrink(4);
+        assert_eq!((held.amount(), ledger.used(Resource::Held)), (5, 5));
+        held.shrink(100);
+        assert_eq!(ledger.used(Resource::Held), 0);
+        let memory = held.beside(Resource::Memory, u64::MAX).unwrap();
         assert!(ledger.take(Resource::Memory, 1).is_err(), "no overflow");
         drop((one, two, memory));
         assert!(Resource::ALL.iter().all(|resource| ledger.used(*resource) == 0));
