@@ -241,16 +241,16 @@ fn a_connection_has_so_many_computations_and_no_more() {
 }
 
 #[test]
-fn a_node_certificate_is_no_clients() {
+fn the_certificate_of_a_node_or_an_operator_is_no_tenants() {
     run(async {
         let cluster = Cluster::start(16).await;
-        let credentials = cluster.credentials(Role::Node, "b");
         let address = cluster.node.address().to_string();
-        let error = corovan_client::Node::connect(&address, &credentials, Default::default()).await.unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("wrong role") && text.contains("/node/b"), "{text}");
-        let operator = cluster.credentials(Role::Operator, "root");
-        corovan_client::Node::connect(&address, &operator, Default::default()).await.unwrap();
+        for (role, name) in [(Role::Node, "b"), (Role::Operator, "root")] {
+            let credentials = cluster.credentials(role, name);
+            let error = corovan_client::Node::connect(&address, &credentials, Default::default()).await.unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("wrong role") && text.contains(&format!("/{role}/{name}")), "{text}");
+        }
     });
 }
 
