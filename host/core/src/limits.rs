@@ -156,7 +156,19 @@ pub const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * 24 * 3600);
 pub const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 /// Bytes of first packets that a node holds for connections it has not looked at yet.
 pub const INCOMING_BYTES: u64 = 16 << 20;
-/// The `corovan.manifest` section of a module.
+/// Custom section `corovan.manifest` of a module. Room for hundreds of documented functions.
 pub const MANIFEST_BYTES: usize = 64 << 10;
-/// Compiled modules kept ready in memory; the least recently used are dropped, and come back from the disk.
+/// Functions and rights it names; each is compared with all others.
+pub const MANIFEST_FUNCTIONS: usize = 1_000;
+pub const MANIFEST_WANTS: usize = 256;
+/// Modules a node stores, however small: each costs an entry of the index in memory, and files.
+pub const STORE_MODULES: usize = 100_000;
+/// Modules held in memory, ready to make instances, and bytes of their code. What runs stays without being counted.
 pub const LOADED_MODULES: usize = 256;
+pub const LOADED_BYTES: u64 = 1 << 30;
+/// Tables of a module; the pool reserves room for so many in each slot.
+pub const MODULE_TABLES: u32 = 1;
+/// Bytes of names listed in one refusal of a module, so that its text fits where texts go (`TEXT_BYTES`).
+pub const LISTED_BYTES: usize = 3 << 10;
+/// Of one name in a refusal, so that a long one does not hide the others.
+pub const LISTED_NAME: usize = 80;

@@ -5,5 +5,5 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let _ = corovan_core::job::manifest::decode(data);
+    let _ = corovan_core::job::manifest::Manifest::decode(data);
 });

@@ -1,158 +1,320 @@
-//! `corovan inspect`: what a module offers and what it asks for.
+//! `corovan inspect`: what a module offers and asks for, and whether a node would take it. Nothing of it is run or compiled.
 
 use super::exit;
 use crate::hostcalls;
-use crate::modules::info::{Entry, KnownImports, ModuleInfo};
-use crate::modules::validate;
+use crate::modules::{
+    Depth, Error, Examined, FunctionInfo, ImportInfo, Item, KnownImports, ModuleInfo, examine, names,
+};
 use crate::node::known_imports;
-use crate::runtime::engine::{self, MIN_SLOTS, Preemption};
+use crate::runtime::engine::{self, Preemption};
 use anyhow::Context;
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use corovan_core::ids::ModuleHash;
 use corovan_core::limits;
-use serde_json::json;
-use std::io::Write;
-use std::path::PathBuf;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Show functions, imports, memory, ABI version, manifest and hash of a module.
+/// Show what a module offers and asks for.
 ///
-/// Exits with 122 if a node would refuse the module, and says why.
+/// Ends with 122, and says why, when no node would take the module.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  corovan inspect job.wasm\n  corovan inspect job.wasm --json | jq .functions")]
 pub struct Args {
     /// A WebAssembly module
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// One JSON object
+    /// As JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let bytes = std::fs::read(&args.file).with_context(|| args.file.display().to_string())?;
-    let engine = engine::build(Preemption::Epoch, MIN_SLOTS)?;
-    let linker = hostcalls::linker(&engine).map_err(anyhow::Error::from)?;
-    let known = known_imports(&engine, &linker);
-    let hash = ModuleHash::of(&bytes);
-    let verdict = validate::validate(&bytes, &known);
-    let info = match &verdict {
-        Ok(info) => info.clone(),
-        // Shown all the same where it can be read: which imports are unknown is seen best in the list.
-        Err(error) => match validate::inspect(&bytes) {
-            Ok(info) => info,
-            Err(_) => {
-                eprintln!("corovan: {}: {}", args.file.display(), escape(&error.to_string()));
-                return Ok(ExitCode::from(exit::REFUSED));
-            }
+    let file = args.file.display().to_string();
+    let bytes = read(&args.file).with_context(|| format!("{file} cannot be read"))?;
+    let known = host_interface()?;
+    let examined = bytes.and_then(|bytes| Ok((ModuleHash::of(&bytes), examine(&bytes, &known, Depth::Full)?)));
+    let said = |problems: &[Error]| problems.iter().map(ToString::to_string).collect::<Vec<String>>();
+    let (text, problems) = match examined {
+        Ok((hash, examined)) if args.json => {
+            (json_text(&to_json(&file, hash, &examined, &known)), said(&examined.problems))
+        }
+        Ok((hash, examined)) => (to_text(&file, hash, &examined, &known), said(&examined.problems)),
+        Err(error) if args.json => (json_text(&json!({ "file": file, "problems": [problem(&error)] })), said(&[error])),
+        Err(error) => (String::new(), said(&[error])),
+    };
+    // A reader that has enough is no failure.
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(ExitCode::from(exit::BROKEN_PIPE)),
+        written => written.context("standard output")?,
+    }
+    problems.iter().for_each(|problem| eprintln!("corovan: {file}: a node would refuse it: {problem}"));
+    Ok(ExitCode::from(if problems.is_empty() { exit::DONE } else { exit::REFUSED }))
+}
+
+/// No more than a module may have, however large the file is.
+fn read(path: &Path) -> std::io::Result<Result<Vec<u8>, Error>> {
+    let file = std::fs::File::open(path)?;
+    let size = file.metadata()?.len();
+    let limit = limits::MODULE_BYTES as u64;
+    if size > limit {
+        return Ok(Err(Error::TooLarge { size }));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok(Ok(bytes))
+}
+
+/// What a node of this version offers.
+fn host_interface() -> anyhow::Result<KnownImports> {
+    let engine = engine::build(Preemption::Epoch, engine::MIN_SLOTS)?;
+    let linker = hostcalls::linker(&engine)?;
+    Ok(known_imports(&engine, &linker))
+}
+
+fn to_text(file: &str, hash: ModuleHash, examined: &Examined, known: &KnownImports) -> String {
+    let info = &examined.info;
+    let manifest = info.manifest.as_ref();
+    let mut out = String::new();
+    let mut row = |name: &str, value: &str| {
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{name:<12}{value}");
+    };
+    row("file", file);
+    row("size", &format!("{} bytes", info.size));
+    row("hash", &hash.to_string());
+    row("kind", &kind(info));
+    let memory = info.memory.map_or_else(
+        || "none".to_owned(),
+        |memory| {
+            format!(
+                "{} at the start, {}",
+                bytes(memory.min),
+                memory.max.map_or("no maximum".into(), |max| format!("at most {}", bytes(max)))
+            )
         },
-    };
-    let text = if args.json { format!("{}\n", to_json(&info, hash, &known)) } else { to_text(&info, hash, &known) };
-    std::io::stdout().write_all(text.as_bytes())?;
-    match verdict {
-        Ok(_) => Ok(ExitCode::SUCCESS),
-        Err(error) => {
-            eprintln!("corovan: a node would refuse it: {}", escape(&error.to_string()));
-            Ok(ExitCode::from(exit::REFUSED))
-        }
+    );
+    row("memory", &memory);
+    if let Some(wanted) = manifest.and_then(|manifest| manifest.memory) {
+        row("", &format!("asks for {}", bytes(wanted)));
+    }
+    if let Some(table) = info.table {
+        row("table", &format!("{} elements", table.min));
+    }
+    let abi = manifest.and_then(|manifest| manifest.abi);
+    let abi = abi.map_or_else(|| "not said".to_owned(), |abi| format!("version {abi}"));
+    row("interface", &format!("{abi} (this build has version {})", limits::ABI_VERSION));
+    let wants: Vec<String> =
+        manifest.map(|manifest| manifest.wants.iter().map(|want| shown(want)).collect()).unwrap_or_default();
+    row("wants", &if wants.is_empty() { "no rights".to_owned() } else { wants.join(", ") });
+    row("manifest", if manifest.is_some() { "yes" } else { "none" });
+    section(&mut out, "functions", functions(info));
+    section(&mut out, "imports", imports(info, known));
+    out
+}
+
+fn section(out: &mut String, title: &str, lines: Vec<String>) {
+    if !lines.is_empty() {
+        let _ = writeln!(out, "\n{title}");
+        lines.iter().for_each(|line| {
+            let _ = writeln!(out, "  {line}");
+        });
     }
 }
 
-fn to_text(info: &ModuleInfo, hash: ModuleHash, known: &KnownImports) -> String {
-    let mut facts = table();
-    facts.add_row(["hash", &hash.to_string()]);
-    facts.add_row(["size", &format!("{} bytes", info.size)]);
-    let kind = match (info.command, info.reactor) {
-        (true, _) => "command (has _start)",
-        (false, true) => "reactor (has _initialize)",
-        (false, false) => "reactor",
+fn kind(info: &ModuleInfo) -> String {
+    let mut kinds = Vec::new();
+    if info.command {
+        kinds.push("command (exports _start)");
+    }
+    if !info.functions.is_empty() {
+        kinds.push("coroutine functions");
+    }
+    if info.reactor {
+        kinds.push("runs _initialize first");
+    }
+    if info.start {
+        kinds.push("has a start function");
+    }
+    if kinds.is_empty() { "nothing to run".to_owned() } else { kinds.join(", ") }
+}
+
+/// One line each, what is said about them side by side.
+fn functions(info: &ModuleInfo) -> Vec<String> {
+    let heads: Vec<String> = info.functions.iter().map(head).collect();
+    let width = heads.iter().map(|head| head.chars().count()).max().unwrap_or_default().min(WIDEST);
+    let lines = info.functions.iter().zip(heads).map(|(function, head)| {
+        let doc = function.described.as_ref().and_then(|described| described.doc.as_deref()).unwrap_or_default();
+        let doc = shown(doc.lines().next().unwrap_or_default());
+        let by = if function.exported { "" } else { "(run by _start) " };
+        format!("{head:<width$}  {by}{doc}").trim_end().to_owned()
+    });
+    lines.collect()
+}
+
+fn head(function: &FunctionInfo) -> String {
+    let name = shown(&function.name);
+    let described = function.described.as_ref();
+    let Some(params) = described.and_then(|described| described.params.as_ref()) else {
+        return format!("{name}: func()");
     };
-    facts.add_row(["kind", kind]);
-    facts.add_row(["memory", &memory(info)]);
-    let abi = info.manifest.as_ref().and_then(|manifest| manifest.abi);
-    let abi = abi.map_or_else(|| "not stated".to_owned(), |abi| abi.to_string());
-    facts.add_row(["host interface", &format!("{abi} (this version has {})", limits::ABI_VERSION)]);
-    if let Some(manifest) = &info.manifest {
-        let wants = if manifest.wants.is_empty() { "no rights".to_owned() } else { manifest.wants.join(", ") };
-        facts.add_row(["wants", &escape(&wants)]);
-    }
-    let mut functions = table();
-    for function in functions_of(info) {
-        functions.add_row([function.0, function.1]);
-    }
-    let mut imports = table();
+    let params: Vec<String> = params.iter().map(|param| shown(param)).collect();
+    let result = described.and_then(|described| described.result.as_deref()).filter(|result| *result != "()");
+    format!(
+        "{name}({}){}",
+        params.join(", "),
+        result.map(|result| format!(" -> {}", shown(result))).unwrap_or_default()
+    )
+}
+
+/// What is known, by module on one line; what is not, one line each.
+fn imports(info: &ModuleInfo, known: &KnownImports) -> Vec<String> {
+    let mut good: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut bad = Vec::new();
     for import in &info.imports {
-        let signature = import.signature.as_ref().map_or_else(|| "not a function".to_owned(), ToString::to_string);
-        let fault = known.fault(import).map_or_else(String::new, |fault| format!("REFUSED: {fault}"));
-        imports.add_row([escape(&format!("{}.{}", import.module, import.name)), signature, escape(&fault)]);
-    }
-    format!("{facts}\n\nfunctions\n{functions}\n\nimports\n{imports}\n")
-}
-
-/// Name with its parameters, and its first line of documentation.
-fn functions_of(info: &ModuleInfo) -> Vec<(String, String)> {
-    let declared = info.manifest.iter().flat_map(|manifest| &manifest.functions);
-    let describe = |name: &str| match declared.clone().find(|function| function.name == name) {
-        Some(function) => {
-            let result = function.result.as_deref().map_or_else(String::new, |result| format!(" -> {result}"));
-            let doc = function.doc.as_deref().and_then(|doc| doc.trim().lines().next()).unwrap_or_default();
-            (escape(&format!("{name}({}){result}", function.params.join(", "))), escape(doc))
-        }
-        None => (escape(&format!("{name}(...)")), String::new()),
-    };
-    info.runnable().into_iter().map(describe).collect()
-}
-
-fn memory(info: &ModuleInfo) -> String {
-    let kib = |bytes: u64| format!("{} KiB", bytes >> 10);
-    match info.memory {
-        None => "none".to_owned(),
-        Some(memory) => {
-            let max =
-                memory.max.map_or_else(|| "no maximum of its own".to_owned(), |max| format!("at most {}", kib(max)));
-            let wants = info.manifest.as_ref().and_then(|manifest| manifest.memory);
-            let wants = wants.map_or_else(String::new, |wants| format!(", wants {}", kib(wants)));
-            format!("starts with {}, {max}{wants}", kib(memory.min))
+        match known.problem(import) {
+            None => good.entry(&import.module).or_default().push(shown(&import.name)),
+            Some(problem) => bad.push(format!("! {problem}")),
         }
     }
+    let good = good.into_iter().map(|(module, mut names)| {
+        names.sort();
+        format!("{}: {}", shown(module), names.join(", "))
+    });
+    good.chain(bad).collect()
 }
 
-fn to_json(info: &ModuleInfo, hash: ModuleHash, known: &KnownImports) -> serde_json::Value {
-    let declared = info.manifest.iter().flat_map(|manifest| &manifest.functions);
-    let functions = info.runnable().into_iter().map(|name| {
-        let declared = declared.clone().find(|function| function.name == name);
-        let exported = matches!(info.entry(Some(name)), Ok(Entry::Export(_)));
-        json!({
-            "name": name, "exported": exported,
-            "params": declared.map(|function| &function.params),
-            "result": declared.and_then(|function| function.result.as_ref()),
-            "doc": declared.and_then(|function| function.doc.as_ref()),
+fn to_json(file: &str, hash: ModuleHash, examined: &Examined, known: &KnownImports) -> Value {
+    let info = &examined.info;
+    let functions: Vec<Value> = info
+        .functions
+        .iter()
+        .map(|function| {
+            let said = function.described.as_ref();
+            json!({
+                "name": function.name,
+                "exported": function.exported,
+                "params": said.and_then(|said| said.params.as_ref()),
+                "result": said.and_then(|said| said.result.as_ref()),
+                "doc": said.and_then(|said| said.doc.as_ref()),
+            })
         })
-    });
-    let imports = info.imports.iter().map(|import| {
-        json!({
-            "module": import.module, "name": import.name, "signature": import.signature.as_ref().map(ToString::to_string),
-            "fault": known.fault(import),
-        })
-    });
+        .collect();
+    let manifest = info
+        .manifest
+        .as_ref()
+        .map(|manifest| json!({ "abi": manifest.abi, "memory": manifest.memory, "wants": manifest.wants }));
     json!({
-        "hash": hash.to_string(), "size": info.size, "command": info.command, "reactor": info.reactor,
+        "file": file,
+        "size": info.size,
+        "hash": hash.to_string(),
+        "command": info.command,
+        "reactor": info.reactor,
+        "start": info.start,
         "memory": info.memory.map(|memory| json!({ "min": memory.min, "max": memory.max })),
-        "abi": info.manifest.as_ref().and_then(|manifest| manifest.abi),
-        "wants": info.manifest.as_ref().map(|manifest| &manifest.wants),
-        "memory_wanted": info.manifest.as_ref().and_then(|manifest| manifest.memory),
-        "functions": functions.collect::<Vec<_>>(), "imports": imports.collect::<Vec<_>>(),
+        "table": info.table.map(|table| json!({ "min": table.min, "max": table.max })),
+        "functions": functions,
+        "imports": info.imports.iter().map(|import| import_json(import, known)).collect::<Vec<Value>>(),
+        "manifest": manifest,
+        "problems": examined.problems.iter().map(problem).collect::<Vec<Value>>(),
     })
 }
 
-fn table() -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    table
+fn import_json(import: &ImportInfo, known: &KnownImports) -> Value {
+    let ty = match &import.item {
+        Item::Function(signature) => signature.to_string(),
+        Item::Other(kind) => (*kind).to_owned(),
+    };
+    let problem = known.problem(import).map(|problem| problem.to_string());
+    json!({ "module": import.module, "name": import.name, "type": ty, "known": problem.is_none(), "problem": problem })
 }
 
-/// A module's names are its author's: control characters must not reach the terminal.
-fn escape(text: &str) -> String {
-    super::run::escape_text(text)
+fn problem(error: &Error) -> Value {
+    json!({ "code": error.code().name(), "text": error.to_string() })
+}
+
+/// Indented, and with every character that could control a terminal written as JSON's own escape.
+fn json_text(value: &Value) -> String {
+    let mut out = String::new();
+    for letter in format!("{value:#}\n").chars() {
+        if letter != '\n' && (letter.is_control() || names::invisible(letter)) {
+            letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                let _ = write!(out, "\\u{unit:04x}");
+            });
+        } else {
+            out.push(letter);
+        }
+    }
+    out
+}
+
+fn shown(name: &str) -> String {
+    names::escape(name, SHOWN_NAME)
+}
+
+fn bytes(size: u64) -> String {
+    let units = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(unit, _)| size >= *unit) {
+        Some((unit, name)) if size.is_multiple_of(*unit) => format!("{} {name}", size / unit),
+        Some((unit, name)) => format!("{:.1} {name}", size as f64 / *unit as f64),
+        None => format!("{size} bytes"),
+    }
+}
+
+/// Of a name or a line of documentation.
+const SHOWN_NAME: usize = 256;
+/// Functions with longer heads do not push everyone's documentation to the right.
+const WIDEST: usize = 48;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = r#"(module
+        (import "corovan" "finnish" (func (param i32 i32) (result i32)))
+        (import "corovan" "args" (func (param i32 i32) (result i32)))
+        (memory (export "memory") 17 100)
+        (func (export "rcoro_proc"))
+        (func (export "evil\1b[2J\c2\9b\e2\80\aetxt"))
+        (func (export "_initialize")))"#;
+
+    fn examined(wat: &str) -> (ModuleHash, Examined, KnownImports) {
+        let wasm = wat::parse_str(wat).unwrap();
+        let known = host_interface().unwrap();
+        (ModuleHash::of(&wasm), examine(&wasm, &known, Depth::Full).unwrap(), known)
+    }
+
+    #[test]
+    fn a_module_is_shown_with_what_is_wrong_and_controls_no_terminal() {
+        let (hash, examined, known) = examined(HOSTILE);
+        let text = to_text("job.wasm", hash, &examined, &known);
+        for line in [
+            "file        job.wasm\n",
+            &format!("hash        {hash}\n"),
+            "kind        coroutine functions, runs _initialize first\n",
+            "memory      1.1 MiB at the start, at most 6.2 MiB\n",
+            "  rcoro_proc: func()\n",
+            "  evil\\u{1b}[2J\\u{9b}\\u{202e}txt: func()\n",
+            "  corovan: args\n",
+            "  ! `corovan`.`finnish` (func(i32, i32) -> i32) is not known; the nearest is `corovan`.`finish`\n",
+        ] {
+            assert!(text.contains(line), "{line:?} is not in\n{text}");
+        }
+        let json = json_text(&to_json("job.wasm", hash, &examined, &known));
+        for text in [&text, &json] {
+            assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || names::invisible(c)), "{text:?}");
+        }
+        let value: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["functions"][1]["name"], "evil\u{1b}[2J\u{9b}\u{202e}txt");
+        assert_eq!((&value["imports"][0]["known"], &value["imports"][1]["known"]), (&json!(false), &json!(true)));
+        assert_eq!(value["problems"][0]["code"], "bad-module");
+    }
+
+    #[test]
+    fn sizes_are_for_people() {
+        for (size, text) in [(0, "0 bytes"), (1 << 16, "64 KiB"), (1_114_112, "1.1 MiB"), (4 << 30, "4 GiB")] {
+            assert_eq!(bytes(size), text);
+        }
+    }
 }

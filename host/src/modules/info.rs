@@ -1,46 +1,54 @@
-//! What a module declares: functions, imports, memory, manifest; and which of its functions a job can run.
+//! What a module declares: its functions, imports, memory and manifest; and which of it a job may start.
 
-use super::Error;
-use corovan_core::job::manifest::Manifest;
-use std::collections::{HashMap, HashSet};
+use super::error::Error;
+use super::names::{nearest, quote};
+use corovan_core::job::manifest;
+pub use corovan_core::job::manifest::Manifest;
+use std::collections::HashMap;
 use std::fmt;
+use wasmtime::wasmparser::{FuncType, ValType};
 
-/// Parameters and results of a function, as text: `(i32, i64) -> i32`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Signature(String);
-
-/// What the host offers to modules, for checking imports without a linker.
-#[derive(Clone, Debug, Default)]
-pub struct KnownImports {
-    functions: HashMap<String, HashMap<String, Signature>>,
-}
-
-/// Read from the module's bytes.
-#[derive(Clone, PartialEq, Debug)]
+/// Everything that is known of a module without compiling it.
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct ModuleInfo {
+    /// Bytes of the module.
     pub size: u64,
+    /// Coroutine functions: exported ones, then those that only the manifest names and `_start` runs.
     pub functions: Vec<FunctionInfo>,
-    /// Exports that are not functions.
-    pub other_exports: Vec<(String, &'static str)>,
-    /// Exports `_start`.
+    /// Exports a `_start` that can be run.
     pub command: bool,
-    /// Exports `_initialize`.
+    /// Exports an `_initialize`, to be run before a function.
     pub reactor: bool,
-    pub memory: Option<MemoryInfo>,
+    /// Has a start function, which runs when an instance is made.
+    pub start: bool,
+    pub memory: Option<Memory>,
+    pub table: Option<Table>,
     pub imports: Vec<ImportInfo>,
     pub manifest: Option<Manifest>,
+    /// All exports by name, as the answer to whoever names one that cannot be run.
+    pub exports: HashMap<String, Item>,
 }
 
-/// An exported function.
+/// A function that a job can name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FunctionInfo {
     pub name: String,
-    pub signature: Signature,
+    /// `false`: `_start` runs it, and learns its name from `entry`.
+    pub exported: bool,
+    /// What the manifest says of it.
+    pub described: Option<manifest::Function>,
 }
 
-/// Bytes.
+/// In bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct MemoryInfo {
+pub struct Memory {
+    pub min: u64,
+    pub max: Option<u64>,
+}
+
+/// In elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Table {
     pub min: u64,
     pub max: Option<u64>,
 }
@@ -49,157 +57,222 @@ pub struct MemoryInfo {
 pub struct ImportInfo {
     pub module: String,
     pub name: String,
-    /// `None`: not a function.
-    pub signature: Option<Signature>,
+    /// Only functions can be given.
+    pub item: Item,
 }
 
-/// What a job calls.
+/// What is imported or exported.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Item {
+    Function(Signature),
+    /// `memory`, `table`, `global` or `tag`.
+    Other(&'static str),
+}
+
+/// A function's parameters and results.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Signature {
+    pub params: Vec<ValueType>,
+    pub results: Vec<ValueType>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ValueType {
+    I32,
+    I64,
+    F32,
+    F64,
+    V128,
+    /// A function, host value or object; none of the host interface has one.
+    Reference,
+}
+
+/// What a job starts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Entry {
     /// This export.
     Export(String),
-    /// `_start`, which reads from `entry()` what to run.
+    /// `_start`, with the name it gets from `entry`.
     Start { entry: Option<String> },
 }
 
-pub(super) const START: &str = "_start";
-pub(super) const INITIALIZE: &str = "_initialize";
+impl ModuleInfo {
+    /// What to start for a job that names this function, or none.
+    pub fn entry(&self, function: Option<&str>) -> Result<Entry, Error> {
+        let Some(name) = function else {
+            let no_command = || Error::NoCommand { functions: self.names(None) };
+            return self.command.then_some(Entry::Start { entry: None }).ok_or_else(no_command);
+        };
+        match (name, self.exports.get(name)) {
+            (START, Some(Item::Function(_))) if self.command => Ok(Entry::Start { entry: None }),
+            (INITIALIZE, Some(Item::Function(_))) => Err(Error::Initialize { functions: self.names(None) }),
+            (_, Some(Item::Function(signature))) if signature.is_coroutine() => Ok(Entry::Export(name.to_owned())),
+            (_, Some(Item::Function(signature))) => Err(Error::NotACoroutine {
+                name: name.to_owned(),
+                signature: signature.clone(),
+                functions: self.names(Some(name)),
+            }),
+            (_, Some(Item::Other(kind))) => {
+                Err(Error::NotAFunction { name: name.to_owned(), kind, functions: self.names(Some(name)) })
+            }
+            (_, None) if self.command && self.functions.iter().any(|function| function.name == name) => {
+                Ok(Entry::Start { entry: Some(name.to_owned()) })
+            }
+            (_, None) => Err(self.unknown(name)),
+        }
+    }
+
+    /// Puts together what can be run, out of exports and manifest.
+    pub(super) fn find_functions(&mut self, exported: &[String]) {
+        let callable = |name: &str| self.is_callable(name);
+        let described = |name: &str| self.manifest.as_ref().and_then(|manifest| manifest.function(name)).cloned();
+        let public = exported.iter().filter(|name| callable(name)).filter_map(|name| {
+            let described = described(name);
+            // What begins with `_` is a toolchain's own, unless the manifest says otherwise.
+            (described.is_some() || !name.starts_with('_')).then(|| FunctionInfo {
+                name: name.clone(),
+                exported: true,
+                described,
+            })
+        });
+        let mut functions: Vec<FunctionInfo> =
+            public.filter(|function| function.name != START && function.name != INITIALIZE).collect();
+        let command = callable(START);
+        if command {
+            let listed = self.manifest.iter().flat_map(|manifest| &manifest.functions);
+            let run_by_start = listed.filter(|function| !self.exports.contains_key(&function.name));
+            functions.extend(run_by_start.map(|function| FunctionInfo {
+                name: function.name.clone(),
+                exported: false,
+                described: Some(function.clone()),
+            }));
+        }
+        self.reactor = callable(INITIALIZE);
+        self.command = command;
+        self.functions = functions;
+    }
+
+    /// Whether there is anything a job could start; if not, what it exports instead.
+    pub(super) fn check_runnable(&self) -> Result<(), Error> {
+        let hidden = |(name, export): (&String, &Item)| match export {
+            Item::Function(signature) => signature.is_coroutine() && name != INITIALIZE,
+            Item::Other(_) => false,
+        };
+        if self.command || self.exports.iter().any(hidden) {
+            return Ok(());
+        }
+        let mut exports: Vec<String> = self
+            .exports
+            .iter()
+            .filter_map(|(name, export)| match export {
+                Item::Function(signature) => Some(format!("{} ({signature})", quote(name))),
+                Item::Other(_) => None,
+            })
+            .collect();
+        exports.sort();
+        Err(Error::NothingToRun { exports })
+    }
+
+    fn is_callable(&self, name: &str) -> bool {
+        matches!(self.exports.get(name), Some(Item::Function(signature)) if signature.is_coroutine())
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        // Whoever misspells an export that cannot be run is still best told of that one.
+        let candidates = self.functions.iter().map(|function| function.name.as_str());
+        let near = nearest(name, candidates).or_else(|| nearest(name, self.exports.keys().map(String::as_str)));
+        Error::NoFunction {
+            name: name.to_owned(),
+            nearest: near.map(str::to_owned),
+            functions: self.names(near.or(Some(name))),
+        }
+    }
+
+    /// The functions' names, the likeliest first.
+    fn names(&self, like: Option<&str>) -> Vec<String> {
+        let mut names: Vec<String> = self.functions.iter().map(|function| function.name.clone()).collect();
+        if names.is_empty() && !self.command {
+            let hidden = self.exports.keys().filter(|name| name.as_str() != INITIALIZE && self.is_callable(name));
+            names = hidden.cloned().collect();
+            names.sort();
+        }
+        if let Some(like) = like {
+            names.sort_by_key(|name| name != like);
+        }
+        names
+    }
+}
 
 impl Signature {
     pub fn of(ty: &wasmtime::FuncType) -> Signature {
-        Signature::new(ty.params(), ty.results())
+        let value = |ty: wasmtime::ValType| match ty {
+            wasmtime::ValType::I32 => ValueType::I32,
+            wasmtime::ValType::I64 => ValueType::I64,
+            wasmtime::ValType::F32 => ValueType::F32,
+            wasmtime::ValType::F64 => ValueType::F64,
+            wasmtime::ValType::V128 => ValueType::V128,
+            wasmtime::ValType::Ref(_) => ValueType::Reference,
+        };
+        Signature { params: ty.params().map(value).collect(), results: ty.results().map(value).collect() }
     }
 
-    pub(super) fn new<P: fmt::Display, R: fmt::Display>(
-        params: impl Iterator<Item = P>,
-        results: impl Iterator<Item = R>,
-    ) -> Signature {
-        let list = |types: Vec<String>| types.join(", ");
-        let params = list(params.map(|ty| ty.to_string()).collect());
-        let results: Vec<String> = results.map(|ty| ty.to_string()).collect();
-        Signature(match results.len() {
-            0 => format!("({params})"),
-            1 => format!("({params}) -> {}", results[0]),
-            _ => format!("({params}) -> ({})", list(results)),
-        })
+    pub(super) fn parsed(ty: &FuncType) -> Signature {
+        let value = |ty: &ValType| match ty {
+            ValType::I32 => ValueType::I32,
+            ValType::I64 => ValueType::I64,
+            ValType::F32 => ValueType::F32,
+            ValType::F64 => ValueType::F64,
+            ValType::V128 => ValueType::V128,
+            ValType::Ref(_) => ValueType::Reference,
+        };
+        Signature { params: ty.params().iter().map(value).collect(), results: ty.results().iter().map(value).collect() }
     }
 
-    /// Takes and returns nothing: what a coroutine function must be.
-    pub fn is_empty(&self) -> bool {
-        self.0 == "()"
+    /// Neither parameters nor results.
+    pub fn is_coroutine(&self) -> bool {
+        self.params.is_empty() && self.results.is_empty()
     }
 }
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "func({})", Values(&self.params))?;
+        match self.results.as_slice() {
+            [] => Ok(()),
+            [one] => write!(f, " -> {one}"),
+            several => write!(f, " -> ({})", Values(several)),
+        }
     }
 }
 
-impl KnownImports {
-    /// From a linker's list of module, name, signature.
-    pub fn new(list: Vec<(String, String, Signature)>) -> KnownImports {
-        let mut known = KnownImports::default();
-        for (module, name, signature) in list {
-            known.functions.entry(module).or_default().insert(name, signature);
-        }
-        known
-    }
-
-    /// What is wrong with an import, if anything.
-    pub fn fault(&self, import: &ImportInfo) -> Option<String> {
-        let ImportInfo { module, name, signature } = import;
-        let Some(signature) = signature else {
-            return Some(format!(
-                "{module}.{name}: only functions can be imported; a job has memory and tables of its own"
-            ));
-        };
-        match self.functions.get(module).and_then(|functions| functions.get(name)) {
-            Some(known) if known == signature => None,
-            Some(known) => Some(format!("{module}.{name}: imported as {signature}, but it is {known}")),
-            None => Some(match self.nearest(module, name) {
-                Some(near) => format!("{module}.{name}: no such function here; the nearest is {near}"),
-                None => format!("{module}.{name}: no such function here"),
-            }),
-        }
-    }
-
-    /// The known function whose name is most like this one, of the same module first.
-    fn nearest(&self, module: &str, name: &str) -> Option<String> {
-        let all = self.functions.iter().flat_map(|(m, functions)| functions.keys().map(move |n| (m, n)));
-        let likeness = |m: &str, n: &str| strsim::jaro_winkler(n, name) + if m == module { 0.2 } else { 0.0 };
-        let scored = all.map(|(m, n)| (likeness(m, n), m, n));
-        let best = scored.max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.2.cmp(a.2)))?;
-        (best.0 > LIKE).then(|| format!("{}.{}", best.1, best.2))
+impl fmt::Display for ValueType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ValueType::I32 => "i32",
+            ValueType::I64 => "i64",
+            ValueType::F32 => "f32",
+            ValueType::F64 => "f64",
+            ValueType::V128 => "v128",
+            ValueType::Reference => "ref",
+        })
     }
 }
 
-/// Names less alike than this are not worth proposing.
-const LIKE: f64 = 0.75;
-/// Names listed in an error.
-const LISTED: usize = 20;
+/// Separated by commas; a function may have a thousand of them, so only the first are shown.
+struct Values<'a>(&'a [ValueType]);
 
-impl ModuleInfo {
-    /// What to call for this function name, or for none.
-    pub fn entry(&self, function: Option<&str>) -> Result<Entry, Error> {
-        let Some(name) = function else {
-            if self.command {
-                return Ok(Entry::Start { entry: None });
-            }
-            return Err(Error::NoStart { functions: self.listed() });
-        };
-        if name == START && self.command {
-            return Ok(Entry::Start { entry: None });
+impl fmt::Display for Values<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, value) in self.0.iter().take(SHOWN_VALUES).enumerate() {
+            write!(f, "{}{value}", if index > 0 { ", " } else { "" })?;
         }
-        let declared = self.manifest.iter().flat_map(|manifest| &manifest.functions).any(|f| f.name == name);
-        match self.functions.iter().find(|function| function.name == name) {
-            Some(function) if function.signature.is_empty() && name != INITIALIZE => Ok(Entry::Export(name.to_owned())),
-            Some(function) => Err(Error::Signature {
-                name: name.to_owned(),
-                signature: function.signature.to_string(),
-                functions: self.listed(),
-            }),
-            None if declared && self.command => Ok(Entry::Start { entry: Some(name.to_owned()) }),
-            None => match self.other_exports.iter().find(|(export, _)| export == name) {
-                Some((_, kind)) => Err(Error::NotAFunction { name: name.to_owned(), kind, functions: self.listed() }),
-                None => Err(Error::UnknownFunction { name: name.to_owned(), functions: self.nearest_first(name) }),
-            },
+        match self.0.len().checked_sub(SHOWN_VALUES) {
+            Some(more @ 1..) => write!(f, ", and {more} more"),
+            _ => Ok(()),
         }
-    }
-
-    /// Names of all functions a job can run.
-    pub fn runnable(&self) -> Vec<&str> {
-        let declared = self.manifest.iter().flat_map(|manifest| &manifest.functions);
-        let declared = declared.map(|function| &function.name[..]).filter(|name| self.command || self.exports(name));
-        let exported = self.functions.iter().filter(|function| function.signature.is_empty());
-        let exported = exported.map(|function| &function.name[..]).filter(|name| !HIDDEN.contains(name));
-        let mut seen = HashSet::new();
-        declared.chain(exported).filter(|name| seen.insert(*name)).collect()
-    }
-
-    fn exports(&self, name: &str) -> bool {
-        self.functions.iter().any(|function| function.name == name)
-    }
-
-    fn listed(&self) -> String {
-        list(self.runnable(), self.command)
-    }
-
-    fn nearest_first(&self, name: &str) -> String {
-        let mut names = self.runnable();
-        names.sort_by(|a, b| strsim::jaro_winkler(b, name).total_cmp(&strsim::jaro_winkler(a, name)));
-        list(names, self.command)
     }
 }
 
-/// Exports that toolchains add and nobody calls.
-const HIDDEN: [&str; 4] = [START, INITIALIZE, "__wasm_call_ctors", "__wasm_call_dtors"];
-
-fn list(names: Vec<&str>, command: bool) -> String {
-    if names.is_empty() {
-        let hint = if command { ", since it is a WASI program: give its arguments after `--`" } else { "" };
-        return format!("none{hint}");
-    }
-    let more = if names.len() > LISTED { format!(" and {} more", names.len() - LISTED) } else { String::new() };
-    names[..names.len().min(LISTED)].join(", ") + &more
-}
+pub(super) const START: &str = "_start";
+pub(super) const INITIALIZE: &str = "_initialize";
+const SHOWN_VALUES: usize = 16;

@@ -1,213 +1,231 @@
-//! Modules: validated, stored, compiled once, found by hash. Whether a module "is here" is answered per tenant.
+//! Modules: validated before they are stored, compiled once however many ask, found by hash by those who have shipped
+//! them. [`Modules`] is the handle; everything slow happens on blocking threads, a bounded number at a time.
 
-pub mod compile;
+mod cache;
+mod compile;
 mod error;
-pub mod info;
-pub mod store;
-pub mod validate;
+mod index;
+mod info;
+mod known;
+mod loaded;
+mod look;
+pub mod names;
+mod store;
+#[cfg(test)]
+mod tests;
+mod validate;
 
 use bytes::Bytes;
-use compile::{Authentic, Compiler, InProcess};
+use cache::NativeCache;
+use compile::{Compiler, InProcess};
 use corovan_core::ids::ModuleHash;
 use corovan_core::limits;
-pub use error::Error;
-pub use info::{Entry, KnownImports, ModuleInfo, Signature};
+pub use error::{Error, ImportProblem};
+use index::{Kind, TenantKey};
+pub use info::{Entry, FunctionInfo, ImportInfo, Item, Manifest, Memory, ModuleInfo, Signature, Table, ValueType};
+pub use known::KnownImports;
+use loaded::LoadedModules;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use store::{Kind, Store};
-use tokio::sync::{OnceCell, Semaphore};
-use tokio::task::spawn_blocking;
-use wasmtime::{Engine, Module};
+use std::sync::{Arc, Weak};
+use store::{Disk, RealDisk, Store};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
+pub use validate::{Depth, Examined, examine};
+use wasmtime::Engine;
 
-/// Where, and how much.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The node's data directory.
     pub dir: PathBuf,
-    /// Bytes of modules and native code kept.
+    /// Modules and native code together; least recently used go first.
     pub store_bytes: u64,
-    /// Validations and compilations at a time: one a core.
+    /// Modules validated or compiled at a time.
     pub compiles: usize,
-    /// Random bytes, for the key of a new cache.
+    /// Fresh random bytes: the key that seals native code, for a node that has none yet.
     pub secret: [u8; 32],
 }
 
-/// The node's modules; cheap to clone.
+/// The node's modules. Cheap to clone.
 #[derive(Clone)]
 pub struct Modules {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    engine: Engine,
-    store: Store,
-    known: KnownImports,
-    compiler: Box<dyn Compiler>,
-    compiles: Arc<Semaphore>,
-    loaded: Mutex<LoadedModules>,
-    /// Loads under way: whoever asks for the same module waits for the same result.
-    loading: Mutex<HashMap<ModuleHash, Loading>>,
-}
-
-type Loading = Arc<OnceCell<Result<Arc<Loaded>, Error>>>;
-
-/// A module ready to be instantiated.
+/// A module in memory, ready to make instances.
 pub struct Loaded {
     pub hash: ModuleHash,
-    pub module: Module,
+    pub module: wasmtime::Module,
     pub info: ModuleInfo,
 }
 
-#[derive(Default)]
-struct LoadedModules {
-    by_hash: HashMap<ModuleHash, (Arc<Loaded>, u64)>,
-    turn: u64,
+struct Inner {
+    known: KnownImports,
+    store: Arc<Store>,
+    native: NativeCache,
+    compiler: Arc<dyn Compiler>,
+    /// One permit for each thread that validates or compiles.
+    threads: Arc<Semaphore>,
+    loaded: Mutex<LoadedModules>,
+    /// Modules that are being loaded, and for whom several may wait.
+    flights: Mutex<HashMap<ModuleHash, Weak<Flight>>>,
 }
+
+/// One loading, shared by all who asked for the module meanwhile. Whoever comes first starts it; if he goes away before
+/// it is his turn, the next does.
+#[derive(Default)]
+struct Flight {
+    outcome: OnceCell<watch::Receiver<Option<Outcome>>>,
+}
+
+type Outcome = Result<Arc<Loaded>, Error>;
 
 impl Modules {
     pub fn open(config: Config, engine: Engine, known: KnownImports) -> Result<Modules, Error> {
-        let compiler = Box::new(InProcess(engine.clone()));
-        Modules::with_compiler(config, engine, known, compiler)
+        let compiler = Arc::new(InProcess::new(engine.clone()));
+        Modules::with(config, engine, known, compiler, Arc::new(RealDisk))
     }
 
-    /// With another compiler than the one in this process.
-    pub fn with_compiler(
+    fn with(
         config: Config,
         engine: Engine,
         known: KnownImports,
-        compiler: Box<dyn Compiler>,
+        compiler: Arc<dyn Compiler>,
+        disk: Arc<dyn Disk>,
     ) -> Result<Modules, Error> {
-        let store = Store::open(&config.dir, compile::engine_key(&engine), config.store_bytes, config.secret)?;
-        let inner = Inner {
-            engine,
-            store,
-            known,
-            compiler,
-            compiles: Arc::new(Semaphore::new(config.compiles.max(1))),
-            loaded: Mutex::default(),
-            loading: Mutex::default(),
-        };
-        Ok(Modules { inner: Arc::new(inner) })
+        let store = Store::open(&config.dir, &cache::engine_key(&engine), config.store_bytes, disk)?;
+        let store = Arc::new(store);
+        let native = NativeCache::open(&config.dir, engine, Arc::clone(&store), config.secret)?;
+        let threads = Arc::new(Semaphore::new(config.compiles.max(1)));
+        let (loaded, flights) = Default::default();
+        Ok(Modules { inner: Arc::new(Inner { known, store, native, compiler, threads, loaded, flights }) })
     }
 
-    /// This tenant has shipped it, and it is still here. Another tenant's module is not here for this one.
+    /// Whether this tenant has shipped the module, and it is still here. That another has is nobody's business.
     pub fn has(&self, tenant: &str, hash: &ModuleHash) -> bool {
-        self.inner.store.owns(tenant, hash)
+        self.inner.store.has(TenantKey::of(tenant), hash)
     }
 
-    /// Validates and stores what a tenant has shipped as `expected`.
+    /// Stores a module that this tenant ships, if its bytes have the expected hash and may run here.
     pub async fn put(&self, tenant: &str, expected: ModuleHash, bytes: Bytes) -> Result<(), Error> {
-        let (inner, tenant) = (Arc::clone(&self.inner), tenant.to_owned());
-        let permit = Arc::clone(&self.inner.compiles).acquire_owned().await;
-        blocking(move || {
+        if bytes.len() > limits::MODULE_BYTES {
+            return Err(Error::TooLarge { size: bytes.len() as u64 });
+        }
+        let tenant = TenantKey::of(tenant);
+        let permit = self.inner.thread().await?;
+        let inner = Arc::clone(&self.inner);
+        let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let found = ModuleHash::of(&bytes);
-            if found != expected {
-                return Err(Error::Hash { expected, found });
-            }
-            validate::validate(&bytes, &inner.known)?;
-            inner.store.put_module(&tenant, found, &bytes)
-        })
-        .await
+            inner.put(tenant, expected, &bytes)
+        });
+        work.await.unwrap_or(Err(Error::Crashed))
     }
 
-    /// The compiled module: from memory, else from the disk, else compiled, once however many ask.
+    /// The module, ready to run: from memory, from native code on disk, or compiled now. `Error::NeedModule` for a tenant
+    /// that has not shipped it.
     pub async fn load(&self, tenant: &str, hash: &ModuleHash) -> Result<Arc<Loaded>, Error> {
         if !self.has(tenant, hash) {
-            return Err(Error::NotShipped(*hash));
+            return Err(Error::NeedModule(*hash));
         }
-        if let Some(loaded) = self.inner.loaded.lock().get(hash) {
-            return Ok(loaded);
-        }
-        let loading = Arc::clone(self.inner.loading.lock().entry(*hash).or_default());
-        let result = loading.get_or_init(|| self.load_now(*hash)).await.clone();
-        let mut all = self.inner.loading.lock();
-        if all.get(hash).is_some_and(|current| Arc::ptr_eq(current, &loading)) {
-            all.remove(hash);
-        }
-        result
-    }
-
-    async fn load_now(&self, hash: ModuleHash) -> Result<Arc<Loaded>, Error> {
-        // Taken before the thread is: waiting compilations hold none. Given back by the thread, also if nobody waits any more.
-        let permit = Arc::clone(&self.inner.compiles).acquire_owned().await;
-        let inner = Arc::clone(&self.inner);
-        blocking(move || {
-            let _permit = permit;
-            let loaded = Arc::new(inner.load_from_store(hash)?);
-            inner.loaded.lock().insert(Arc::clone(&loaded));
-            Ok(loaded)
-        })
-        .await
+        self.inner.store.touch(hash);
+        let flight = match self.inner.board(hash) {
+            Ok(loaded) => return Ok(loaded),
+            Err(flight) => flight,
+        };
+        let outcome = flight.outcome.get_or_try_init(|| Inner::take_off(&self.inner, *hash, &flight)).await?;
+        let mut outcome = outcome.clone();
+        let landed = outcome.wait_for(Option::is_some).await;
+        // Nobody is left to send: the thread has panicked.
+        landed.ok().and_then(|outcome| outcome.clone()).unwrap_or(Err(Error::Crashed))
     }
 }
 
 impl Inner {
-    fn load_from_store(&self, hash: ModuleHash) -> Result<Loaded, Error> {
-        let wasm = self.store.read((Kind::Module, hash))?.ok_or(Error::NotShipped(hash))?;
-        if ModuleHash::of(&wasm) != hash {
-            tracing::warn!(module = %hash, "damaged in the store; removed");
-            self.store.discard((Kind::Module, hash))?;
-            return Err(Error::NotShipped(hash));
+    async fn thread(&self) -> Result<OwnedSemaphorePermit, Error> {
+        // It is never closed.
+        Arc::clone(&self.threads).acquire_owned().await.map_err(|_| Error::Crashed)
+    }
+
+    fn put(&self, tenant: TenantKey, expected: ModuleHash, bytes: &[u8]) -> Result<(), Error> {
+        let actual = ModuleHash::of(bytes);
+        if actual != expected {
+            return Err(Error::Hash { expected, actual, size: bytes.len() as u64 });
         }
-        let info = validate::inspect(&wasm)?;
-        let module = match self.native(hash)? {
-            Some(module) => module,
-            None => self.compile(hash, &wasm)?,
+        // What is stored has been validated; having its bytes gives this tenant the right to it, and mends a damaged copy.
+        if self.store.read(&expected)?.is_none_or(|stored| stored != bytes) {
+            self.store.forget(&expected, Kind::Wasm);
+            validate::validate(bytes, &self.known, Depth::Full)?;
+        }
+        self.store.put(tenant, expected, bytes)
+    }
+
+    /// The module from memory, or the loading to wait for.
+    fn board(&self, hash: &ModuleHash) -> Result<Arc<Loaded>, Arc<Flight>> {
+        // Both under this lock: a module is put into memory before its flight is taken away.
+        let mut flights = self.flights.lock();
+        if let Some(loaded) = self.loaded.lock().get(hash) {
+            return Ok(loaded);
+        }
+        if let Some(flight) = flights.get(hash).and_then(Weak::upgrade) {
+            return Err(flight);
+        }
+        flights.retain(|_, flight| flight.strong_count() > 0);
+        let flight = Arc::new(Flight::default());
+        flights.insert(*hash, Arc::downgrade(&flight));
+        Err(flight)
+    }
+
+    /// Begins to load, when there is a thread for it. From then on it goes to its end, whoever still waits.
+    async fn take_off(
+        inner: &Arc<Inner>,
+        hash: ModuleHash,
+        flight: &Arc<Flight>,
+    ) -> Result<watch::Receiver<Option<Outcome>>, Error> {
+        let permit = inner.thread().await?;
+        let (send, outcome) = watch::channel(None);
+        let landing = Landing { inner: Arc::clone(inner), hash, _flight: Arc::clone(flight), _permit: permit };
+        tokio::task::spawn_blocking(move || {
+            let loaded = landing.inner.load(&hash);
+            drop(landing);
+            send.send_replace(Some(loaded));
+        });
+        Ok(outcome)
+    }
+
+    fn load(&self, hash: &ModuleHash) -> Outcome {
+        let wasm = self.store.read(hash)?.ok_or(Error::NeedModule(*hash))?;
+        if ModuleHash::of(&wasm) != *hash {
+            tracing::warn!(module = %hash, "a stored module is damaged; who needs it is asked for it again");
+            self.store.forget(hash, Kind::Wasm);
+            return Err(Error::NeedModule(*hash));
+        }
+        // Again, since it may have been stored by a node that offered other imports.
+        let info = validate::validate(&wasm, &self.known, Depth::Declarations)?;
+        let (module, size) = match self.native.load(hash) {
+            Some(kept) => kept,
+            None => {
+                let artefact = self.compiler.compile(&wasm)?;
+                (self.native.adopt(*hash, &artefact)?, artefact.bytes().len() as u64)
+            }
         };
-        Ok(Loaded { hash, module, info })
-    }
-
-    /// Native code from the disk, if it is there and intact.
-    fn native(&self, hash: ModuleHash) -> Result<Option<Module>, Error> {
-        let Some(sealed) = self.store.read((Kind::Native, hash))? else { return Ok(None) };
-        let opened = Authentic::open(self.store.key(), &self.name(hash), sealed);
-        let loaded = opened.map(|native| compile::load(&self.engine, &native));
-        if let Some(Ok(module)) = loaded {
-            return Ok(Some(module));
-        }
-        tracing::warn!(module = %hash, "its native code is damaged; it is compiled anew");
-        self.store.discard((Kind::Native, hash))?;
-        Ok(None)
-    }
-
-    fn compile(&self, hash: ModuleHash, wasm: &[u8]) -> Result<Module, Error> {
-        let native = Authentic::fresh(&*self.compiler, wasm)?;
-        let module = compile::load(&self.engine, &native)?;
-        // A full disk costs a compilation next time, not this job.
-        if let Err(error) = self.store.write((Kind::Native, hash), &native.seal(self.store.key(), &self.name(hash))) {
-            tracing::warn!(module = %hash, %error, "its native code is not kept");
-        }
-        Ok(module)
-    }
-
-    fn name(&self, hash: ModuleHash) -> String {
-        format!("{}/{hash}", self.store.engine())
+        let bytes = size + wasm.len() as u64;
+        let loaded = Arc::new(Loaded { hash: *hash, module, info });
+        let dropped = self.loaded.lock().insert(Arc::clone(&loaded), bytes);
+        drop(dropped);
+        Ok(loaded)
     }
 }
 
-impl LoadedModules {
-    fn get(&mut self, hash: &ModuleHash) -> Option<Arc<Loaded>> {
-        self.turn += 1;
-        let (loaded, turn) = self.by_hash.get_mut(hash)?;
-        *turn = self.turn;
-        Some(Arc::clone(loaded))
-    }
-
-    fn insert(&mut self, loaded: Arc<Loaded>) {
-        self.turn += 1;
-        if self.by_hash.len() >= limits::LOADED_MODULES {
-            // What coroutines still use lives on in their programs.
-            let oldest = self.by_hash.iter().min_by_key(|(_, (_, turn))| *turn).map(|(hash, _)| *hash);
-            oldest.into_iter().for_each(|hash| drop(self.by_hash.remove(&hash)));
-        }
-        self.by_hash.insert(loaded.hash, (loaded, self.turn));
-    }
+/// Takes the flight off the list, however the loading ended.
+struct Landing {
+    inner: Arc<Inner>,
+    hash: ModuleHash,
+    _flight: Arc<Flight>,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// Runs disk and compiler work off the I/O threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    let failed = |error: tokio::task::JoinError| Error::Compile(format!("the compiler failed: {error}"));
-    spawn_blocking(work).await.map_err(failed)?
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.inner.flights.lock().remove(&self.hash);
+    }
 }

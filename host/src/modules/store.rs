@@ -1,277 +1,338 @@
-//! Modules and native code on disk: written in one step, counted, the least recently used evicted, each module owned by the
-//! tenants that have shipped it.
+//! Modules, native code and who has shipped what, on disk. Every file is old or new, never half: written aside, synced,
+//! renamed; what a crash leaves aside is removed at the next start. Blocking: never called on a thread that serves others.
 //!
-//! ```text
-//! DIR/modules/HASH             the bytes as shipped
-//! DIR/tenants/TENANT/HASH      an empty file: this tenant has shipped it
-//! DIR/native/key               the node's secret for its native code, mode 0600
-//! DIR/native/ENGINE/HASH       native code with a MAC, for one engine version and configuration
-//! ```
+//! `modules/HASH.wasm`, `modules/tenants/TENANT/HASH` (empty: this tenant has shipped it), `native/ENGINE/HASH`.
 
-use super::Error;
-use super::compile::CacheKey;
+use super::error::Error;
+use super::index::{Evicted, Index, Kind, TenantKey};
 use corovan_core::ids::ModuleHash;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{self, DirBuilder};
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW};
+use std::fs::{DirBuilder, File, Metadata};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
+use tempfile::NamedTempFile;
 
 pub struct Store {
-    dir: PathBuf,
-    engine: String,
-    limit: u64,
-    key: CacheKey,
+    modules: PathBuf,
+    tenants: PathBuf,
+    native: PathBuf,
+    disk: Arc<dyn Disk>,
     index: Mutex<Index>,
 }
 
-/// Two kinds of files under one quota.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub(super) enum Kind {
-    Module,
-    Native,
+/// How bytes reach a file: what can fail for want of room.
+pub trait Disk: Send + Sync {
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()>;
 }
 
-type File = (Kind, ModuleHash);
+/// The disk itself.
+#[derive(Clone, Copy, Debug)]
+pub struct RealDisk;
 
-#[derive(Default)]
-struct Index {
-    /// Size and turn of last use of each file.
-    files: HashMap<File, (u64, u64)>,
-    /// Files by turn of last use.
-    turns: BTreeMap<u64, File>,
-    next_turn: u64,
-    bytes: u64,
-    owners: HashSet<(String, ModuleHash)>,
+impl Disk for RealDisk {
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)?;
+        file.sync_all()
+    }
 }
 
 impl Store {
-    /// Opens or makes it; what a crash left half written is removed. `secret`: random bytes for a new cache key.
-    pub fn open(dir: &Path, engine: String, limit: u64, secret: [u8; 32]) -> Result<Store, Error> {
-        for sub in ["modules", "tenants", "native"] {
-            private(&dir.join(sub))?;
+    /// `dir`: the node's data directory. `engine`: what native code must have been made by; all other is removed.
+    pub fn open(dir: &Path, engine: &str, limit: u64, disk: Arc<dyn Disk>) -> Result<Store, Error> {
+        let modules = dir.join(MODULES);
+        let tenants = modules.join(TENANTS);
+        let all_native = dir.join(NATIVE);
+        let native = all_native.join(engine);
+        for dir in [&modules, &tenants, &all_native, &native] {
+            create_dir(dir).map_err(|source| Error::directory(dir, source))?;
         }
-        let native = dir.join("native").join(&engine);
-        private(&native)?;
-        let key = cache_key(&dir.join("native/key"), secret)?;
-        let mut index = Index::default();
-        let mut found: Vec<(SystemTime, File, u64)> = Vec::new();
-        for (kind, folder) in [(Kind::Module, dir.join("modules")), (Kind::Native, native)] {
-            for (name, path, metadata) in entries(&folder)? {
-                match name.parse::<ModuleHash>() {
-                    Ok(hash) => {
-                        let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                        found.push((used, (kind, hash), metadata.len()));
-                    }
-                    // A temporary file of a process that was killed; ours alone are here.
-                    Err(_) => remove(&path)?,
-                }
+        private(&all_native)?;
+        let failed = |dir: &Path| {
+            let dir = dir.to_owned();
+            move |source| Error::directory(&dir, source)
+        };
+        remove_other_engines(&all_native, engine).map_err(failed(&all_native))?;
+        let mut index = Index::new(limit);
+        for (hash, metadata) in by_age(&modules, WASM).map_err(failed(&modules))? {
+            index.insert(hash, Kind::Wasm, metadata.len());
+        }
+        for (hash, metadata) in by_age(&native, "").map_err(failed(&native))? {
+            if !index.insert(hash, Kind::Native, metadata.len()) {
+                remove(&native.join(hash.to_string()));
             }
         }
-        found.sort();
-        found.into_iter().for_each(|(_, file, size)| index.insert(file, size));
-        for (tenant, path, metadata) in entries(&dir.join("tenants"))? {
-            if !metadata.is_dir() {
-                continue;
-            }
-            for (name, marker, _) in entries(&path)? {
-                match name.parse::<ModuleHash>() {
-                    Ok(hash) if index.files.contains_key(&(Kind::Module, hash)) => {
-                        index.owners.insert((tenant.clone(), hash));
-                    }
-                    _ => remove(&marker)?,
-                }
-            }
-        }
-        // Native code of other engines, from before an upgrade, is of no use any more.
-        for (name, path, metadata) in entries(&dir.join("native"))? {
-            if metadata.is_dir() && name != engine {
-                fs::remove_dir_all(&path).map_err(|error| Error::io(&path, &error))?;
-            }
-        }
-        let store = Store { dir: dir.to_owned(), engine, limit, key, index: Mutex::new(index) };
-        store.evict(0)?;
+        read_markers(&tenants, &mut index).map_err(failed(&tenants))?;
+        let store = Store { modules, tenants, native, disk, index: Mutex::new(index) };
+        store.shrink();
         Ok(store)
     }
 
-    pub(super) fn key(&self) -> &CacheKey {
-        &self.key
+    /// Whether this tenant has shipped it, and it is still here.
+    pub fn has(&self, tenant: TenantKey, hash: &ModuleHash) -> bool {
+        self.index.lock().has(tenant, hash)
     }
 
-    pub fn engine(&self) -> &str {
-        &self.engine
+    /// Whether it is here, whoever has shipped it.
+    pub fn contains(&self, hash: &ModuleHash) -> bool {
+        self.index.lock().contains(hash)
     }
 
-    /// This tenant has shipped it, and it is still here.
-    pub fn owns(&self, tenant: &str, hash: &ModuleHash) -> bool {
-        self.index.lock().owners.contains(&(tenant.to_owned(), *hash))
+    /// Used just now.
+    pub fn touch(&self, hash: &ModuleHash) {
+        self.index.lock().touch(hash);
     }
 
-    /// Stores a module of a tenant.
-    pub fn put_module(&self, tenant: &str, hash: ModuleHash, bytes: &[u8]) -> Result<(), Error> {
-        self.write((Kind::Module, hash), bytes)?;
-        // A tenant's name is a DNS label, checked when its certificate was read; here it becomes a file name.
-        let folder = self.dir.join("tenants").join(tenant);
-        private(&folder)?;
-        write_whole(&folder.join(hash.to_string()), &[])?;
-        self.index.lock().owners.insert((tenant.to_owned(), hash));
-        Ok(())
-    }
-
-    pub(super) fn write(&self, file: File, bytes: &[u8]) -> Result<(), Error> {
-        let size = bytes.len() as u64;
-        if size > self.limit {
-            return Err(Error::Quota { size, limit: self.limit });
+    /// Keeps a module that this tenant has shipped. Its bytes have been checked.
+    pub fn put(&self, tenant: TenantKey, hash: ModuleHash, bytes: &[u8]) -> Result<(), Error> {
+        if self.mark(tenant, &hash)? {
+            return Ok(());
         }
-        self.evict(size)?;
-        write_whole(&self.path(file), bytes)?;
-        self.index.lock().insert(file, size);
-        Ok(())
+        let room = self.reserve(hash, bytes.len() as u64)?;
+        let file = self.write_aside(&self.modules, bytes).map_err(|error| self.failed(error))?;
+        {
+            let mut index = self.index.lock();
+            file.persist(self.wasm(&hash)).map_err(|error| self.failed(error.error))?;
+            index.insert(hash, Kind::Wasm, bytes.len() as u64);
+        }
+        // Synced before a marker says that it is here.
+        sync_dir(&self.modules).map_err(|error| self.failed(error))?;
+        drop(room);
+        // Evicted meanwhile by many others: the client will be asked for it again.
+        self.mark(tenant, &hash).map(|_| ())
     }
 
-    /// The file's bytes; `None` if it is not there.
-    pub(super) fn read(&self, file: File) -> Result<Option<Vec<u8>>, Error> {
-        if !self.index.lock().touch(file) {
+    /// The module's bytes; `None` when it is not here, or not any more.
+    pub fn read(&self, hash: &ModuleHash) -> Result<Option<Vec<u8>>, Error> {
+        if !self.contains(hash) {
             return Ok(None);
         }
-        let path = self.path(file);
-        match fs::read(&path) {
+        let path = self.wasm(hash);
+        match read_and_touch(&path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.index.lock().remove(file);
+                self.forget(hash, Kind::Wasm);
                 Ok(None)
             }
-            Err(error) => Err(Error::io(&path, &error)),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
-    /// Removes a file that turned out damaged.
-    pub(super) fn discard(&self, file: File) -> Result<(), Error> {
-        let owners = self.index.lock().remove(file);
-        remove(&self.path(file))?;
-        owners.iter().try_for_each(|tenant| remove(&self.marker(tenant, &file.1)))
+    /// Native code as it was kept, which proves nothing about it.
+    pub fn read_native(&self, hash: &ModuleHash) -> Option<Vec<u8>> {
+        read_and_touch(&self.native.join(hash.to_string())).ok()
     }
 
-    /// Bytes in use.
-    pub fn bytes(&self) -> u64 {
-        self.index.lock().bytes
+    /// Keeps native code of a module that is here.
+    pub fn put_native(&self, hash: ModuleHash, parts: &[&[u8]]) -> Result<(), Error> {
+        let bytes = parts.concat();
+        let room = self.reserve(hash, bytes.len() as u64)?;
+        let file = self.write_aside(&self.native, &bytes).map_err(|error| self.failed(error))?;
+        let mut index = self.index.lock();
+        if index.contains(&hash) {
+            file.persist(self.native.join(hash.to_string())).map_err(|error| self.failed(error.error))?;
+            index.insert(hash, Kind::Native, bytes.len() as u64);
+        }
+        drop(index);
+        drop(room);
+        Ok(())
     }
 
-    /// Removes the least recently used files until `more` bytes fit.
-    fn evict(&self, more: u64) -> Result<(), Error> {
-        loop {
-            let oldest = {
-                let index = self.index.lock();
-                if index.bytes + more <= self.limit {
-                    return Ok(());
-                }
-                index.turns.first_key_value().map(|(_, file)| *file)
-            };
-            let Some(file) = oldest else { return Ok(()) };
-            tracing::info!(module = %file.1, kind = ?file.0, "evicted from the module store");
-            self.discard(file)?;
+    /// Deletes what turned out to be damaged.
+    pub fn forget(&self, hash: &ModuleHash, kind: Kind) {
+        let mut index = self.index.lock();
+        let evicted = index.remove(hash, kind);
+        self.delete(&evicted);
+    }
+
+    /// Notes that the tenant has shipped it; `false` when it is not here.
+    fn mark(&self, tenant: TenantKey, hash: &ModuleHash) -> Result<bool, Error> {
+        let dir = self.tenants.join(tenant.0.to_string());
+        {
+            let mut index = self.index.lock();
+            if !index.contains(hash) {
+                return Ok(false);
+            }
+            index.touch(hash);
+            if index.has(tenant, hash) {
+                return Ok(true);
+            }
+            create_dir(&dir)
+                .and_then(|()| File::create(dir.join(hash.to_string())))
+                .map_err(|error| self.failed(error))?;
+            index.grant(tenant, hash);
+        }
+        sync_dir(&dir).and_then(|()| sync_dir(&self.tenants)).map_err(|error| self.failed(error))?;
+        Ok(true)
+    }
+
+    fn reserve(&self, hash: ModuleHash, size: u64) -> Result<Room<'_>, Error> {
+        let mut index = self.index.lock();
+        let evicted = index.reserve(size, hash).ok_or(Error::Quota { size, limit: index.limit() })?;
+        self.delete(&evicted);
+        Ok(Room { store: self, size })
+    }
+
+    /// After the limit was lowered.
+    fn shrink(&self) {
+        let mut index = self.index.lock();
+        // Nothing has this hash: all may go.
+        if let Some(evicted) = index.reserve(0, ModuleHash([0; 32])) {
+            self.delete(&evicted);
+            index.release(0);
         }
     }
 
-    fn path(&self, (kind, hash): File) -> PathBuf {
-        match kind {
-            Kind::Module => self.dir.join("modules").join(hash.to_string()),
-            Kind::Native => self.dir.join("native").join(&self.engine).join(hash.to_string()),
+    /// Called with the index locked, so that nobody finds or writes a file that is about to go.
+    fn delete(&self, evicted: &[Evicted]) {
+        for Evicted { hash, kind, tenants } in evicted {
+            tracing::debug!(module = %hash, ?kind, "removed from the module store");
+            // Markers first: one without its module would speak for bytes that come later.
+            tenants.iter().for_each(|tenant| remove(&self.tenants.join(tenant.0.to_string()).join(hash.to_string())));
+            remove(&match kind {
+                Kind::Wasm => self.wasm(hash),
+                Kind::Native => self.native.join(hash.to_string()),
+            });
         }
     }
 
-    fn marker(&self, tenant: &str, hash: &ModuleHash) -> PathBuf {
-        self.dir.join("tenants").join(tenant).join(hash.to_string())
+    fn write_aside(&self, dir: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+        let mut file = tempfile::Builder::new().prefix(ASIDE).tempfile_in(dir)?;
+        self.disk.write(file.as_file_mut(), bytes)?;
+        Ok(file)
+    }
+
+    fn wasm(&self, hash: &ModuleHash) -> PathBuf {
+        self.modules.join(format!("{hash}{WASM}"))
+    }
+
+    /// The client is told what; the log also where.
+    fn failed(&self, error: io::Error) -> Error {
+        tracing::error!(directory = %self.modules.display(), %error, "the module store cannot be read or written");
+        Error::store(error)
     }
 }
 
-impl Index {
-    fn insert(&mut self, file: File, size: u64) {
-        self.remove_entry(file);
-        self.next_turn += 1;
-        self.files.insert(file, (size, self.next_turn));
-        self.turns.insert(self.next_turn, file);
-        self.bytes += size;
-    }
+/// Room in the store for one file, given back when it is written or was not.
+struct Room<'a> {
+    store: &'a Store,
+    size: u64,
+}
 
-    /// Marks it used; `false` if it is not there.
-    fn touch(&mut self, file: File) -> bool {
-        let Some((size, _)) = self.files.get(&file).copied() else { return false };
-        self.insert(file, size);
-        true
-    }
-
-    /// Forgets it; the tenants that had shipped it.
-    fn remove(&mut self, file: File) -> Vec<String> {
-        self.remove_entry(file);
-        if file.0 == Kind::Native {
-            return Vec::new();
-        }
-        self.owners.extract_if(|(_, hash)| *hash == file.1).map(|(tenant, _)| tenant).collect()
-    }
-
-    fn remove_entry(&mut self, file: File) {
-        if let Some((size, turn)) = self.files.remove(&file) {
-            self.turns.remove(&turn);
-            self.bytes -= size;
-        }
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.store.index.lock().release(self.size);
     }
 }
 
-/// A directory only we may enter; one that others own or may write to is refused, since native code is loaded from it.
+/// Replaces a small file as a whole.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(ASIDE).tempfile_in(dir)?;
+    RealDisk.write(file.as_file_mut(), bytes)?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_dir(dir)
+}
+
+fn create_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// A directory whose content will be run as native code: ours alone.
 fn private(dir: &Path) -> Result<(), Error> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| Error::io(dir, &error))?;
-    let metadata = fs::metadata(dir).map_err(|error| Error::io(dir, &error))?;
-    if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.permissions().mode() & 0o022 != 0 {
-        let why = "others own it or may write to it: compiled code is loaded from here; `chmod go-w` it, or use another directory";
-        return Err(Error::Store { path: dir.to_owned(), why: why.into() });
+    let metadata = std::fs::symlink_metadata(dir).map_err(|source| Error::directory(dir, source))?;
+    let owner = rustix::process::geteuid().as_raw();
+    let why = if !metadata.is_dir() {
+        "is a link and no directory".to_owned()
+    } else if metadata.uid() != owner {
+        format!("belongs to user {}, and the node runs as user {owner}", metadata.uid())
+    } else if metadata.mode() & 0o077 != 0 {
+        format!("is open to other users (mode {:o})", metadata.mode() & 0o777)
+    } else {
+        return Ok(());
+    };
+    Err(Error::NotPrivate { path: dir.to_owned(), why })
+}
+
+fn remove_other_engines(native: &Path, engine: &str) -> io::Result<()> {
+    for entry in std::fs::read_dir(native)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if entry.file_type()?.is_dir() && name.to_str() != Some(engine) {
+            std::fs::remove_dir_all(entry.path())?;
+        } else if name.to_str().is_some_and(|name| name.starts_with(ASIDE)) {
+            remove(&entry.path());
+        }
     }
     Ok(())
 }
 
-fn entries(dir: &Path) -> Result<Vec<(String, PathBuf, fs::Metadata)>, Error> {
-    let failed = |error: io::Error| Error::io(dir, &error);
-    let mut all = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        all.push((entry.file_name().to_string_lossy().into_owned(), entry.path(), entry.metadata().map_err(failed)?));
-    }
-    Ok(all)
-}
-
-fn cache_key(path: &Path, secret: [u8; 32]) -> Result<CacheKey, Error> {
-    match fs::read(path) {
-        // One of another length was damaged; a new one makes all native code be compiled anew.
-        Ok(bytes) if bytes.len() == 32 => {
-            let mut key = [0; 32];
-            key.copy_from_slice(&bytes);
-            Ok(CacheKey(key))
+/// The files named by a hash, least recently used first. What was left aside is removed; what is not ours is let be.
+fn by_age(dir: &Path, ending: &str) -> io::Result<Vec<(ModuleHash, Metadata)>> {
+    let mut found: Vec<(SystemTime, ModuleHash, Metadata)> = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with(ASIDE) {
+            remove(&entry.path());
+            continue;
         }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(path, &error)),
-        _ => {
-            write_whole(path, &secret)?;
-            Ok(CacheKey(secret))
+        let Some(hash) = name.strip_suffix(ending).and_then(|hash| hash.parse().ok()) else { continue };
+        let metadata = entry.metadata()?;
+        if metadata.is_file() {
+            found.push((metadata.modified()?, hash, metadata));
         }
     }
+    found.sort_by_key(|(modified, hash, _)| (*modified, *hash));
+    Ok(found.into_iter().map(|(_, hash, metadata)| (hash, metadata)).collect())
 }
 
-/// Old or new, never half: temporary file of mode 0600, sync, rename.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let write = || {
-        let dir = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error).map(|_| ())
-    };
-    write().map_err(|error| Error::io(path, &error))
+fn read_markers(tenants: &Path, index: &mut Index) -> io::Result<()> {
+    for dir in std::fs::read_dir(tenants)? {
+        let dir = dir?;
+        let Some(tenant) = dir.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        for marker in std::fs::read_dir(dir.path())? {
+            let marker = marker?;
+            let hash: Option<ModuleHash> = marker.file_name().to_str().and_then(|name| name.parse().ok());
+            if hash.is_some_and(|hash| !index.grant(TenantKey(tenant), &hash)) {
+                remove(&marker.path());
+            }
+        }
+        // Of no use if it is empty by now; refused by the system if it is not.
+        let _ = std::fs::remove_dir(dir.path());
+    }
+    Ok(())
 }
 
-fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(path, &error)),
-        _ => Ok(()),
+fn read_and_touch(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut file, &mut bytes)?;
+    // The order of use after the next start; where it cannot be noted, an older one holds.
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let _ = rustix::fs::futimens(&file, &Timestamps { last_access: now, last_modification: now });
+    Ok(bytes)
+}
+
+fn remove(path: &Path) {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "a file of the module store cannot be removed");
+        }
+        _ => {}
     }
 }
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+const MODULES: &str = "modules";
+const TENANTS: &str = "tenants";
+pub(super) const NATIVE: &str = "native";
+const WASM: &str = ".wasm";
+/// Files that are being written.
+const ASIDE: &str = ".aside-";

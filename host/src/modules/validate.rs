@@ -1,238 +1,301 @@
-//! Looks at a module before anything is done with it: what it is, whether it is valid, within limits, and asks for nothing
-//! that is not there. Never compiles.
+//! Whether a module may run here, decided from its bytes before anything is stored or compiled. Pure, no I/O.
 
-use super::Error;
-use super::info::{FunctionInfo, INITIALIZE, ImportInfo, KnownImports, MemoryInfo, ModuleInfo, START, Signature};
-use corovan_core::job::manifest;
+use super::error::Error;
+use super::info::{ImportInfo, Item, Memory, ModuleInfo, Signature, Table};
+use super::known::KnownImports;
+use super::look::look;
+use corovan_core::job::manifest::{self, Manifest};
 use corovan_core::limits;
+use wasmtime::wasmparser::types::{Types, TypesRef};
 use wasmtime::wasmparser::{
-    BinaryReaderError, Encoding, ExternalKind, FuncType, FuncValidatorAllocations, Parser, Payload, TypeRef,
-    ValidPayload, Validator, WasmFeatures,
+    Encoding, ExternalKind, FuncValidatorAllocations, Parser, Payload, TypeRef, ValidPayload, Validator, WasmFeatures,
 };
 
-const MAGIC: &[u8] = b"\0asm";
-const PAGE: u64 = 1 << 16;
-const MANIFEST: &str = "corovan.manifest";
-
-/// Everything at once; the first fault found is told.
-pub fn validate(bytes: &[u8], known: &KnownImports) -> Result<ModuleInfo, Error> {
-    check_kind(bytes)?;
-    let info = read(bytes, true)?;
-    let faults: Vec<String> = info.imports.iter().filter_map(|import| known.fault(import)).take(MAX_FAULTS).collect();
-    if !faults.is_empty() {
-        return Err(Error::Imports(faults));
-    }
-    if !info.command && info.runnable().is_empty() {
-        // A function with parameters is told as such when it is asked for by name.
-        if info.functions.is_empty() {
-            return Err(Error::NothingToRun);
-        }
-    }
-    Ok(info)
+/// How much is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Depth {
+    /// All of it: bytes that a client has sent.
+    Full,
+    /// Everything but the code of functions: bytes that were validated before, as their hash shows.
+    Declarations,
 }
 
-/// Reads what was validated before.
-pub fn inspect(bytes: &[u8]) -> Result<ModuleInfo, Error> {
-    read(bytes, false)
+/// A readable module, with everything for which this node refuses it.
+#[derive(Debug)]
+pub struct Examined {
+    pub info: ModuleInfo,
+    pub problems: Vec<Error>,
 }
 
-/// Unknown imports named in one error.
-const MAX_FAULTS: usize = 20;
+/// What the module declares; an error if this node would not run it.
+pub fn validate(bytes: &[u8], known: &KnownImports, depth: Depth) -> Result<ModuleInfo, Error> {
+    let examined = examine(bytes, known, depth)?;
+    examined.problems.into_iter().next().map_or(Ok(examined.info), Err)
+}
 
-/// What the bytes are, in words, if they are not a core module.
-fn check_kind(bytes: &[u8]) -> Result<(), Error> {
+/// The same for `corovan inspect`, which shows what it can of a module that is refused.
+pub fn examine(bytes: &[u8], known: &KnownImports, depth: Depth) -> Result<Examined, Error> {
     if bytes.len() > limits::MODULE_BYTES {
-        return Err(Error::TooLarge { size: bytes.len() });
+        return Err(Error::TooLarge { size: bytes.len() as u64 });
     }
-    if !bytes.starts_with(MAGIC) {
-        let text = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-        return Err(Error::NotWasm(match bytes {
-            [] => "it is empty",
-            _ if MAGIC.starts_with(bytes) => "it is cut off in its first four bytes",
-            [0x7f, b'E', b'L', b'F', ..] => "it is a native program (ELF); build it for wasm32-wasip1",
-            [0x1f, 0x8b, ..] => "it is compressed (gzip); unpack it first",
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => "it is compressed (zstd); unpack it first",
-            [b'P', b'K', 3, 4, ..] => "it is a zip archive",
-            [b'#', b'!', ..] => "it is a script",
-            [b'!', b'<', b'a', b'r', ..] => "it is a library archive; link it into a module",
-            _ if text == Some(&b'(') || text == Some(&b';') => {
-                "it is WebAssembly text (WAT); translate it with `wat2wasm` or `wasm-tools parse`"
-            }
-            _ if text == Some(&b'<') => "it is an HTML or XML page; was the download answered with an error?",
-            _ => "it does not begin with \\0asm",
-        }));
-    }
-    let Some(version) = bytes.get(4..8) else { return Err(Error::Truncated(bytes.len())) };
-    match version {
-        [1, 0, 0, 0] => Ok(()),
-        // Components count versions of their own, with the layer in the upper half.
-        [_, _, 1, 0] => Err(Error::Component),
-        other => Err(Error::Version(u32::from_le_bytes([other[0], other[1], other[2], other[3]]))),
-    }
+    look(bytes)?;
+    let mut scan = Scan::default();
+    let types = match scan.walk(bytes, ALLOWED, depth) {
+        Ok(types) => types,
+        Err(Stop::Refused(error)) => return Err(error),
+        Err(Stop::Invalid { offset, message }) => return Err(explain(bytes, depth, offset, message)),
+    };
+    scan.finish(types.as_ref(), bytes, known)
 }
 
-/// The proposals the engine has on; see `runtime::engine`, which has the last word.
-fn features() -> WasmFeatures {
-    let off = WasmFeatures::THREADS
-        | WasmFeatures::MEMORY64
-        | WasmFeatures::MULTI_MEMORY
-        | WasmFeatures::GC
-        | WasmFeatures::FUNCTION_REFERENCES
-        | WasmFeatures::EXCEPTIONS;
-    WasmFeatures::default() - off
-}
-
+/// What is collected on the way through the sections.
 #[derive(Default)]
-struct Reader {
-    types: Vec<FuncType>,
-    /// Type of each function, imported ones first.
-    functions: Vec<u32>,
-    info: Option<ModuleInfo>,
+struct Scan {
+    imports: Vec<(String, String, TypeRef)>,
+    exports: Vec<(String, ExternalKind, u32)>,
     manifest: Vec<u8>,
+    has_manifest: bool,
+    start: bool,
+    not_linked: bool,
 }
 
-fn read(bytes: &[u8], check: bool) -> Result<ModuleInfo, Error> {
-    let fault = |error: BinaryReaderError| fault(&error, bytes.len());
-    let mut validator = Validator::new_with_features(features());
-    let mut allocations = FuncValidatorAllocations::default();
-    let mut reader = Reader { info: Some(empty(bytes.len())), ..Reader::default() };
-    for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.map_err(fault)?;
-        if let Payload::Version { encoding: Encoding::Component, .. } = payload {
-            return Err(Error::Component);
-        }
-        reader.count(&payload)?;
-        if check && let ValidPayload::Func(function, body) = validator.payload(&payload).map_err(fault)? {
-            let mut function = function.into_validator(allocations);
-            function.validate(&body).map_err(fault)?;
-            allocations = function.into_allocations();
-        }
-        reader.take(payload).map_err(fault)??;
-    }
-    let mut info = reader.info.take().unwrap_or_else(|| empty(bytes.len()));
-    if !reader.manifest.is_empty() {
-        info.manifest = Some(manifest::decode(&reader.manifest)?);
-    }
-    Ok(info)
+/// Why a walk did not reach the end.
+enum Stop {
+    Refused(Error),
+    Invalid { offset: usize, message: String },
 }
 
-impl Reader {
-    /// Counts before anything is decoded.
-    fn count(&self, payload: &Payload<'_>) -> Result<(), Error> {
-        let (what, found, max) = match payload {
-            Payload::ImportSection(section) => ("imports", section.count(), limits::MODULE_IMPORTS),
-            Payload::ExportSection(section) => ("exports", section.count(), limits::MODULE_EXPORTS),
-            Payload::FunctionSection(section) => ("functions", section.count(), limits::MODULE_FUNCTIONS),
-            Payload::TypeSection(section) => ("types", section.count(), limits::MODULE_FUNCTIONS),
-            Payload::MemorySection(section) => ("memories", section.count(), 1),
-            Payload::TableSection(section) => ("tables", section.count(), 1),
-            _ => return Ok(()),
-        };
-        if u64::from(found) > max as u64 {
-            return Err(Error::Limit { what, found: u64::from(found), max: max as u64 });
-        }
-        Ok(())
+impl From<wasmtime::wasmparser::BinaryReaderError> for Stop {
+    fn from(error: wasmtime::wasmparser::BinaryReaderError) -> Stop {
+        Stop::Invalid { offset: error.offset(), message: Error::said(error.message()) }
     }
+}
 
-    fn take(&mut self, payload: Payload<'_>) -> Result<Result<(), Error>, BinaryReaderError> {
-        let Some(info) = &mut self.info else { return Ok(Ok(())) };
-        match payload {
-            Payload::TypeSection(section) => {
-                for ty in section.into_iter_err_on_gc_types() {
-                    self.types.push(ty?);
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Refused(error)
+    }
+}
+
+impl Scan {
+    fn walk(&mut self, bytes: &[u8], features: WasmFeatures, depth: Depth) -> Result<Types, Stop> {
+        let mut validator = Validator::new_with_features(features);
+        let mut parser = Parser::new(0);
+        parser.set_features(features);
+        let mut allocations = FuncValidatorAllocations::default();
+        let mut end = None;
+        for payload in parser.parse_all(bytes) {
+            let payload = payload?;
+            check_counts(&payload)?;
+            match validator.payload(&payload)? {
+                ValidPayload::Func(function, body) if depth == Depth::Full => {
+                    let mut function = function.into_validator(std::mem::take(&mut allocations));
+                    function.validate(&body)?;
+                    allocations = function.into_allocations();
                 }
+                ValidPayload::End(types) => end = Some(types),
+                _ => {}
             }
+            self.collect(payload)?;
+        }
+        end.ok_or_else(|| Stop::Invalid { offset: bytes.len(), message: "the module does not end".into() })
+    }
+
+    fn collect(&mut self, payload: Payload<'_>) -> Result<(), Stop> {
+        match payload {
+            Payload::Version { encoding: Encoding::Component, .. } => return Err(Error::Component.into()),
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import?;
-                    let signature = match import.ty {
-                        TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
-                            self.functions.push(ty);
-                            Some(signature(&self.types, ty))
-                        }
-                        _ => None,
-                    };
-                    let (module, name) = (import.module.to_owned(), import.name.to_owned());
-                    info.imports.push(ImportInfo { module, name, signature });
-                }
-            }
-            Payload::FunctionSection(section) => {
-                for ty in section {
-                    self.functions.push(ty?);
-                }
-            }
-            Payload::MemorySection(section) => {
-                for memory in section {
-                    let memory = memory?;
-                    let bytes = |pages: u64| pages.saturating_mul(PAGE);
-                    let (min, max) = (bytes(memory.initial), memory.maximum.map(bytes));
-                    if min > limits::MEMORY_MAX {
-                        let max = limits::MEMORY_MAX;
-                        return Ok(Err(Error::Limit { what: "bytes of memory at its start", found: min, max }));
-                    }
-                    info.memory = Some(MemoryInfo { min, max });
-                }
-            }
-            Payload::TableSection(section) => {
-                for table in section {
-                    let initial = table?.ty.initial;
-                    if initial > limits::TABLE_ELEMENTS as u64 {
-                        let max = limits::TABLE_ELEMENTS as u64;
-                        return Ok(Err(Error::Limit { what: "elements in its table", found: initial, max }));
-                    }
+                    self.imports.push((import.module.to_owned(), import.name.to_owned(), import.ty));
                 }
             }
             Payload::ExportSection(section) => {
                 for export in section {
                     let export = export?;
-                    let name = export.name.to_owned();
-                    match export.kind {
-                        ExternalKind::Func | ExternalKind::FuncExact => {
-                            info.command |= name == START;
-                            info.reactor |= name == INITIALIZE;
-                            let ty = self.functions.get(export.index as usize).copied().unwrap_or(u32::MAX);
-                            info.functions.push(FunctionInfo { name, signature: signature(&self.types, ty) });
-                        }
-                        ExternalKind::Memory => info.other_exports.push((name, "memory")),
-                        ExternalKind::Table => info.other_exports.push((name, "table")),
-                        ExternalKind::Global => info.other_exports.push((name, "global")),
-                        ExternalKind::Tag => info.other_exports.push((name, "tag")),
-                    }
+                    self.exports.push((export.name.to_owned(), export.kind, export.index));
                 }
             }
-            Payload::CustomSection(section) if section.name() == MANIFEST => {
-                self.manifest.extend_from_slice(section.data());
-            }
+            Payload::StartSection { .. } => self.start = true,
+            Payload::CustomSection(section) => match section.name() {
+                "corovan.manifest" => {
+                    let size = self.manifest.len() + section.data().len();
+                    if size > limits::MANIFEST_BYTES {
+                        return Err(Error::Manifest(manifest::Error::TooLarge(size)).into());
+                    }
+                    self.manifest.extend_from_slice(section.data());
+                    self.has_manifest = true;
+                }
+                "linking" => self.not_linked = true,
+                _ => {}
+            },
             _ => {}
         }
-        Ok(Ok(()))
+        Ok(())
+    }
+
+    fn finish(self, types: TypesRef<'_>, bytes: &[u8], known: &KnownImports) -> Result<Examined, Error> {
+        let mut info = ModuleInfo { size: bytes.len() as u64, start: self.start, ..ModuleInfo::default() };
+        let mut problems = Vec::new();
+        let mut bad_imports = Vec::new();
+        for (module, name, ty) in self.imports {
+            let item = match ty {
+                TypeRef::Func(index) | TypeRef::FuncExact(index) => {
+                    Item::Function(Signature::parsed(types[types.core_type_at_in_module(index)].unwrap_func()))
+                }
+                TypeRef::Table(_) => Item::Other("table"),
+                TypeRef::Memory(_) => Item::Other("memory"),
+                TypeRef::Global(_) => Item::Other("global"),
+                TypeRef::Tag(_) => Item::Other("tag"),
+            };
+            let import = ImportInfo { module, name, item };
+            bad_imports.extend(known.problem(&import));
+            info.imports.push(import);
+        }
+        let mut names = Vec::with_capacity(self.exports.len());
+        for (name, kind, index) in self.exports {
+            let export = match kind {
+                ExternalKind::Func | ExternalKind::FuncExact => {
+                    Item::Function(Signature::parsed(types[types.core_function_at(index)].unwrap_func()))
+                }
+                ExternalKind::Table => Item::Other("table"),
+                ExternalKind::Memory => Item::Other("memory"),
+                ExternalKind::Global => Item::Other("global"),
+                ExternalKind::Tag => Item::Other("tag"),
+            };
+            names.push(name.clone());
+            info.exports.insert(name, export);
+        }
+        if types.memory_count() > 0 {
+            let memory = types.memory_at(0);
+            let page = 1_u64 << memory.page_size_log2.unwrap_or(16);
+            let bytes = |pages: u64| pages.saturating_mul(page);
+            info.memory = Some(Memory { min: bytes(memory.initial), max: memory.maximum.map(bytes) });
+        }
+        if types.table_count() > 0 {
+            let table = types.table_at(0);
+            info.table = Some(Table { min: table.initial, max: table.maximum });
+        }
+        if self.has_manifest {
+            match Manifest::decode(&self.manifest) {
+                Ok(manifest) => info.manifest = Some(manifest),
+                Err(error) => problems.push(Error::Manifest(error)),
+            }
+        }
+        info.find_functions(&names);
+        if self.not_linked {
+            problems.push(Error::NotLinked);
+        }
+        if !bad_imports.is_empty() {
+            problems.push(Error::Imports(bad_imports));
+        }
+        problems.extend(refusals(&info, types));
+        Ok(Examined { info, problems })
     }
 }
 
-fn signature(types: &[FuncType], index: u32) -> Signature {
-    match types.get(index as usize) {
-        Some(ty) => Signature::new(ty.params().iter(), ty.results().iter()),
-        _ => Signature::new(["?"].iter(), [""; 0].iter()),
+/// The limits on what the module declares.
+fn refusals(info: &ModuleInfo, types: TypesRef<'_>) -> Vec<Error> {
+    let mut problems = Vec::new();
+    if types.table_count() > limits::MODULE_TABLES {
+        let (count, limit) = (u64::from(types.table_count()), u64::from(limits::MODULE_TABLES));
+        problems.push(Error::TooMany { what: "tables", count, limit });
     }
+    if let Some(memory) = info.memory.filter(|memory| memory.min > limits::MEMORY_MAX) {
+        problems.push(Error::Memory { min: memory.min });
+    }
+    if let Some(table) = info.table.filter(|table| table.min > limits::TABLE_ELEMENTS as u64) {
+        problems.push(Error::Table { min: table.min });
+    }
+    let abi = info.manifest.as_ref().and_then(|manifest| manifest.abi);
+    if let Some(wants) = abi.filter(|abi| *abi > limits::ABI_VERSION) {
+        problems.push(Error::Abi { wants });
+    }
+    problems.extend(info.check_runnable().err());
+    problems
 }
 
-fn empty(size: usize) -> ModuleInfo {
-    ModuleInfo {
-        size: size as u64,
-        functions: Vec::new(),
-        other_exports: Vec::new(),
-        command: false,
-        reactor: false,
-        memory: None,
-        imports: Vec::new(),
-        manifest: None,
+/// Refuses a section by the count at its head, before its items are read.
+fn check_counts(payload: &Payload<'_>) -> Result<(), Error> {
+    let (what, count, limit) = match payload {
+        Payload::ImportSection(section) => ("imports", section.count(), limits::MODULE_IMPORTS),
+        Payload::FunctionSection(section) => ("functions", section.count(), limits::MODULE_FUNCTIONS),
+        Payload::ExportSection(section) => ("exports", section.count(), limits::MODULE_EXPORTS),
+        _ => return Ok(()),
+    };
+    if count as usize > limit {
+        return Err(Error::TooMany { what, count: count.into(), limit: limit as u64 });
     }
+    Ok(())
 }
 
-fn fault(error: &BinaryReaderError, size: usize) -> Error {
-    let message = error.message();
-    if error.offset() >= size || message.contains("unexpected end") {
-        return Error::Truncated(size);
+/// Names the proposal without which the module is not valid, if it would get further with it.
+fn explain(bytes: &[u8], depth: Depth, offset: usize, message: String) -> Error {
+    let helps = |features: WasmFeatures| match Scan::default().walk(bytes, ALLOWED | features, depth) {
+        Ok(_) | Err(Stop::Refused(_)) => true,
+        Err(Stop::Invalid { offset: further, .. }) => further > offset,
+    };
+    let all = PROPOSALS.iter().fold(WasmFeatures::empty(), |all, (features, ..)| all | *features);
+    // One more walk tells apart what is broken from what needs a proposal; only the latter costs more.
+    if helps(all) {
+        if let Some((_, proposal, advice)) = PROPOSALS.iter().find(|(features, ..)| helps(*features)) {
+            return Error::Proposal { proposal, advice, offset, message };
+        }
+        let (proposal, advice) = ("several proposals together", "build without them");
+        return Error::Proposal { proposal, advice, offset, message };
     }
-    Error::Invalid { offset: error.offset(), message: message.to_owned() }
+    Error::Invalid { offset, message }
 }
+
+/// Exactly what the engine allows; a test holds the two together.
+const ALLOWED: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::RELAXED_SIMD)
+    .difference(WasmFeatures::GC_TYPES);
+
+const REFERENCES: WasmFeatures = WasmFeatures::GC_TYPES;
+
+/// What is switched off: the features, their name, and how to do without. Those that need fewer others come first.
+const PROPOSALS: &[(WasmFeatures, &str, &str)] = &[
+    (
+        WasmFeatures::THREADS,
+        "threads (shared memory, atomics)",
+        "build without threads (no -pthread, no +atomics) and use several coroutines",
+    ),
+    (WasmFeatures::MEMORY64, "memory64", "build for wasm32"),
+    (WasmFeatures::MULTI_MEMORY, "multi-memory (more than one memory)", "build with one memory"),
+    (REFERENCES, "externref (host references)", "build without reference types other than funcref"),
+    (
+        REFERENCES.union(WasmFeatures::EXCEPTIONS),
+        "exceptions",
+        "build without them (-fno-exceptions, or panic = \"abort\")",
+    ),
+    (REFERENCES.union(WasmFeatures::LEGACY_EXCEPTIONS), "legacy exceptions", "build without them (-fno-exceptions)"),
+    (
+        REFERENCES.union(WasmFeatures::FUNCTION_REFERENCES),
+        "typed function references",
+        "build for plain WebAssembly 2.0",
+    ),
+    (
+        REFERENCES.union(WasmFeatures::FUNCTION_REFERENCES).union(WasmFeatures::GC),
+        "garbage collection (GC)",
+        "use a toolchain that brings its own collector in linear memory",
+    ),
+    (WasmFeatures::CUSTOM_PAGE_SIZES, "custom page sizes", "build with pages of 64 KiB"),
+    (WasmFeatures::WIDE_ARITHMETIC, "wide arithmetic", "build without -mwide-arithmetic"),
+    (
+        WasmFeatures::SHARED_EVERYTHING_THREADS.union(WasmFeatures::THREADS),
+        "shared-everything threads",
+        "build without threads",
+    ),
+    (
+        WasmFeatures::STACK_SWITCHING
+            .union(REFERENCES)
+            .union(WasmFeatures::FUNCTION_REFERENCES)
+            .union(WasmFeatures::EXCEPTIONS),
+        "stack switching",
+        "build without it: a coroutine's host calls already give the CPU to others",
+    ),
+    (WasmFeatures::COMPACT_IMPORTS, "compact imports", "build without them"),
+];

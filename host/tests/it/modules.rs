@@ -1,300 +1,316 @@
-//! Modules: every bad one is told apart; the store survives restarts, damage and want of room; a hash is not a right.
+//! What a node refuses of modules, by data: each kind of bad bytes has its code and a message of its own. With the real
+//! engine and host interface, so that what passes here is what the node compiles.
 
-use bytes::Bytes;
-use ciborium::cbor;
 use corovan::hostcalls;
-use corovan::modules::compile::{Compiler, InProcess};
-use corovan::modules::{Config, Entry, Error, KnownImports, Modules, validate};
+use corovan::modules::{Depth, Entry, Error, KnownImports, ModuleInfo, examine};
 use corovan::node::known_imports;
-use corovan::runtime::engine::{self, MIN_SLOTS, Preemption};
+use corovan::runtime::engine::{self, Preemption};
 use corovan_core::code::Code;
-use corovan_core::ids::ModuleHash;
 use corovan_core::limits;
 use proptest::prelude::*;
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
-use wasmtime::Engine;
+use std::sync::OnceLock;
+use wasmtime::{Engine, Module};
 
-fn engine() -> Engine {
-    engine::build(Preemption::Epoch, MIN_SLOTS).unwrap()
+fn host() -> &'static (Engine, KnownImports) {
+    static HOST: OnceLock<(Engine, KnownImports)> = OnceLock::new();
+    HOST.get_or_init(|| {
+        let engine = engine::build(Preemption::Epoch, engine::MIN_SLOTS).unwrap();
+        let linker = hostcalls::linker(&engine).unwrap();
+        let known = known_imports(&engine, &linker);
+        (engine, known)
+    })
 }
 
-fn known(engine: &Engine) -> KnownImports {
-    known_imports(engine, &hostcalls::linker(engine).unwrap())
+/// What is wrong first.
+#[track_caller]
+fn refused(bytes: &[u8]) -> Error {
+    match examine(bytes, &host().1, Depth::Full) {
+        Err(error) => error,
+        Ok(examined) => examined.problems.into_iter().next().expect("nothing is wrong with it"),
+    }
 }
 
-fn config(dir: &Path, store_bytes: u64) -> Config {
-    Config { dir: dir.to_owned(), store_bytes, compiles: 2, secret: [7; 32] }
+#[track_caller]
+fn accepted(bytes: &[u8]) -> ModuleInfo {
+    let examined = examine(bytes, &host().1, Depth::Full).unwrap();
+    assert!(examined.problems.is_empty(), "{:?}", examined.problems);
+    examined.info
 }
 
-fn open(dir: &Path, store_bytes: u64) -> Modules {
-    let engine = engine();
-    Modules::open(config(dir, store_bytes), engine.clone(), known(&engine)).unwrap()
+fn wasm(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-fn wasm(wat: &str) -> Vec<u8> {
-    wat::parse_str(wat).unwrap()
-}
-
-/// A small module, different for each number.
-fn numbered(number: usize) -> Bytes {
-    Bytes::from(wasm(&format!("(module (func (export \"f\") (drop (i32.const {number}))))")))
+/// A module with this custom section.
+fn with_section(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut out = wasm("(module (func (export \"f\")))");
+    let mut section = vec![u8::try_from(name.len()).unwrap()];
+    section.extend(name.as_bytes());
+    section.extend(content);
+    out.push(0);
+    let mut size = section.len();
+    while size >= 0x80 {
+        out.push(u8::try_from(size & 0x7f).unwrap() | 0x80);
+        size >>= 7;
+    }
+    out.push(u8::try_from(size).unwrap());
+    out.extend(section);
+    out
 }
 
 #[test]
-fn every_bad_module_is_told_apart_with_its_code_and_what_to_do() {
-    let many = |what: &str, n: usize| format!("(module {} (func (export \"f\")))", what.repeat(n));
-    let good = wasm("(module (func (export \"f\")))");
-    let truncated = good[..good.len() - 3].to_vec();
-    let mut future = good.clone();
-    future[4] = 9;
-    let component = vec![0, b'a', b's', b'm', 0x0d, 0, 1, 0];
-    let mut manifest = good.clone();
-    manifest.extend([0, 20, 16]);
-    manifest.extend(b"corovan.manifest\xff\xff\xff");
-    let mut big = good.clone();
-    big.resize(limits::MODULE_BYTES + 1, 0);
-    let cases: Vec<(&str, Vec<u8>, Code, &[&str])> = vec![
-        ("empty", vec![], Code::BadModule, &["is not a WebAssembly module", "empty"]),
-        ("ELF", b"\x7fELF\x02\x01".to_vec(), Code::BadModule, &["ELF", "wasm32-wasip1"]),
-        ("gzip", vec![0x1f, 0x8b, 8, 0], Code::BadModule, &["gzip"]),
-        ("HTML", b"<!DOCTYPE html>".to_vec(), Code::BadModule, &["HTML"]),
-        ("WAT", b"(module)".to_vec(), Code::BadModule, &["WAT", "wat2wasm"]),
-        ("other", b"hello".to_vec(), Code::BadModule, &["does not begin with"]),
-        ("four bytes", b"\0asm".to_vec(), Code::BadModule, &["cut off", "byte 4"]),
-        ("truncated", truncated, Code::BadModule, &["cut off"]),
-        ("future", future, Code::BadModule, &["version 9"]),
-        ("component", component, Code::BadModule, &["component", "come later"]),
-        ("too large", big, Code::TooLarge, &["33554433", "33554432"]),
-        ("invalid", wasm("(module (func (export \"f\") (result i32)))"), Code::BadModule, &["not valid at byte"]),
-        ("threads", wasm("(module (memory 1 1 shared) (func (export \"f\")))"), Code::BadModule, &["threads"]),
-        ("memory64", wasm("(module (memory i64 1) (func (export \"f\")))"), Code::BadModule, &["memory64"]),
+fn bytes_that_are_no_module_are_told_apart() {
+    let cases: &[(&[u8], &str)] = &[
+        (b"", "an empty file: the build"),
+        (b"(module (func (export \"f\")))", "WebAssembly text (WAT): compile it with wat2wasm"),
+        (b"\n ;; a comment\n (; another ;) (module)", "WebAssembly text (WAT)"),
+        (b"\x7fELF\x02\x01\x01", "a native program (ELF): build it for WebAssembly"),
+        (b"MZ\x90\0", "a native program for Windows"),
+        (b"\x1f\x8b\x08\0", "gzip data: unpack it first"),
+        (b"PK\x03\x04", "a zip archive"),
+        (b"<!DOCTYPE html><html>", "an HTML or XML page: a download may have failed"),
+        (b"#!/bin/sh\n", "a script"),
+        (b"{\"a\": 1}", "JSON"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer: fetch"),
+        (b"fn main() {}", "but text"),
+        (b"\x9f\x01\x02\x03\x04", "unknown data that begins with 9f 01 02 03"),
+        (b"\0as", "cut off in its first four bytes"),
+        (b"\0asm\x01", "cut off: it ends at byte 5, within its header, which goes on to byte 8; ship the whole file"),
         (
-            "two memories",
-            wasm("(module (memory 1) (memory 1) (func (export \"f\")))"),
-            Code::BadModule,
-            &["2 memories"],
+            b"\0asm\x0d\0\x01\0",
+            "this is a WebAssembly component, and this node runs core modules; components come later",
         ),
-        (
-            "memory",
-            wasm("(module (memory 20000) (func (export \"f\")))"),
-            Code::BadModule,
-            &["1310720000", "1073741824"],
-        ),
-        ("table", wasm("(module (table 20001 funcref) (func (export \"f\")))"), Code::BadModule, &["20001", "table"]),
-        ("functions", wasm(&many("(func)", 100_001)), Code::BadModule, &["100002 functions"]),
-        (
-            "imports",
-            wasm(
-                r#"(module (import "corovan" "slep" (func)) (import "corovan" "finish" (func)) (import "env" "memory" (memory 1))
-                (func (export "f")))"#,
-            ),
-            Code::BadModule,
-            &[
-                "corovan.slep",
-                "nearest is corovan.sleep",
-                "imported as (), but it is (i32, i32) -> i32",
-                "env.memory",
-                "only functions",
-            ],
-        ),
-        ("nothing to run", wasm("(module (memory (export \"m\") 1))"), Code::BadModule, &["nothing to run"]),
-        ("manifest", manifest, Code::BadModule, &["corovan.manifest", "CBOR"]),
+        (b"\0asm\x02\0\0\0", "WebAssembly of binary version 2 (layer 0), and this node knows version 1"),
+        (b"\0asm\x01\0\0\0\x01\xff\xff\xff\xff\xff", "not valid WebAssembly"),
     ];
-    let known = known(&engine());
-    for (name, bytes, code, parts) in cases {
-        let error = validate::validate(&bytes, &known).expect_err(name);
-        assert_eq!(error.code(), code, "{name}: {error}");
-        for part in parts {
-            assert!(error.to_string().contains(part), "{name}: {part:?} is not in: {error}");
+    for (bytes, message) in cases {
+        let error = refused(bytes);
+        assert_eq!(error.code(), Code::BadModule, "{error}");
+        assert!(error.to_string().contains(message), "{message:?} is not in {:?}", error.to_string());
+    }
+    let component = wasm("(component (core module (func)))");
+    assert!(matches!(refused(&component), Error::Component));
+}
+
+#[test]
+fn a_module_cut_anywhere_is_said_to_be_cut_off_and_where() {
+    let whole = wasm(
+        "(module (import \"corovan\" \"finish\" (func (param i32 i32) (result i32))) (memory 1) (func (export \"f\") nop nop))",
+    );
+    for end in 4..whole.len() {
+        match refused(&whole[..end]) {
+            Error::Truncated { has, needs, .. } => assert!(has == end as u64 && needs > has, "{end}: {has}, {needs}"),
+            // Between two sections nothing shows that others should follow, but something is missing.
+            other => assert!(matches!(other, Error::Invalid { .. } | Error::NothingToRun { .. }), "{end}: {other}"),
         }
     }
+    let error = refused(&whole[..whole.len() - 1]).to_string();
+    assert!(error.contains("within its code section"), "{error}");
+}
+
+#[test]
+fn modules_that_cannot_run_here_are_refused_and_told_why() {
+    let over = |wat: String| wat;
+    let exports = |count: usize| {
+        let exports: String = (0..count).map(|n| format!("(export \"f{n}\" (func $f))")).collect();
+        format!("(module (func $f) {exports})")
+    };
+    let cases: Vec<(String, &[&str])> = vec![
+        (over("(module (func (export \"f\") i32.add))".into()), &["not valid WebAssembly: type mismatch", "(at byte 0x"]),
+        (over("(module (func (export \"f\") (drop (i32.const 1)) unreachable drop) (memory 70000))".into()), &["not valid"]),
+        ("(module (import \"corovan\" \"finnish\" (func)) (import \"env\" \"emscripten_x\" (func (param f64))) (func (export \"f\")))".into(),
+         &["2 imports that cannot be given: `corovan`.`finnish` (func()) is not known; the nearest is `corovan`.`finish`",
+           "`env`.`emscripten_x` (func(f64)) is not known"]),
+        ("(module (import \"wasi_snapshot_preview2\" \"fd_write\" (func (param i32 i32 i32 i32) (result i32))) (func (export \"f\")))".into(),
+         &["1 import that cannot be given", "the nearest is `wasi_snapshot_preview1`.`fd_write`"]),
+        ("(module (import \"corovan\" \"finish\" (func (param i64))) (func (export \"f\")))".into(),
+         &["`corovan`.`finish` is a func(i32, i32) -> i32 here, and imported as func(i64)"]),
+        ("(module (import \"env\" \"memory\" (memory 1)) (import \"env\" \"t\" (table 1 funcref)) (import \"env\" \"g\" (global i32)) (func (export \"f\")))".into(),
+         &["3 imports", "`env`.`memory` is a memory", "`env`.`t` is a table", "`env`.`g` is a global", "Only functions can be imported"]),
+        ("(module (memory 16385) (func (export \"f\")))".into(), &["starts with 1073807360 bytes of memory", "limit of 1073741824"]),
+        ("(module (table 20001 funcref) (func (export \"f\")))".into(), &["table starts with 20001 elements, over the limit of 20000"]),
+        ("(module (table 1 funcref) (table 1 funcref) (func (export \"f\")))".into(), &["2 tables, over the limit of 1"]),
+        ("(module (func (export \"add\") (param i32 i32) (result i32) unreachable) (func (export \"_initialize\")))".into(),
+         &["nothing to run", "`add` (func(i32, i32) -> i32)"]),
+        ("(module)".into(), &["nothing to run", "it exports no function at all"]),
+        (exports(limits::MODULE_EXPORTS + 1), &["10001 exports, over the limit of 10000"]),
+        (format!("(module {} (func (export \"f\")))", "(import \"corovan\" \"now\" (func (result i64)))".repeat(limits::MODULE_IMPORTS + 1)),
+         &["1001 imports, over the limit of 1000"]),
+        (format!("(module {})", "(func)".repeat(limits::MODULE_FUNCTIONS + 1)), &["100001 functions, over the limit of 100000"]),
+    ];
+    for (text, messages) in cases {
+        let error = refused(&wasm(&text));
+        let said = error.to_string();
+        assert_eq!(error.code(), Code::BadModule, "{said}");
+        for message in messages {
+            assert!(said.contains(message), "{message:?} is not in {said:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_switched_off_is_named() {
+    let cases = [
+        ("threads", "(module (memory 1 1 shared) (func (export \"f\")))"),
+        ("threads", "(module (memory 1) (func (export \"f\") (drop (i32.atomic.load (i32.const 0)))))"),
+        ("memory64", "(module (memory i64 1) (func (export \"f\")))"),
+        ("multi-memory", "(module (memory 1) (memory 1) (func (export \"f\")))"),
+        ("garbage collection", "(module (type (struct (field i32))) (func (export \"f\")))"),
+        ("typed function references", "(module (type $f (func)) (func (param (ref $f))) (func (export \"f\")))"),
+        ("exceptions", "(module (tag) (func (export \"f\")))"),
+        ("externref", "(module (func (param externref)) (func (export \"f\")))"),
+        (
+            "wide arithmetic",
+            "(module (func (param i64 i64) (result i64 i64) (i64.mul_wide_s (local.get 0) (local.get 1))) (func (export \"f\")))",
+        ),
+        ("custom page sizes", "(module (memory 1 (pagesize 1)) (func (export \"f\")))"),
+        ("stack switching", "(module (type $f (func)) (type $c (cont $f)) (func (export \"f\")))"),
+    ];
+    for (proposal, text) in cases {
+        let bytes = wasm(text);
+        let error = refused(&bytes);
+        assert!(
+            matches!(&error, Error::Proposal { proposal: named, .. } if named.starts_with(proposal)),
+            "{text}: {error}"
+        );
+        assert!(error.to_string().contains("which is not enabled here: "), "{error}");
+        assert!(Module::from_binary(&host().0, &bytes).is_err(), "the engine takes {text}");
+    }
+}
+
+#[test]
+fn what_is_allowed_passes_and_compiles() {
+    for text in [
+        "(module (func (export \"f\")))",
+        "(module (memory 1 2) (table 1 funcref) (global (mut i32) (i32.const 1)) (func $f (export \"f\")) (elem (i32.const 0) $f) (start $f))",
+        "(module (func $g) (func (export \"f\") return_call $g))",
+        "(module (func (export \"f\") (drop (i32x4.add (v128.const i32x4 1 2 3 4) (v128.const i32x4 1 2 3 4)))))",
+        "(module (func (export \"f\") (drop (i32x4.relaxed_trunc_f32x4_s (v128.const f32x4 1 2 3 4)))))",
+        "(module (func $two (result i32 i32) i32.const 1 i32.const 2) (func (export \"f\") call $two drop drop))",
+        "(module (memory 1) (func (export \"f\") (memory.fill (i32.const 0) (i32.const 0) (i32.const 9))))",
+        "(module (global i32 (i32.add (i32.const 1) (i32.const 2))) (func (export \"f\")))",
+        "(module (func (export \"f\") (drop (i32.extend8_s (i32.trunc_sat_f32_s (f32.const 1))))))",
+        "(module (func $f (export \"f\") (drop (ref.func $f))))",
+        "(module (import \"env\" \"abort\" (func (param i32 i32 i32 i32))) (func (export \"f\")))",
+        "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func (param i32))) (func (export \"_start\")))",
+    ] {
+        let bytes = wasm(text);
+        accepted(&bytes);
+        Module::from_binary(&host().0, &bytes).unwrap_or_else(|error| panic!("{text}: {error:#}"));
+    }
+}
+
+#[test]
+fn sections_of_ours_and_of_linkers_are_read() {
+    let linking = with_section("linking", b"\x02");
+    assert!(matches!(refused(&linking), Error::NotLinked));
+    let broken = refused(&with_section("corovan.manifest", b"\xa1\x63abi\x61x")).to_string();
+    assert!(broken.contains("corovan.manifest cannot be read: in the map at byte 0, abi is text"), "{broken}");
+    let newer = refused(&with_section("corovan.manifest", b"\xa1\x63abi\x02"));
+    assert!(newer.to_string().contains("version 2 of the host interface, and this node has 1"), "{newer}");
+    let large = refused(&with_section("corovan.manifest", &vec![0xa0; limits::MANIFEST_BYTES + 1]));
+    assert!(large.to_string().contains("it has 65537 bytes, over the limit of 65536"), "{large}");
+    let info = accepted(&with_section("corovan.manifest", b"\xa2\x63abi\x01\x66memory\x1a\x00\x10\x00\x00"));
+    assert_eq!(info.manifest.and_then(|manifest| manifest.memory), Some(1 << 20));
+}
+
+#[test]
+fn a_module_over_size_is_refused_before_it_is_looked_at() {
+    let error = refused(&vec![0; limits::MODULE_BYTES + 1]);
+    assert_eq!(error.code(), Code::TooLarge);
+    assert!(error.to_string().contains("33554433 bytes, over the limit of 33554432"), "{error}");
+}
+
+#[test]
+fn names_in_messages_neither_control_a_terminal_nor_outgrow_a_message() {
+    let names: String =
+        (0..900).map(|n| format!("(import \"env\" \"\\1b[2J{n}{}\" (func))", "x".repeat(200))).collect();
+    let error = refused(&wasm(&format!("(module {names} (func (export \"f\")))"))).to_string();
+    assert!(error.len() <= limits::TEXT_BYTES, "{} bytes", error.len());
+    assert!(!error.contains('\u{1b}') && error.contains("`\\u{1b}[2J0xxx") && error.contains("more. "), "{error}");
+    // Also where the name comes from the library that says what is wrong.
+    let name = format!("\u{1b}[2J{}", "x".repeat(90_000));
+    let twice = wat_encoded_twice(&name);
+    let error = refused(&twice).to_string();
+    assert!(error.len() <= limits::TEXT_BYTES && !error.contains('\u{1b}'), "{error}");
+    assert!(error.contains("duplicate export name"), "{error}");
+}
+
+/// A module that exports its function under one name twice, which the text format would refuse.
+fn wat_encoded_twice(name: &str) -> Vec<u8> {
+    let other = format!("{}y", &name[..name.len() - 1]);
+    let text = format!("(module (func $f) (export {name:?} (func $f)) (export {other:?} (func $f)))");
+    let mut bytes = wasm(&text.replace("\\u{1b}", "\\1b"));
+    let at = bytes.windows(other.len()).rposition(|window| window == other.as_bytes()).unwrap();
+    bytes[at + other.len() - 1] = b'x';
+    bytes
+}
+
+#[test]
+fn a_function_that_cannot_be_started_is_explained() {
+    let reactor = "(module (func (export \"rcoro_proc\")) (func (export \"other\")) (func (export \"_initialize\"))
+        (func (export \"add\") (param i32) (result i32) local.get 0) (memory (export \"memory\") 1))";
+    let info = accepted(&wasm(reactor));
+    assert!(info.reactor && !info.command);
+    assert_eq!(info.entry(Some("rcoro_proc")).unwrap(), Entry::Export("rcoro_proc".into()));
+    let cases: &[(Option<&str>, &[&str])] = &[
+        (Some("rcoroProc"), &["no function \"rcoroProc\" (did you mean `rcoro_proc`?); it has: rcoro_proc, other"]),
+        (Some("othr"), &["did you mean `other`?", "it has: other, rcoro_proc"]),
+        (Some("zzz"), &["no function \"zzz\"; it has: rcoro_proc, other"]),
+        (Some("\u{1b}[0m"), &["no function \"\\u{1b}[0m\""]),
+        (Some("_start"), &["no function \"_start\""]),
+        (Some("_initialize"), &["`_initialize` prepares an instance", "it has"]),
+        (Some("memory"), &["\"memory\" is exported as a memory, not as a function; it has: rcoro_proc"]),
+        (Some("add"), &["\"add\" has the signature func(i32) -> i32 and is no coroutine function"]),
+        (None, &["the module has no _start: name a function to run; it has: rcoro_proc"]),
+    ];
+    for (function, messages) in cases {
+        let error = info.entry(*function).unwrap_err();
+        assert_eq!(error.code(), Code::UnknownFunction);
+        for message in *messages {
+            assert!(error.to_string().contains(message), "{message:?} is not in {:?}", error.to_string());
+        }
+    }
+}
+
+#[test]
+fn a_command_runs_its_start_also_for_functions_that_only_its_manifest_names() {
+    let mut bytes = wasm("(module (func (export \"_start\")) (func (export \"direct\")))");
+    let manifest = b"\xa1\x69functions\x82\xa1\x64name\x66listed\xa1\x64name\x66direct";
+    bytes.extend([0, 17 + u8::try_from(manifest.len()).unwrap(), 16]);
+    bytes.extend(b"corovan.manifest");
+    bytes.extend(manifest);
+    let info = accepted(&bytes);
+    assert!(info.command);
+    assert_eq!(info.entry(None).unwrap(), Entry::Start { entry: None });
+    assert_eq!(info.entry(Some("_start")).unwrap(), Entry::Start { entry: None });
+    assert_eq!(info.entry(Some("listed")).unwrap(), Entry::Start { entry: Some("listed".into()) });
+    assert_eq!(info.entry(Some("direct")).unwrap(), Entry::Export("direct".into()));
+    let error = info.entry(Some("lsted")).unwrap_err().to_string();
+    assert!(error.contains("did you mean `listed`?"), "{error}");
 }
 
 proptest! {
+    /// Whatever arrives is read or refused, and what is refused is explained within a message's length.
     #[test]
-    fn a_module_with_any_bytes_changed_is_read_or_refused(
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..20),
-        cut in any::<prop::sample::Index>(),
-    ) {
-        static GOOD: LazyLock<(Vec<u8>, KnownImports)> = LazyLock::new(|| {
-            let wat = r#"(module (import "corovan" "sleep" (func (param i64) (result i32))) (memory (export "memory") 1 2)
-                (table 4 funcref) (global i32 (i32.const 1)) (data (i32.const 0) "abc") (elem (i32.const 0) func 1)
-                (func (export "f") (local i32) (loop (br_if 0 (local.get 0)))))"#;
-            (wasm(wat), known(&engine()))
-        });
-        let (good, known) = &*GOOD;
-        let mut bytes = good.clone();
-        changes.iter().for_each(|(at, byte)| bytes[at.index(good.len())] = *byte);
-        let _ = validate::validate(&bytes, known);
-        let _ = validate::validate(&bytes[..cut.index(bytes.len())], known);
-    }
-}
-
-#[test]
-fn the_function_to_call_is_found_or_the_error_lists_those_there_are() {
-    let known = known(&engine());
-    let reactor = r#"(module (func (export "rcoro_proc")) (func (export "add") (param i32 i32) (result i32) (i32.const 0))
-        (func (export "_initialize")) (memory (export "memory") 1))"#;
-    let reactor = validate::validate(&wasm(reactor), &known).unwrap();
-    assert_eq!(reactor.entry(Some("rcoro_proc")), Ok(Entry::Export("rcoro_proc".into())));
-    let told = |function: Option<&str>| reactor.entry(function).unwrap_err();
-    for (function, parts) in [
-        (Some("rcoro"), &["no function \"rcoro\"", "it has: rcoro_proc"][..]),
-        (Some("add"), &["(i32, i32) -> i32", "takes and returns nothing", "rcoro_proc"]),
-        (Some("memory"), &["exported as a memory", "rcoro_proc"]),
-        (Some("_initialize"), &["no coroutine function"]),
-        (None, &["no _start", "rcoro_proc"]),
-    ] {
-        let error = told(function);
-        assert_eq!(error.code(), Code::UnknownFunction, "{function:?}");
-        for part in parts {
-            assert!(error.to_string().contains(part), "{function:?}: {part:?} is not in: {error}");
+    fn damaged_modules_are_read_or_refused(changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..6), cut: usize) {
+        let text = "(module (import \"corovan\" \"finish\" (func (param i32 i32) (result i32))) (memory (export \"memory\") 1)
+            (table 2 funcref) (global (mut i32) (i32.const 1)) (elem (i32.const 0) $f) (data (i32.const 0) \"abc\")
+            (func $f (export \"f\") (drop (call 0 (i32.const 0) (i32.const 3)))))";
+        let mut bytes = wasm(text);
+        for (at, byte) in changes {
+            let length = bytes.len();
+            bytes[at % length] = byte;
+        }
+        for bytes in [&bytes[..], &bytes[..cut % bytes.len()]] {
+            match examine(bytes, &host().1, Depth::Full) {
+                Err(error) => prop_assert!(error.to_string().len() <= limits::TEXT_BYTES),
+                // The pre-scan lets nothing pass that the compiler does not know.
+                Ok(examined) if examined.problems.is_empty() => {
+                    prop_assert!(Module::validate(&host().0, bytes).is_ok());
+                }
+                Ok(_) => {}
+            }
         }
     }
-    let command = validate::validate(&wasm(r#"(module (func (export "_start")))"#), &known).unwrap();
-    assert_eq!(command.entry(None), Ok(Entry::Start { entry: None }));
-    assert_eq!(command.entry(Some("_start")), Ok(Entry::Start { entry: None }));
-    let mut section = Vec::new();
-    ciborium::into_writer(&cbor!({"functions" => [{"name" => "by_entry"}]}).unwrap(), &mut section).unwrap();
-    let mut listed = wasm(r#"(module (func (export "_start")))"#);
-    listed.extend([0, (17 + section.len()) as u8, 16]);
-    listed.extend(b"corovan.manifest");
-    listed.extend(section);
-    let listed = validate::validate(&listed, &known).unwrap();
-    assert_eq!(listed.entry(Some("by_entry")), Ok(Entry::Start { entry: Some("by_entry".into()) }));
-}
-
-struct Counting(Arc<AtomicUsize>, InProcess);
-
-impl Compiler for Counting {
-    fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, Error> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        self.1.compile(wasm)
-    }
-}
-
-fn counted(dir: &Path) -> (Modules, Arc<AtomicUsize>) {
-    let (engine, count) = (engine(), Arc::new(AtomicUsize::new(0)));
-    let compiler = Box::new(Counting(Arc::clone(&count), InProcess(engine.clone())));
-    let modules = Modules::with_compiler(config(dir, 1 << 30), engine.clone(), known(&engine), compiler).unwrap();
-    (modules, count)
-}
-
-#[tokio::test]
-async fn fifty_requests_share_one_compilation_and_a_restart_needs_none() {
-    let dir = tempfile::tempdir().unwrap();
-    let (bytes, hash) = (numbered(1), ModuleHash::of(&numbered(1)));
-    let (modules, compiled) = counted(dir.path());
-    modules.put("alice", hash, bytes.clone()).await.unwrap();
-    let loads: Vec<_> = (0..50)
-        .map(|_| {
-            let modules = modules.clone();
-            tokio::spawn(async move { modules.load("alice", &hash).await.map(|_| ()) })
-        })
-        .collect();
-    for load in loads {
-        load.await.unwrap().unwrap();
-    }
-    assert_eq!(compiled.load(Ordering::Relaxed), 1);
-    drop(modules);
-    let (modules, compiled) = counted(dir.path());
-    modules.load("alice", &hash).await.unwrap();
-    assert_eq!(compiled.load(Ordering::Relaxed), 0, "native code was kept");
-}
-
-#[tokio::test]
-async fn damaged_native_code_is_compiled_anew_and_a_damaged_module_is_asked_for_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let (bytes, hash) = (numbered(2), ModuleHash::of(&numbered(2)));
-    let (modules, _) = counted(dir.path());
-    modules.put("alice", hash, bytes).await.unwrap();
-    modules.load("alice", &hash).await.unwrap();
-    drop(modules);
-    let native = std::fs::read_dir(dir.path().join("native")).unwrap();
-    let native = native.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap().join(hash.to_string());
-    let intact = std::fs::read(&native).unwrap();
-    let mut flipped = intact.clone();
-    flipped[intact.len() / 2] ^= 1;
-    for damaged in [&flipped[..], &intact[..40], &[]] {
-        std::fs::write(&native, damaged).unwrap();
-        let (modules, compiled) = counted(dir.path());
-        modules.load("alice", &hash).await.unwrap();
-        assert_eq!(compiled.load(Ordering::Relaxed), 1);
-    }
-    std::fs::write(dir.path().join("modules").join(hash.to_string()), b"\0asm").unwrap();
-    let (modules, _) = counted(dir.path());
-    let error = modules.load("alice", &hash).await.err().unwrap();
-    assert_eq!(error.code(), Code::NeedModule, "{error}");
-    assert!(!modules.has("alice", &hash));
-}
-
-#[tokio::test]
-async fn a_hash_is_not_a_right_and_shipping_survives_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    let (bytes, hash) = (numbered(3), ModuleHash::of(&numbered(3)));
-    let modules = open(dir.path(), 1 << 30);
-    modules.put("alice", hash, bytes.clone()).await.unwrap();
-    assert!(modules.has("alice", &hash) && !modules.has("bob", &hash));
-    assert_eq!(modules.load("bob", &hash).await.err().unwrap().code(), Code::NeedModule);
-    let error = modules.put("bob", ModuleHash([1; 32]), bytes.clone()).await.unwrap_err();
-    assert!(error.to_string().contains("as announced"), "{error}");
-    drop(modules);
-    let modules = open(dir.path(), 1 << 30);
-    assert!(modules.has("alice", &hash) && !modules.has("bob", &hash));
-    modules.put("bob", hash, bytes).await.unwrap();
-    assert!(modules.has("bob", &hash));
-}
-
-#[tokio::test]
-async fn the_least_recently_used_module_makes_room_and_must_be_shipped_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let size = numbered(100).len() as u64;
-    let modules = open(dir.path(), 3 * size);
-    let hashes: Vec<_> = (100..103).map(|number| ModuleHash::of(&numbered(number))).collect();
-    for (number, hash) in (100..103).zip(&hashes) {
-        modules.put("alice", *hash, numbered(number)).await.unwrap();
-    }
-    let fourth = ModuleHash::of(&numbered(103));
-    modules.put("alice", fourth, numbered(103)).await.unwrap();
-    assert!(!modules.has("alice", &hashes[0]), "the oldest went");
-    assert!(modules.has("alice", &hashes[1]) && modules.has("alice", &fourth));
-    let error = open(tempfile::tempdir().unwrap().path(), 10).put("alice", fourth, numbered(103)).await.unwrap_err();
-    assert_eq!(error.code(), Code::NoSpace, "{error}");
-}
-
-#[test]
-fn a_directory_that_others_may_write_to_is_refused() {
-    use std::os::unix::fs::PermissionsExt;
-    let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path(), 1 << 20));
-    std::fs::set_permissions(dir.path().join("native"), std::fs::Permissions::from_mode(0o777)).unwrap();
-    let engine = engine();
-    let error = Modules::open(config(dir.path(), 1 << 20), engine.clone(), known(&engine)).err().unwrap();
-    assert!(error.to_string().contains("chmod go-w"), "{error}");
-}
-
-#[tokio::test]
-async fn a_full_disk_refuses_the_module_and_nothing_else() {
-    let dir = tempfile::tempdir().unwrap();
-    let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs"])
-        .arg(dir.path())
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        println!("skipped: a file system of 64 KiB cannot be mounted here (not root?)");
-        return;
-    }
-    let large =
-        wasm(&format!("(module (memory 3) (data (i32.const 0) \"{}\") (func (export \"f\")))", "x".repeat(100_000)));
-    let modules = open(dir.path(), 1 << 30);
-    let result = modules.put("alice", ModuleHash::of(&large), Bytes::from(large.clone())).await;
-    let small = modules.put("alice", ModuleHash::of(&numbered(5)), numbered(5)).await;
-    drop(modules);
-    let _ = std::process::Command::new("umount").arg(dir.path()).status();
-    let error = result.unwrap_err();
-    assert_eq!(error.code(), Code::NoSpace, "{error}");
-    assert!(error.to_string().contains("no space is left"), "{error}");
-    small.unwrap();
 }

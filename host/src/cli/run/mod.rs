@@ -12,7 +12,6 @@ use super::{credentials, exit};
 use anyhow::Context;
 use corovan_client::{Computation, ConnectOptions, Event, Job, Jobs, Node, Spec, SubmitOptions};
 use embedded::Embedded;
-pub(super) use escape::text as escape_text;
 pub use options::Args;
 use options::{JobArguments, Plan};
 use printer::Printer;

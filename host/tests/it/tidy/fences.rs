@@ -58,6 +58,7 @@ const MANIFESTS: &[(&str, &[&str], &str)] = &[
 
 /// Files that may contain `unsafe`, and why each cannot do without.
 const UNSAFE: &[(&str, &str)] = &[
+    ("host/src/modules/cache.rs", "loads native code that this node has made"),
     ("guest-sdk/macros/src/function.rs", "generates the exported function's attribute"),
     ("guest-sdk/macros/src/manifest.rs", "generates the manifest's section attribute"),
     ("guest-sdk/src/lifecycle.rs", "calls host functions"),
@@ -65,10 +66,6 @@ const UNSAFE: &[(&str, &str)] = &[
     ("guest-sdk/src/sys.rs", "declares host functions"),
     ("guest-sdk/src/time.rs", "calls host functions"),
     ("guest-sdk/src/wait.rs", "calls host functions"),
-    (
-        "host/src/modules/compile.rs",
-        "Module::deserialize of native code that the node itself compiled and authenticated",
-    ),
     ("jobs/examples/faults.rs", "does what the host must survive"),
     ("xtask/src/children.rs", "pre_exec: a demo's node dies with the demo"),
 ];
