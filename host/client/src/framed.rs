@@ -156,8 +156,9 @@ impl Outbox {
 
     /// Bytes queued and not yet taken by the stream.
     pub fn len(&self) -> usize {
-        let queued = self.0.state.lock().queued;
-        (queued - self.0.written.load(Ordering::Acquire)) as usize
+        // In this order: what is written was queued before, while what was queued may be written any moment.
+        let written = self.0.written.load(Ordering::Acquire);
+        (self.0.state.lock().queued - written) as usize
     }
 
     pub fn is_empty(&self) -> bool {
@@ -261,6 +262,24 @@ mod tests {
 
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_current_thread().build().unwrap()
+    }
+
+    #[test]
+    fn what_is_queued_is_counted_right_while_others_queue_and_write() {
+        let outbox = Outbox::new(1 << 20);
+        std::thread::scope(|scope| {
+            scope.spawn(|| runtime().block_on(outbox.write_to(&mut tokio::io::sink())).unwrap());
+            let pushing = scope.spawn(|| {
+                for id in 0..100_000 {
+                    outbox.push_bare(Kind::Stdout, id, b"x").unwrap();
+                }
+                outbox.close();
+            });
+            while !pushing.is_finished() {
+                assert!(outbox.len() <= 100_000 * (frame::HEADER + 1));
+            }
+        });
+        assert!(outbox.is_empty());
     }
 
     #[test]

@@ -122,7 +122,9 @@ pub const CONNECT_TIME: Duration = Duration::from_secs(5);
 pub const CONNECTION_WINDOW: u32 = 16 << 20;
 pub const STREAM_WINDOW: u32 = 2 << 20;
 /// Streams a client may have open at a time: control streams (two-way), and modules, large payloads and stdin (one-way).
-pub const CLIENT_BIDI_STREAMS: u32 = 16;
+/// More control streams than computations: one is the connection's first exchange, QUIC announces freed ones only when
+/// an eighth of them are free, and a computation too many is to be refused in words rather than left waiting.
+pub const CLIENT_BIDI_STREAMS: u32 = 20;
 pub const CLIENT_UNI_STREAMS: u32 = 32;
 /// Modules and large arguments that are received at a time on one connection; others wait, held back by flow control.
 pub const CONNECTION_UPLOADS: usize = 2;

@@ -18,8 +18,10 @@ pub enum Error {
     Name(#[from] NameError),
     #[error("{0} is of another cluster than this node ({1})")]
     OtherCluster(Principal, String),
-    #[error("{0} is not a client's identity; use a tenant's or an operator's certificate")]
-    NotAClient(Principal),
+    #[error(
+        "{0} is not a client's identity for running jobs; use a tenant's certificate, made with `corovan cert tenant`"
+    )]
+    NotATenant(Principal),
 }
 
 /// Settings of a node's endpoint. Every client must show a certificate of the CA; sessions are never resumed, since that
@@ -60,7 +62,8 @@ pub fn client_principal(connection: &quinn::Connection, cluster: &str) -> Result
         return Err(Error::OtherCluster(principal, cluster.to_owned()));
     }
     match principal.role() {
-        Role::Tenant | Role::Operator => Ok(principal),
-        Role::Node => Err(Error::NotAClient(principal)),
+        Role::Tenant => Ok(principal),
+        // A node's certificate proves nothing of any tenant, and an operator is not one.
+        Role::Node | Role::Operator => Err(Error::NotATenant(principal)),
     }
 }

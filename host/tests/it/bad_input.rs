@@ -1,7 +1,8 @@
 //! Bad guests of every kind, thrown at one node process: each is told what is wrong, and nothing of it disturbs the job
 //! beside it, ends the node or stays in its memory.
 
-use crate::process::{NodeProcess, Place, Running, job};
+use crate::nodes::NodeProcess;
+use crate::process::{Place, Running, job};
 use corovan_core::limits;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -71,18 +72,6 @@ fn what_is_not_a_module_to_run_is_refused_with_the_reason() {
             &["f"],
             120,
             &["trapped: unreachable"],
-        ),
-        (
-            wat("start-loop", "(module (func $s (loop $x (br $x))) (start $s) (func (export \"f\")))"),
-            &["f"],
-            120,
-            &["start function", "within 5s"],
-        ),
-        (
-            wat("initialize-loop", "(module (func (export \"_initialize\") (loop $x (br $x))) (func (export \"f\")))"),
-            &["f"],
-            120,
-            &["start function", "within 5s"],
         ),
     ];
     throw(&place, cases);
@@ -195,6 +184,26 @@ fn a_guest_that_goes_wrong_ends_alone_and_says_how() {
         ),
     ];
     throw(&place, cases);
+}
+
+#[test]
+fn a_module_whose_start_never_ends_is_stopped_while_others_run() {
+    let place = Place::new();
+    let mut node = place.node(&[]);
+    let mut neighbour = Neighbour::start(&place, &node);
+    neighbour.answers();
+    let running: Vec<Running> = [
+        ("start", "(module (func $s (loop $x (br $x))) (start $s) (func (export \"f\")))"),
+        ("initialize", "(module (func (export \"_initialize\") (loop $x (br $x))) (func (export \"f\")))"),
+    ]
+    .map(|(name, text)| place.start(node.args(&[&place.wat(name, text).display().to_string()[..], "f"])))
+    .into();
+    neighbour.answers();
+    node.works(&place);
+    for running in running {
+        running.wait().has_code(120).says(&["start function or _initialize", "within 5s"]);
+    }
+    neighbour.ends();
 }
 
 #[test]

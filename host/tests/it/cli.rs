@@ -167,6 +167,37 @@ fn a_file_of_arguments_is_one_job_a_line() {
 }
 
 #[test]
+fn arguments_and_results_of_a_megabyte_pass() {
+    let place = Place::new();
+    let echo = job("echo").display().to_string();
+    let line = json!(["x".repeat(1 << 20), [1, 2, 3]]).to_string();
+    let file = place.file("large.txt", &line).display().to_string();
+    let done = place.run(["run", &echo, "echo", "--quiet", "--args-file", &file]);
+    assert_eq!(done.has_code(0).out(), line + "\n");
+    let over = json!(["x".repeat(16 << 20)]).to_string();
+    let file = place.file("over.txt", &over).display().to_string();
+    place.run(["run", &echo, "echo", "--args-file", &file]).has_code(125).says(&["line 1", "16777216"]);
+}
+
+#[test]
+fn inspect_shows_what_a_module_offers_and_what_a_node_would_say_of_it() {
+    let place = Place::new();
+    let echo = job("echo").display().to_string();
+    let out = place.run(["inspect", &echo]).has_code(0).out();
+    for part in ["echo", "same", "who", "corovan", "finish"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let json: Value = serde_json::from_str(&place.run(["inspect", &echo, "--json"]).has_code(0).out()).unwrap();
+    assert!(json.to_string().contains("\"same\""), "{json}");
+    let bad =
+        place.wat("bad", r#"(module (import "corovan" "slep" (func)) (func (export "f")))"#).display().to_string();
+    place.run(["inspect", &bad]).has_code(122).says(&["would refuse", "slep", "sleep"]);
+    let text = place.file("text", "hello").display().to_string();
+    place.run(["inspect", &text]).has_code(122).says(&["text", "not a WebAssembly module"]);
+    place.run(["inspect", "missing"]).has_code(125).says(&["missing"]);
+}
+
+#[test]
 fn a_job_past_its_timeout_is_stopped_and_the_others_are_not() {
     let place = Place::new();
     let node = place.node(&[]);

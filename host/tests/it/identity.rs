@@ -1,7 +1,8 @@
 //! Who may connect to whom, and how a client finds out that it may not: certificates of other clusters, expired ones, of the
 //! wrong role; addresses behind which there is no node.
 
-use crate::process::{NodeProcess, Place, Running};
+use crate::nodes::NodeProcess;
+use crate::process::{Place, Running};
 use corovan::tenancy::ca::Authority;
 use corovan_core::tenancy::identity::Role;
 use std::net::UdpSocket;
@@ -129,17 +130,21 @@ fn an_address_without_a_node_says_what_is_there_instead() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let silent_address = silent.local_addr().unwrap().to_string();
     let echo = Echo::start();
-    for (address, code, parts) in [
-        ("nosuch.invalid:4433", 123, &["nosuch.invalid", "cannot be resolved"][..]),
-        (&closed, 123, &["nothing listens at", &closed, "is the node running"]),
-        (&silent_address, 123, &["no answer from", &silent_address]),
-        (&echo.address, 123, &[&echo.address[..]]),
-        ("127.0.0.1", 125, &["no port", "HOST:PORT"]),
-        ("https://localhost:1", 125, &["HOST:PORT"]),
-        ("localhost:99999", 125, &["port", "HOST:PORT"]),
-    ] {
-        let done = place.run(["run", "--node", address, "--certs", &certs, &file, "f"]);
-        done.has_code(code).says(parts);
+    let running = [
+        ("nosuch.invalid:4433", 123, vec!["nosuch.invalid", "cannot be resolved"]),
+        (&closed, 123, vec!["nothing listens at", &closed, "is the node running"]),
+        (&silent_address, 123, vec!["no answer from", &silent_address]),
+        (&echo.address, 123, vec!["no answer from", &echo.address]),
+        ("127.0.0.1", 125, vec!["no port", "HOST:PORT"]),
+        ("https://localhost:1", 125, vec!["HOST:PORT"]),
+        ("localhost:99999", 125, vec!["port", "HOST:PORT"]),
+    ]
+    .map(|(address, code, parts)| {
+        let command = place.start(["run", "--node", address, "--certs", &certs, &file, "f"]);
+        (command, code, parts)
+    });
+    for (command, code, parts) in running {
+        command.wait().has_code(code).says(&parts);
     }
 }
 

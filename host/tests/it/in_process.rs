@@ -44,7 +44,8 @@ impl Cluster {
             credentials: authority.credentials(&issued).unwrap(),
             slots: Some(slots),
             workers: 2,
-            grace: Duration::from_secs(1),
+            // Time for large results to be delivered at shutdown; nothing here waits for its end.
+            grace: Duration::from_secs(60),
         };
         let node = Node::start(config, Arc::new(RealClock::new()), Arc::new(SystemRandom)).await.unwrap();
         Cluster { authority, node, _data: data }
@@ -96,6 +97,30 @@ pub const ECHO: &str = r#"(module
         (drop (call $args (i32.const 0) (local.get $size)))
         (if (call $finish (i32.const 0) (local.get $size)) (then unreachable)))
     (func (export "sleeps") (drop (call $sleep (i64.const 3600000000000)))))"#;
+
+/// Writes four kilobytes to standard output, 4096 times.
+pub const FLOOD: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 2)
+    (data (i32.const 0) "\00\00\01\00\00\10\00\00")
+    (func (export "flood") (local $i i32)
+        (loop $next
+            (if (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)) (then unreachable))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $next (i32.lt_u (local.get $i) (i32.const 4096))))))"#;
+
+/// Finishes with a CBOR byte string of 16 MiB in all and one byte more, which is over the limit, and then with 7.
+pub const OVER: &str = r#"(module
+    (import "corovan" "finish" (func $finish (param i32 i32) (result i32)))
+    (memory (export "memory") 300)
+    (data (i32.const 0) "\5a\00\ff\ff\fc")
+    (data (i32.const 17000000) "\07")
+    (func (export "over")
+        (if (i32.ge_s (call $finish (i32.const 0) (i32.const 16777217)) (i32.const 0)) (then unreachable))
+        (if (call $finish (i32.const 17000000) (i32.const 1)) (then unreachable)))
+    (func (export "just")
+        (i32.store8 (i32.const 4) (i32.const 251))
+        (if (call $finish (i32.const 0) (i32.const 16777216)) (then unreachable))))"#;
 
 pub async fn prepare(computation: &Computation, wat: &str, function: &str) -> Spec {
     computation.prepare(Prepare::function(module(wat), function)).await.unwrap()

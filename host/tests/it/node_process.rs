@@ -1,6 +1,7 @@
 //! `corovan node` as an operator sees it: start, refusals to start, shutdown, restart.
 
-use crate::process::{NodeProcess, Place, Running, job};
+use crate::nodes::NodeProcess;
+use crate::process::{Place, Running, job};
 use rustix::process::Signal;
 use std::net::UdpSocket;
 

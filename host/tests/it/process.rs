@@ -44,13 +44,6 @@ pub struct Done {
     what: String,
 }
 
-/// A node in a process of its own.
-pub struct NodeProcess {
-    pub running: Running,
-    pub address: String,
-    certs: PathBuf,
-}
-
 /// A job that `cargo xtask jobs` has built.
 pub fn job(name: &str) -> PathBuf {
     let jobs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/jobs");
@@ -129,69 +122,6 @@ impl Place {
         writer.join().unwrap();
         done
     }
-
-    /// A directory with a CA, a certificate of node `a` and one of tenant `me`, made by `corovan cert`.
-    pub fn certs(&self) -> PathBuf {
-        let dir = self.path("certs");
-        if !dir.exists() {
-            for line in ["init", "node a", "tenant me"] {
-                let words = ["cert"].into_iter().chain(line.split(' ')).map(OsStr::new);
-                self.run(words.chain([OsStr::new("--dir"), dir.as_os_str()])).has_code(0);
-            }
-        }
-        dir
-    }
-
-    /// A node of a cluster of its own in data directory `data`, with these options besides.
-    pub fn node(&self, options: &[&str]) -> NodeProcess {
-        let certs = self.certs();
-        let mut command = self.command(["node", "--listen", "127.0.0.1:0", "--name", "a", "--data"]);
-        command.arg(self.path("data")).arg("--certs").arg(&certs).args(options);
-        NodeProcess::started(Running::start(command), certs)
-    }
-}
-
-impl NodeProcess {
-    /// Waits until a node takes work. `certs`: for its clients.
-    #[track_caller]
-    pub fn started(mut running: Running, certs: PathBuf) -> NodeProcess {
-        let address = until("a node says where it listens", || {
-            if running.has_ended() {
-                panic!("the node ended: {}", running.stderr.text());
-            }
-            let text = running.stdout.text();
-            text.lines().find_map(|line| line.strip_prefix("listening on ")).map(str::to_owned)
-        });
-        NodeProcess { running, address, certs }
-    }
-
-    /// The start of a command line that runs jobs on this node.
-    pub fn run_args(&self) -> Vec<String> {
-        ["run", "--node", &self.address, "--certs", &self.certs.display().to_string()].map(str::to_owned).to_vec()
-    }
-
-    /// The same with more words.
-    pub fn args<S: AsRef<OsStr>>(&self, more: &[S]) -> Vec<std::ffi::OsString> {
-        let own = self.run_args().into_iter().map(Into::into);
-        own.chain(more.iter().map(|word| word.as_ref().to_owned())).collect()
-    }
-
-    /// Asserts that the node still runs and does what it is for.
-    #[track_caller]
-    pub fn works(&mut self, place: &Place) {
-        assert!(!self.running.has_ended(), "the node has ended: {}", self.running.stderr.text());
-        let file = job("rcoro_proc");
-        let done = place.run(self.args(&[file.as_os_str(), "rcoro_proc".as_ref(), "0.25".as_ref()]));
-        done.has_code(0);
-        assert_eq!(done.out(), "0.25\n", "{done:?}");
-    }
-
-    /// Bytes of memory it has resident.
-    pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.running.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
-    }
 }
 
 impl Running {
@@ -219,6 +149,10 @@ impl Running {
 
     pub fn stdin(&mut self) -> ChildStdin {
         self.child.stdin.take().expect("standard input is a pipe")
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -1,35 +1,11 @@
 //! Computations of clients on one node: tenants apart, many jobs, large values, cancelling, credit, lost clients, shutdown.
 
-use crate::in_process::{Cluster, ECHO, module, prepare, run};
+use crate::in_process::{Cluster, ECHO, FLOOD, OVER, module, prepare, run};
 use corovan_client::{Arguments, Error, Event, Job, Jobs, Lost, Prepare, SubmitOptions};
 use corovan_core::code::Code;
 use corovan_core::wire::Outcome;
 use std::collections::HashSet;
 use std::time::Duration;
-
-/// Writes four kilobytes to standard output, 4096 times.
-const FLOOD: &str = r#"(module
-    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-    (memory (export "memory") 2)
-    (data (i32.const 0) "\00\00\01\00\00\10\00\00")
-    (func (export "flood") (local $i i32)
-        (loop $next
-            (if (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)) (then unreachable))
-            (local.set $i (i32.add (local.get $i) (i32.const 1)))
-            (br_if $next (i32.lt_u (local.get $i) (i32.const 4096))))))"#;
-
-/// Finishes with a CBOR byte string of 16 MiB in all and one byte more, which is over the limit, and then with 7.
-const OVER: &str = r#"(module
-    (import "corovan" "finish" (func $finish (param i32 i32) (result i32)))
-    (memory (export "memory") 300)
-    (data (i32.const 0) "\5a\00\ff\ff\fc")
-    (data (i32.const 17000000) "\07")
-    (func (export "over")
-        (if (i32.ge_s (call $finish (i32.const 0) (i32.const 16777217)) (i32.const 0)) (then unreachable))
-        (if (call $finish (i32.const 17000000) (i32.const 1)) (then unreachable)))
-    (func (export "just")
-        (i32.store8 (i32.const 4) (i32.const 251))
-        (if (call $finish (i32.const 0) (i32.const 16777216)) (then unreachable))))"#;
 
 async fn submit(computation: &corovan_client::Computation, spec: &corovan_client::Spec) -> Job {
     computation.submit(spec, Arguments::none(), SubmitOptions::default()).await.unwrap()

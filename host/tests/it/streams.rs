@@ -1,6 +1,7 @@
 //! A job's output and the command's end: slow readers, readers that go away, Ctrl-C, and nodes that see their clients go.
 
-use crate::process::{LIMIT, NodeProcess, Place, Running, job, until};
+use crate::nodes::NodeProcess;
+use crate::process::{LIMIT, Place, Running, job};
 use rustix::process::Signal;
 use std::io::Read;
 use std::process::Stdio;
@@ -92,22 +93,49 @@ fn strip_colours(text: &str) -> String {
 }
 
 #[test]
-fn a_single_interrupted_job_says_so_and_a_second_interrupt_does_not_wait() {
+fn a_single_interrupted_job_says_so() {
     let place = Place::new();
-    let file = job("rcoro_proc").display().to_string();
-    let mut running = place.start(["run", &file, "rcoro_proc", "3600", "--json"]);
-    running.stdout.wait_for("started", 1);
-    running.signal(Signal::INT);
-    until("the command ends", || running.has_ended().then_some(()));
-    let done = running.wait();
-    assert!(done.has_code(130).out().contains("\"terminated\""), "{}", done.out());
+    for (name, function, argument) in [("rcoro_proc", "rcoro_proc", "3600"), ("faults", "spins", "")] {
+        let file = job(name).display().to_string();
+        let words = ["run", "--json", &file, function, argument];
+        let running = place.start(words.iter().filter(|word| !word.is_empty()));
+        running.stdout.wait_for("started", 1);
+        running.signal(Signal::INT);
+        let done = running.wait();
+        assert!(done.has_code(130).out().contains("\"terminated\""), "{function}: {}", done.out());
+    }
+}
 
-    // A job that spins is stopped as well.
-    let faults = job("faults").display().to_string();
-    let running = place.start(["run", &faults, "spins", "--json"]);
-    running.stdout.wait_for("started", 1);
+#[test]
+fn a_second_interrupt_does_not_wait_and_the_node_ends_the_jobs_all_the_same() {
+    let place = Place::new();
+    let mut node = place.node(&["--slots", "1"]);
+    let slots = started(&node);
+    let file = job("faults").display().to_string();
+    let running = place.start(node.args(&[&file[..], "spins", "--count", &slots.to_string()]));
+    running.stderr.wait_for("processing", slots);
+    running.signal(Signal::INT);
+    running.stderr.wait_for("once more to leave at once", 1);
     running.signal(Signal::INT);
     running.wait().has_code(130);
+    node.works(&place);
+}
+
+#[test]
+fn an_interrupt_ends_the_command_also_before_a_job_runs() {
+    let place = Place::new();
+    let file = job("rcoro_proc").display().to_string();
+    let certs = place.certs().display().to_string();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        // Somebody who takes the connection's packets and never answers.
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let running = place.start(["run", "--node", &address, "--certs", &certs, &file, "rcoro_proc", "1"]);
+        silent.recv_from(&mut [0; 2048]).unwrap();
+        running.signal(signal);
+        let done = running.wait();
+        assert_eq!(done.has_code(code).stderr, "");
+    }
 }
 
 #[test]
@@ -131,6 +159,29 @@ fn a_node_killed_in_mid_job_is_noticed_in_seconds_and_the_lost_jobs_are_named() 
 }
 
 #[test]
+fn jobs_are_shared_by_several_nodes_and_the_loss_of_one_is_not_the_others() {
+    let place = Place::new();
+    let (a, mut b) = (place.node(&[]), place.node_named("b", &[]));
+    let file = job("rcoro_proc").display().to_string();
+    let both = |more: &[&str]| b.args(&[&["--node", &a.address, &file[..], "rcoro_proc"], more].concat());
+    let done = place.run(both(&["0", "--count", "8"]));
+    done.has_code(0);
+    for name in ["a", "b"] {
+        assert!(done.out().contains(&format!(" on {name}: finished")), "{}", done.out());
+    }
+    let running = place.start(both(&["3600", "--count", "8"]));
+    running.stderr.wait_for("processing", 8);
+    a.running.signal(Signal::KILL);
+    running.stderr.wait_for("on a: is lost", 4);
+    running.signal(Signal::INT);
+    let done = running.wait();
+    done.has_code(130).says(&["on a: is lost: node a at", &a.address]);
+    assert_eq!(done.stderr.matches("on a: is lost").count(), 4, "{done:?}");
+    assert_eq!(done.stderr.matches("on b: was terminated by client").count(), 4, "{done:?}");
+    b.works(&place);
+}
+
+#[test]
 fn lost_jobs_are_named_also_while_more_of_them_wait_to_be_submitted() {
     let place = Place::new();
     let file = job("rcoro_proc").display().to_string();
@@ -147,17 +198,20 @@ fn lost_jobs_are_named_also_while_more_of_them_wait_to_be_submitted() {
 fn jobs_of_a_client_that_was_killed_give_their_slots_back() {
     let place = Place::new();
     let mut node = place.node(&["--slots", "1"]);
-    let slots = started(&node);
-    let sleeper = job("rcoro_proc").display().to_string();
-    let spinner = job("faults").display().to_string();
+    let half = started(&node) / 2;
+    let (sleeper, spinner) = (job("rcoro_proc").display().to_string(), job("faults").display().to_string());
+    let mut clients = Vec::new();
     for words in [&[&sleeper[..], "rcoro_proc", "3600"][..], &[&spinner, "spins"]] {
-        let count = slots.to_string();
-        let client = place.start(node.args(&[words, &["--count", &count]].concat()));
-        client.stderr.wait_for("processing", slots);
+        let client = place.start(node.args(&[words, &["--count", &half.to_string()]].concat()));
+        client.stderr.wait_for("processing", half);
+        clients.push(client);
+    }
+    for client in clients {
         client.signal(Signal::KILL);
         client.wait().has_code(256 + 9);
-        node.works(&place);
     }
+    // Every slot is taken until the node has noticed.
+    node.works(&place);
     node.running.stderr.wait_for("disconnected", 2);
 }
 

@@ -146,7 +146,7 @@ async fn a_server_without_a_nodes_certificate_is_refused() {
 }
 
 #[tokio::test]
-async fn a_nodes_certificate_does_not_make_a_client() {
+async fn a_nodes_or_an_operators_certificate_does_not_make_a_tenant() {
     let authority = authority();
     let endpoint = listen(server_config(&authority), |connection| async move {
         let principal = tls::client_principal(&connection, "test");
@@ -155,11 +155,13 @@ async fn a_nodes_certificate_does_not_make_a_client() {
         }
         connection.closed().await;
     });
-    let as_node = authority.credentials(&issue(&authority, Role::Node)).unwrap();
-    let error = connect_error(&endpoint.local_addr().unwrap().to_string(), &as_node).await;
-    match error {
-        Error::ClientCertificate { fault: Fault::Role(why), .. } => assert!(why.contains("not a client's identity")),
-        other => panic!("{other}"),
+    for role in [Role::Node, Role::Operator] {
+        let credentials = authority.credentials(&issue(&authority, role)).unwrap();
+        let error = connect_error(&endpoint.local_addr().unwrap().to_string(), &credentials).await;
+        match error {
+            Error::ClientCertificate { fault: Fault::Role(why), .. } => assert!(why.contains("tenant's certificate")),
+            other => panic!("{other}"),
+        }
     }
 }
 

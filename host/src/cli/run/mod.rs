@@ -45,13 +45,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 async fn execute(plan: Plan) -> anyhow::Result<u8> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let (embedded, connected) = connect(&plan).await?;
-    let mut targets = Vec::new();
-    for node in connected {
-        let computation = node.open("corovan run").await?;
-        let spec = computation.prepare(plan.prepare.clone()).await?;
-        targets.push(Target { node, computation, spec, open: 0 });
-    }
+    // Nothing runs before all nodes are ready, so nothing needs to be ended.
+    let (embedded, targets) = tokio::select! {
+        biased;
+        _ = interrupt.recv() => return Ok(exit::INTERRUPTED),
+        _ = terminate.recv() => return Ok(exit::TERMINATED),
+        ready = prepare(&plan) => ready?,
+    };
     let mut session =
         Session { printer: Printer::new(&plan), jobs: Jobs::new(), targets, code: None, where_: Default::default() };
     let code = session.follow(&plan, &mut interrupt, &mut terminate).await;
@@ -63,6 +63,17 @@ async fn execute(plan: Plan) -> anyhow::Result<u8> {
         embedded.shut_down().await;
     }
     code
+}
+
+async fn prepare(plan: &Plan) -> anyhow::Result<(Option<Embedded>, Vec<Target>)> {
+    let (embedded, connected) = connect(plan).await?;
+    let mut targets = Vec::new();
+    for node in connected {
+        let computation = node.open("corovan run").await?;
+        let spec = computation.prepare(plan.prepare.clone()).await?;
+        targets.push(Target { node, computation, spec, open: 0 });
+    }
+    Ok((embedded, targets))
 }
 
 async fn connect(plan: &Plan) -> anyhow::Result<(Option<Embedded>, Vec<Node>)> {

@@ -118,6 +118,9 @@ impl Args {
         if !words.is_empty() && (self.args_json.is_some() || self.args_file.is_some()) {
             bail!("give the arguments either after FUNCTION or by --args-json or --args-file");
         }
+        if self.timeout.is_some_and(|timeout| timeout > limits::DEADLINE_MAX) {
+            bail!("--timeout: at most {}", humantime::format_duration(limits::DEADLINE_MAX));
+        }
         let one = |values| JobArguments { values, argv: self.argv.clone() };
         let each = match (&self.args_json, &self.args_file) {
             (Some(text), _) => vec![one(Arguments::from_json_text(text).context("--args-json")?)],
