@@ -28,6 +28,8 @@ struct Orders {
     stop: Option<Stop>,
     interrupt: Option<String>,
     termination: Option<Termination>,
+    /// Clock value of the hard stop that is ordered.
+    stop_at: Option<u64>,
     /// Wakes the task; taken away at the end, since the task owns this control and would otherwise own itself.
     waker: Option<Waker>,
 }
@@ -51,6 +53,9 @@ pub struct Termination {
     pub by: String,
     pub reason: String,
 }
+
+/// Nanoseconds. Whoever cancels a job a million times gets a few timers, not a million.
+const STOP_STEP: u64 = 10_000_000;
 
 const STOPPING: u32 = 1;
 const INTERRUPTED: u32 = 2;
@@ -80,13 +85,20 @@ impl Control {
         });
     }
 
-    /// Records a termination and interrupts; the caller stops it hard after the grace period. The first order wins.
-    pub fn terminate(&self, by: &str, reason: &str) {
+    /// Records a termination and interrupts; the first order wins. `true`: the caller is to stop it hard at `at`, which is
+    /// earlier than what was ordered before by enough to be worth a timer.
+    pub(super) fn terminate(&self, by: &str, reason: &str, at: u64) -> bool {
+        let mut arm = false;
         self.order(|orders| {
+            arm = orders.stop_at.is_none_or(|before| at < before.saturating_sub(STOP_STEP));
+            if arm {
+                orders.stop_at = Some(at);
+            }
             orders.termination.get_or_insert_with(|| Termination { by: by.to_owned(), reason: reason.to_owned() });
             orders.interrupt.get_or_insert_with(|| format!("terminated by {by}: {reason}"));
             INTERRUPTED
         });
+        arm
     }
 
     /// Stops it at the next poll, or within an epoch tick if it runs. The first reason wins.

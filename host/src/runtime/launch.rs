@@ -137,11 +137,11 @@ impl Runtime {
 
     /// Interrupts, and after the grace period stops hard.
     pub fn terminate(&self, control: &Arc<Control>, by: &str, reason: &str, grace: Duration) {
-        control.terminate(by, reason);
+        let at = self.clock().now().saturating_add(nanos(grace));
+        let arm = control.terminate(by, reason, at);
         if grace.is_zero() {
             control.stop(Stop::Terminated);
-        } else {
-            let at = self.clock().now().saturating_add(nanos(grace));
+        } else if arm {
             self.scheduler.stop_at(at, control, Stop::Terminated).leave();
         }
     }

@@ -1,7 +1,7 @@
 //! Hostile clients and guests against a node in this process: every job ends once, nothing stays behind, others are served.
 
 use crate::in_process::{Cluster, ECHO, module, prepare, run};
-use crate::support::Bench;
+use crate::support::{Bench, Remember};
 use corovan_client::framed::{FrameReader, FrameWriter};
 use corovan_client::{Arguments, Prepare};
 use corovan_core::code::Code;
@@ -374,4 +374,26 @@ fn texts_and_times_beyond_all_bounds_are_borne() {
     for resource in Resource::ALL {
         assert_eq!(bench.ledger.used(resource), 0, "{resource}");
     }
+}
+
+#[test]
+fn a_thousand_cancellations_are_one_timer_and_the_shortest_grace_counts() {
+    let wat = r#"(module
+        (import "corovan" "sleep" (func $sleep (param i64) (result i32)))
+        (func (export "f") (loop (drop (call $sleep (i64.const -1))) (br 0))))"#;
+    let bench = Bench::manual();
+    let (program, seen) = (bench.program(wat, "f"), Arc::new(Remember::default()));
+    let control = bench.runtime.launch(bench.launch(&program, &seen)).unwrap();
+    bench.advance(Duration::ZERO);
+    let before = bench.runtime.scheduler.timers();
+    for _ in 0..1_000 {
+        bench.runtime.terminate(&control, "client", "flood", Duration::from_secs(5));
+    }
+    bench.runtime.terminate(&control, "client", "now", Duration::from_secs(1));
+    assert_eq!(bench.runtime.scheduler.timers(), before + 2);
+    bench.advance(Duration::from_secs(2));
+    let terminated = |by: &str, reason: &str| by == "client" && reason == "flood";
+    let outcome = seen.outcome();
+    assert!(matches!(&outcome, Outcome::Terminated { by, reason, .. } if terminated(by, reason)), "{outcome:?}");
+    assert_eq!(seen.exits.lock()[0].usage.wall, 1_000_000_000);
 }
