@@ -111,7 +111,7 @@ pub const STDIN_BUFFER: usize = 64 << 10;
 /// Log lines of one coroutine waiting to be sent; more are counted and the count is sent.
 pub const LOG_LINES: usize = 256;
 /// Bytes a node has encoded for one client and not yet handed to QUIC. Above it the reader of that client's frames pauses.
-pub const OUTBOX_BYTES: usize = 8 << 20;
+pub const OUTBOX_BYTES: usize = 2 << 20;
 
 /// Silence after which the other side of a connection is taken for lost, and how often we break it.
 pub const SILENCE: Duration = Duration::from_millis(2_500);
