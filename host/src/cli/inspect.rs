@@ -87,7 +87,14 @@ fn to_text(info: &ModuleInfo, hash: ModuleHash, known: &KnownImports) -> String 
         let fault = known.fault(import).map_or_else(String::new, |fault| format!("REFUSED: {fault}"));
         imports.add_row([escape(&format!("{}.{}", import.module, import.name)), signature, escape(&fault)]);
     }
-    format!("{facts}\n\nfunctions\n{functions}\n\nimports\n{imports}\n")
+    let mut text = String::new();
+    for (title, table) in [("", &facts), ("\nfunctions\n", &functions), ("\nimports\n", &imports)] {
+        if !table.is_empty() {
+            text.push_str(title);
+            text.extend(table.lines().map(|line| format!("{}\n", line.trim_end())));
+        }
+    }
+    text
 }
 
 /// Name with its parameters, and its first line of documentation.
