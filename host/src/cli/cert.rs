@@ -35,7 +35,7 @@ enum Command {
     Node(Issue),
     /// Issue a tenant's certificate: for clients that run jobs.
     Tenant(Issue),
-    /// Issue an operator's certificate: for clients that see and stop everything.
+    /// Issue an operator's certificate: for clients that will see and stop everything; nodes refuse it today.
     Operator(Issue),
 }
 
