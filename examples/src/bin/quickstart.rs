@@ -34,7 +34,8 @@ async fn run() -> Result<()> {
     match &record.outcome {
         Outcome::Finished(bytes) if bytes.is_empty() => println!("finished on {}", node.name()),
         Outcome::Finished(bytes) => println!("{}", value::to_json(bytes).context("the result")?),
-        other => bail!("{function} on {} did not finish: {other:?}", node.name()),
+        Outcome::Failed { kind, text } => bail!("{function} failed on {} ({kind}): {text}", node.name()),
+        other => bail!("{function} on {} did not finish: {}", node.name(), other.name()),
     }
     computation.close().await?;
     node.close().await;

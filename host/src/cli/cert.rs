@@ -1,10 +1,11 @@
 //! `corovan cert`: a development CA, and certificates for nodes, tenants and operators, as files.
 
 use crate::tenancy::ca::Authority;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use corovan_core::limits;
 use corovan_core::tenancy::identity::{self, Role};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -34,7 +35,7 @@ enum Command {
     Node(Issue),
     /// Issue a tenant's certificate: for clients that run jobs.
     Tenant(Issue),
-    /// Issue an operator's certificate: for clients that see and stop everything.
+    /// Issue an operator's certificate: for clients that will see and stop everything; nodes refuse it today.
     Operator(Issue),
 }
 
@@ -64,16 +65,28 @@ struct Place {
 /// Does what was asked and prints the files written, one a line.
 pub fn run(args: CertArgs) -> anyhow::Result<ExitCode> {
     let now = SystemTime::now();
+    let dir = &args.command.place().dir;
+    if dir.exists() && !dir.is_dir() {
+        bail!("--dir {} is not a directory", shown(dir));
+    }
     let written = match args.command {
         Command::Init { place, cluster } => Authority::generate(&cluster, now)?.save(&place.dir, place.force)?,
         Command::Node(issue) => issue.make(Role::Node, now)?,
         Command::Tenant(issue) => issue.make(Role::Tenant, now)?,
         Command::Operator(issue) => issue.make(Role::Operator, now)?,
     };
-    for path in &written {
-        println!("{}", shown(path));
-    }
+    let lines: String = written.iter().map(|path| format!("{}\n", shown(path))).collect();
+    std::io::stdout().write_all(lines.as_bytes()).context("the files are written; standard output cannot be")?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl Command {
+    fn place(&self) -> &Place {
+        match self {
+            Command::Init { place, .. } => place,
+            Command::Node(issue) | Command::Tenant(issue) | Command::Operator(issue) => &issue.place,
+        }
+    }
 }
 
 impl Issue {
@@ -132,6 +145,15 @@ mod tests {
         let me =
             corovan_client::Credentials::load(dir.join("tenant-me.crt"), dir.join("tenant-me.key"), dir.join("ca.crt"));
         assert_eq!(me.unwrap().identity.principal().to_string(), "spiffe://test/tenant/me");
+    }
+
+    #[test]
+    fn a_file_is_no_directory_for_certificates() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for line in ["init", "init --force", "node a"] {
+            let error = format!("{:#}", cert(file.path(), line).unwrap_err());
+            assert!(error.contains("is not a directory"), "{line}: {error}");
+        }
     }
 
     #[test]

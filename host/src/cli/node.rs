@@ -28,7 +28,7 @@ Examples:
   corovan node --listen 127.0.0.1:4433 --name a --data data/a --certs certs/dev")]
 pub struct Args {
     /// Address and UDP port to listen on; port 0 takes any that is free
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:4433")]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:4433", value_parser = listen)]
     listen: SocketAddr,
     /// The node's name: a-z, 0-9 and '-'
     #[arg(long, default_value = "node")]
@@ -39,17 +39,19 @@ pub struct Args {
     /// Directory with ca.crt, node-NAME.crt and node-NAME.key
     #[arg(long, value_name = "DIR", env = "COROVAN_CERTS")]
     certs: Option<PathBuf>,
-    /// Coroutines that may exist at a time (default: as many as the machine has room for)
+    /// Coroutines that may exist at a time, not less than 16 (default: as many as the machine has room for)
     #[arg(long, value_name = "N")]
     slots: Option<u32>,
     /// Threads that run coroutines (default: one a core)
-    #[arg(long, value_name = "N")]
-    workers: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=MAX_WORKERS))]
+    workers: Option<u8>,
     /// How long jobs may go on after SIGTERM
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
     grace: Duration,
 }
 
+/// As the scheduler has it.
+const MAX_WORKERS: i64 = 64;
 /// Directory of a node's own CA within its data.
 const DEV_CA: &str = "dev-ca";
 const DEV_CLUSTER: &str = "dev";
@@ -68,7 +70,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             args.listen,
             args.name
         ),
-        None => development(&args.data.join(DEV_CA), &args.name)?,
+        None => {
+            let dir = args.data.join(DEV_CA);
+            development(&dir, &args.name).with_context(|| format!("no development CA in {}", dir.display()))?
+        }
     };
     let config = Config {
         listen: args.listen,
@@ -76,7 +81,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         data: args.data,
         credentials,
         slots: args.slots,
-        workers: args.workers.unwrap_or_else(cores),
+        workers: args.workers.map_or_else(cores, usize::from),
         grace: args.grace,
     };
     runtime()?.block_on(serve(config))
@@ -101,7 +106,9 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let slots = node.slots();
     tracing::info!(node = %node.id(), name, slots = slots.count, because = slots.why, "ready");
     // Whoever started the node may have closed its standard output; that is no reason to stop.
-    let _ = writeln!(std::io::stdout(), "listening on {}", node.address());
+    if let Err(error) = writeln!(std::io::stdout(), "listening on {}", node.address()) {
+        tracing::warn!(address = %node.address(), "the line for standard output is lost: {error}");
+    }
     let signal = tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
@@ -114,6 +121,13 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "write the IP address of an interface and a port, for example 127.0.0.1:4433, 0.0.0.0:4433 or [::1]:4433"
+            .to_owned()
+    })
 }
 
 /// A node without certificates has a CA of its own, and a tenant `dev` to use it with.

@@ -6,6 +6,7 @@ use crate::node::{Node, SystemRandom};
 use crate::runtime::RealClock;
 use crate::state;
 use crate::tenancy::ca::Authority;
+use anyhow::Context;
 use corovan_client::Credentials;
 use corovan_core::limits;
 use corovan_core::tenancy::identity::Role;
@@ -60,7 +61,10 @@ impl Embedded {
                 Err(other) => return Err(other.into()),
             }
         }
-        let temporary = tempfile::Builder::new().prefix("corovan-").tempdir()?;
+        let temporary = tempfile::Builder::new()
+            .prefix("corovan-")
+            .tempdir()
+            .context("no place for the node in this process; give one with --data DIR")?;
         let node = start(config(temporary.path().to_owned())?).await?;
         Ok(Embedded { node, credentials, _temporary: Some(temporary) })
     }

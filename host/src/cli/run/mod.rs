@@ -51,8 +51,14 @@ async fn execute(plan: Plan) -> anyhow::Result<u8> {
         _ = terminate.recv() => return Ok(exit::TERMINATED),
         ready = prepare(&plan) => ready?,
     };
-    let mut session =
-        Session { printer: Printer::new(&plan), jobs: Jobs::new(), targets, code: None, where_: Default::default() };
+    let mut session = Session {
+        printer: Printer::new(&plan),
+        jobs: Jobs::new(),
+        targets,
+        code: None,
+        where_: Default::default(),
+        mute: None,
+    };
     let code = session.follow(&plan, &mut interrupt, &mut terminate).await;
     session.printer.finish();
     for target in &session.targets {
@@ -103,6 +109,8 @@ struct Session {
     code: Option<u8>,
     /// Number and target of each open job, by its key in `jobs`.
     where_: std::collections::HashMap<u64, (u64, usize)>,
+    /// Why nothing can be printed any more.
+    mute: Option<std::io::Error>,
 }
 
 impl Session {
@@ -126,9 +134,10 @@ impl Session {
                 _ = terminate.recv() => if self.stop("terminated", &mut stopped, exit::TERMINATED, deadline.as_mut()) { break },
                 () = &mut deadline, if stopped.is_some() => break,
                 Some((key, event, ended)) = self.jobs.next_event(), if !self.jobs.is_empty() => {
-                    if self.event(key, event, ended).is_err() {
-                        // Nobody reads our output any more, as in `corovan run ... | head`.
-                        self.stop("", &mut stopped, exit::BROKEN_PIPE, deadline.as_mut());
+                    if let Err(error) = self.event(key, event, ended) {
+                        // Nobody reads our output any more, as in `corovan run ... | head`, or the disk is full.
+                        self.mute = Some(error);
+                        self.stop("its output cannot be written", &mut stopped, exit::BROKEN_PIPE, deadline.as_mut());
                     }
                 }
                 () = std::future::ready(()), if may_submit => {
@@ -139,6 +148,9 @@ impl Session {
                     next = arguments.next();
                 }
             }
+        }
+        if let Some(error) = self.mute.take_if(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
+            return Err(anyhow::Error::new(error).context("standard output cannot be written"));
         }
         if let Some(code) = stopped {
             return Ok(code);
@@ -180,9 +192,9 @@ impl Session {
                 self.code.get_or_insert(code);
             }
             let lost = ended.and_then(|job| job.failure());
-            return self.printer.exit(number, record, lost.as_ref());
+            return if self.mute.is_some() { Ok(()) } else { self.printer.exit(number, record, lost.as_ref()) };
         }
-        self.printer.event(number, event)
+        if self.mute.is_some() { Ok(()) } else { self.printer.event(number, event) }
     }
 
     /// Cancels everything; `true` if that was done before, and the user will not wait.
@@ -196,7 +208,7 @@ impl Session {
         if stopped.replace(code).is_some() {
             return true;
         }
-        if !why.is_empty() {
+        if self.mute.is_none() {
             self.printer.note(&format!("{why}: terminating {} job(s); once more to leave at once", self.jobs.len()));
         }
         self.jobs.cancel_all(why);

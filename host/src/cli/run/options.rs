@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", conflicts_with = "nodes")]
     data: Option<PathBuf>,
     /// How many jobs with these arguments
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count)]
     count: u64,
     /// Arguments as one JSON array
     #[arg(long, value_name = "JSON")]
@@ -110,7 +110,10 @@ impl Args {
             None => (None, &[][..]),
         };
         if function.is_some() && !self.argv.is_empty() {
-            bail!("give either FUNCTION ARGS or -- ARGV: a coroutine function has no command line");
+            bail!(
+                "give either FUNCTION ARGS or -- ARGV: a coroutine function has no command line; an argument that begins \
+                 with - is written as JSON, '\"--like-this\"'"
+            );
         }
         if function.is_none() && (self.args_json.is_some() || self.args_file.is_some()) {
             bail!("--args-json and --args-file are arguments of a FUNCTION: name it");
@@ -120,6 +123,11 @@ impl Args {
         }
         if self.timeout.is_some_and(|timeout| timeout > limits::DEADLINE_MAX) {
             bail!("--timeout: at most {}", humantime::format_duration(limits::DEADLINE_MAX));
+        }
+        if let Some((option, _)) =
+            [("--timeout", self.timeout), ("--cpu", self.cpu)].iter().find(|(_, given)| *given == Some(Duration::ZERO))
+        {
+            bail!("{option}: no job could run in no time");
         }
         let one = |values| JobArguments { values, argv: self.argv.clone() };
         let each = match (&self.args_json, &self.args_file) {
@@ -198,6 +206,10 @@ fn environment(entry: &str) -> anyhow::Result<(String, String)> {
 fn terminals() -> u8 {
     let bits = [std::io::stdin().is_terminal(), std::io::stdout().is_terminal(), std::io::stderr().is_terminal()];
     bits.iter().enumerate().map(|(bit, is)| u8::from(*is) << bit).sum()
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "write a whole number, 1 or more".to_owned())
 }
 
 /// Bytes with an optional binary unit.

@@ -219,7 +219,11 @@ impl Printer {
                 out.write_all(bytes)?;
                 out.flush()
             } else {
-                io::stderr().lock().write_all(bytes)
+                // What standard error is for is said by the exit code too; that nobody reads it at all is a reason to end.
+                io::stderr().lock().write_all(bytes).or_else(|error| match error.kind() {
+                    io::ErrorKind::BrokenPipe => Err(error),
+                    _ => Ok(()),
+                })
             }
         })
     }
