@@ -67,8 +67,12 @@ fn an_interrupt_terminates_the_jobs_on_the_node_before_the_command_ends() {
             running.stderr.wait_for("processing", started(&node).min(40));
             running.signal(signal);
             let done = running.wait();
-            done.has_code(code).says(&[word, "40 job(s)", "was terminated by client"]);
-            assert_eq!(done.stderr.matches("was terminated by client").count(), 40, "round {round}: {}", done.stderr);
+            done.has_code(code).says(&[word, "job(s)", "was terminated by client"]);
+            // Some of the 40 may not have been submitted yet when the signal came.
+            let told = done.stderr.split("terminating ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+            let told: usize = told.unwrap_or_else(|| panic!("round {round}: {}", done.stderr));
+            assert!((started(&node).min(40)..=40).contains(&told), "round {round}: {}", done.stderr);
+            assert_eq!(done.stderr.matches("was terminated by client").count(), told, "round {round}: {}", done.stderr);
         }
         node.works(&place);
     }

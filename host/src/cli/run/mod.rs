@@ -143,7 +143,15 @@ impl Session {
                 () = std::future::ready(()), if may_submit => {
                     if let Some(job) = next.take() {
                         number += 1;
-                        self.submit(plan, number, job).await?;
+                        // A node that takes nothing more makes this wait; a signal does not wait with it.
+                        let signal = tokio::select! {
+                            submitted = self.submit(plan, number, job) => submitted.map(|()| None)?,
+                            _ = interrupt.recv() => Some(("interrupted", exit::INTERRUPTED)),
+                            _ = terminate.recv() => Some(("terminated", exit::TERMINATED)),
+                        };
+                        if let Some((why, code)) = signal {
+                            self.stop(why, &mut stopped, code, deadline.as_mut());
+                        }
                     }
                     next = arguments.next();
                 }
