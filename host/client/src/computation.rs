@@ -63,6 +63,8 @@ struct Table {
     last_job: JobId,
     last_spec: u64,
     closing: bool,
+    /// The connection brings no more streams.
+    streams_over: bool,
 }
 
 #[derive(Debug)]
@@ -283,16 +285,45 @@ impl Shared {
         }
         self.slots.close();
         self.outbox.close();
-        let (jobs, specs) = {
+        let specs = {
             let mut table = self.table.lock();
             table.closing = true;
-            (std::mem::take(&mut table.jobs), std::mem::take(&mut table.specs))
+            std::mem::take(&mut table.specs)
         };
         drop(specs);
-        let error = result.err().unwrap_or(Error::Closed);
-        for (_, cell) in jobs {
-            cell.lost(self.node, &error);
+        self.lose_jobs(&result.err().unwrap_or(Error::Closed));
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&self) {
+        // The sender is ours, so this cannot fail.
+        let _ = self.end.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// The connection brings no more streams: a value that is not being read yet never comes.
+    pub fn streams_ended(&self) {
+        self.table.lock().streams_over = true;
+        if self.end.borrow().is_some() {
+            self.lose_jobs(&self.end_error());
         }
+    }
+
+    /// A value could not be read to its end.
+    pub fn lose_job(&self, id: JobId) {
+        if let Some(cell) = self.forget_job(id) {
+            cell.lost(self.node, &self.end_error());
+        }
+    }
+
+    /// Every open job gets its exit, but for those whose exit is here and whose value still comes: it may have arrived
+    /// before the node said that this was all, and only wait to be read.
+    fn lose_jobs(&self, error: &Error) {
+        let lost: Vec<_> = {
+            let mut table = self.table.lock();
+            let over = table.streams_over;
+            table.jobs.extract_if(|_, cell| !cell.expects_value(over)).collect()
+        };
+        lost.iter().for_each(|(_, cell)| cell.lost(self.node, error));
     }
 
     pub fn open_jobs(&self) -> usize {

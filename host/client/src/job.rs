@@ -381,6 +381,15 @@ impl Cell {
         waiting.await.ok()
     }
 
+    /// Its exit has come and its value is being read, or, unless there will be no more streams, is on its way.
+    pub fn expects_value(&self, streams_over: bool) -> bool {
+        match self.state.lock().blob {
+            BlobState::Joined => true,
+            BlobState::Exit(_) => !streams_over,
+            BlobState::None | BlobState::Stream(_) => false,
+        }
+    }
+
     /// The node is gone: this is the job's exit.
     pub fn lost(&self, node: NodeId, error: &Error) {
         let address = self.state.lock().address;

@@ -56,9 +56,12 @@ pub(crate) async fn accept_streams(connection: quinn::Connection, registry: Regi
                 && let Err(why) = read_value(&shared, id, reader).await
             {
                 shared.end(Err(shared.peer.protocol(why)));
+                shared.lose_job(id);
             }
         });
     }
+    let computations: Vec<_> = registry.lock().values().filter_map(Weak::upgrade).collect();
+    computations.iter().for_each(|shared| shared.streams_ended());
 }
 
 /// One frame. `Some` when the node has said that the computation is over.
@@ -158,9 +161,12 @@ async fn read_value(shared: &Shared, id: u64, reader: FrameReader<quinn::RecvStr
             Ok(0) if value.len() as u64 == size => break,
             Ok(0) => return fault("has fewer bytes than announced"),
             Ok(_) => {}
-            // The connection's end is told to the job by the control stream's reader.
-            Err(_) if shared.failure().is_some() => return Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotConnected => return Ok(()),
+            // The computation has ended, or the connection, of which the control stream's reader learns as well.
+            Err(error) if shared.failure().is_some() || error.kind() == std::io::ErrorKind::NotConnected => {
+                shared.ended().await;
+                shared.lose_job(id);
+                return Ok(());
+            }
             Err(error) => return fault(&format!("was cut off: {error}")),
         }
     }
