@@ -21,7 +21,7 @@ pub struct Row {
 
 impl Row {
     fn print(&self) {
-        let ratio = self.baseline.map(|(baseline, _)| self.value / baseline);
+        let ratio = self.baseline.map(|(baseline, _)| self.value / baseline).filter(|ratio| ratio.is_finite());
         println!(
             "{}",
             json!({
