@@ -77,6 +77,8 @@ pub(super) async fn serve(client: Arc<Client>, mut send: SendStream, recv: RecvS
             Ok(()) => Closed::done(),
             Err(error) => error.closed(),
         };
+        // Its place is free before the client hears of the end: who then opens another finds room.
+        client.remove(session.id);
         session.send(Kind::Closed, 0, &closed);
         session.outbox.close();
         if result.is_err() {
