@@ -6,6 +6,7 @@ mod attack;
 mod bad_input;
 mod cli;
 mod coroutines;
+mod endurance;
 mod false_nodes;
 mod identity;
 mod in_process;

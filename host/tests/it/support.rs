@@ -168,3 +168,17 @@ impl Bench {
         self.runtime.scheduler.run_until_idle(clock, until.as_nanos() as u64);
     }
 }
+
+/// Runs an ignored test of this binary in a process of its own.
+pub fn alone(test: &str) {
+    let this = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(this).args(["--exact", test, "--ignored", "--nocapture"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{test}: {text}");
+}
+
+/// Bytes of this process in memory.
+pub fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
