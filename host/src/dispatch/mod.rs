@@ -157,14 +157,10 @@ impl Dispatch {
             name: program.function.clone(),
             program: Arc::new(program),
             memory,
-            deadline: Duration::from_nanos(
-                prepare.limits.deadline.unwrap_or(u64::MAX).min(nanos(limits::DEADLINE_MAX)),
-            )
-            .min(if prepare.limits.deadline.is_some() {
-                limits::DEADLINE_MAX
-            } else {
-                limits::DEADLINE_DEFAULT
-            }),
+            deadline: prepare
+                .limits
+                .deadline
+                .map_or(limits::DEADLINE_DEFAULT, |asked| Duration::from_nanos(asked).min(limits::DEADLINE_MAX)),
             cpu: prepare.limits.cpu.map(Duration::from_nanos),
             env: Arc::new(prepare.env),
             terminals: prepare.terminals,
@@ -205,8 +201,4 @@ fn check_size(prepare: &Prepare) -> Result<(), Refusal> {
 
 fn memory_limit(asked: &JobLimits, manifest: Option<u64>) -> u64 {
     asked.memory.or(manifest).unwrap_or(limits::MEMORY_DEFAULT).min(limits::MEMORY_MAX)
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

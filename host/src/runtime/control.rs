@@ -59,7 +59,6 @@ const STOP_STEP: u64 = 10_000_000;
 
 const STOPPING: u32 = 1;
 const INTERRUPTED: u32 = 2;
-const ENDED: u32 = 4;
 
 impl Control {
     /// `input`: standard input; without it the guest reads its end.
@@ -113,10 +112,6 @@ impl Control {
         self.input.as_deref().unwrap_or_else(|| Input::empty())
     }
 
-    pub fn has_ended(&self) -> bool {
-        self.flags.load(Ordering::Acquire) & ENDED != 0
-    }
-
     /// CPU nanoseconds used by slices that are over.
     pub fn cpu(&self) -> u64 {
         self.cpu.load(Ordering::Relaxed)
@@ -161,7 +156,6 @@ impl Control {
     /// Nothing may wake the task any more.
     pub(super) fn end(&self) {
         let waker = self.orders.lock().waker.take();
-        self.flags.fetch_or(ENDED, Ordering::AcqRel);
         self.input.iter().for_each(|input| input.finish());
         drop(waker);
     }
