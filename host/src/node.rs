@@ -79,7 +79,8 @@ impl Node {
             compiles: config.workers.max(1),
             secret,
         };
-        let modules = Modules::open(store, engine.clone(), known_imports(&engine, &linker))?;
+        let known = known_imports(&engine, &linker).map_err(Error::Linker)?;
+        let modules = Modules::open(store, engine.clone(), known)?;
         let server = tls::server_config(&config.credentials.identity, &config.credentials.roots)?;
         let cluster = config.credentials.identity.principal().cluster();
         let endpoint = Endpoint::bind(config.listen, server, cluster)?;
@@ -138,7 +139,7 @@ async fn accept(endpoint: Endpoint, service: Arc<Service>) -> Result<(), endpoin
 }
 
 /// What guests may import, as the linker has it.
-pub fn known_imports(engine: &Engine, linker: &hostcalls::Linker) -> KnownImports {
-    let list = hostcalls::imports(engine, linker);
-    KnownImports::new(list.into_iter().map(|(module, name, ty)| (module, name, Signature::of(&ty))).collect())
+pub fn known_imports(engine: &Engine, linker: &hostcalls::Linker) -> wasmtime::Result<KnownImports> {
+    let list = hostcalls::imports(engine, linker)?;
+    Ok(KnownImports::new(list.into_iter().map(|(module, name, ty)| (module, name, Signature::of(&ty))).collect()))
 }

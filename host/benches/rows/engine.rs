@@ -5,10 +5,11 @@ use anyhow::Context;
 use corovan::hostcalls;
 use corovan::node::SystemRandom;
 use corovan::runtime::engine::{self, Preemption};
-use corovan::runtime::ports::Observer;
+use corovan::runtime::ports::{Observer, Pending, Spawn};
 use corovan::runtime::scheduler::Threads;
 use corovan::runtime::stdio::Output;
-use corovan::runtime::{Coroutine, Launch, Program, RealClock, Runtime, Scheduler};
+use corovan::runtime::{Coroutine, Group, Launch, Program, RealClock, Refusal, Runtime, Scheduler, Tenant};
+use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::sync::fair_queue::Share;
@@ -33,9 +34,26 @@ struct Bench {
     runtime: Arc<Runtime>,
     module: Module,
     linker: Linker<Coroutine>,
-    ledger: Arc<Ledger>,
-    share: Arc<Share>,
+    group: Arc<Group>,
     _threads: Threads,
+}
+
+/// Finds functions of the one module there is.
+struct Programs {
+    module: Module,
+    linker: Linker<Coroutine>,
+}
+
+impl Spawn for Programs {
+    fn program(&self, _: &Arc<Group>, hash: ModuleHash, function: &str) -> Pending<Result<Arc<Program>, Refusal>> {
+        let program = Program::new(hash, &self.module, &self.linker, function, None, limits::MEMORY_DEFAULT);
+        let program = program.map(Arc::new).map_err(|error| Refusal::new(Code::UnknownFunction, error.to_string()));
+        Box::pin(async { program })
+    }
+    fn admit(&self, _: &Group) -> Result<(), Refusal> {
+        Ok(())
+    }
+    fn give_back(&self, _: &Group) {}
 }
 
 /// Launches the next when one has ended, until there have been enough.
@@ -64,11 +82,19 @@ impl Bench {
         let runtime = Arc::new(Runtime::new(engine, Preemption::Epoch, scheduler, random, NodeId::default(), 1));
         let quota = Limits { coroutines: u64::MAX, memory: u64::MAX, held: u64::MAX, connections: 0 };
         let (ledger, share) = (Arc::new(Ledger::new(quota)), Arc::new(Share::new(0, 100)));
-        Ok(Arc::new(Bench { runtime, module, linker, ledger, share, _threads: threads }))
+        let tenant = Arc::new(Tenant::new("bench", ledger, share));
+        let group = Arc::new(Group::new(
+            1,
+            tenant,
+            Arc::new(Programs { module: module.clone(), linker: linker.clone() }),
+            || {},
+        ));
+        Ok(Arc::new(Bench { runtime, module, linker, group, _threads: threads }))
     }
 
     fn relay(self: &Arc<Self>, export: &str, total: usize) -> anyhow::Result<Arc<Relay>> {
-        let program = Program::new(ModuleHash([0; 32]), &self.module, &self.linker, export, None)?;
+        let program =
+            Program::new(ModuleHash([0; 32]), &self.module, &self.linker, export, None, limits::MEMORY_DEFAULT)?;
         Ok(Arc::new(Relay {
             bench: Arc::clone(self),
             program: Arc::new(program),
@@ -93,8 +119,10 @@ impl Relay {
             deadline: limits::DEADLINE_DEFAULT,
             cpu: None,
             attempt: 1,
-            share: Arc::clone(&self.bench.share),
-            ledger: Arc::clone(&self.bench.ledger),
+            group: Arc::clone(&self.bench.group),
+            tree: None,
+            daemon: false,
+            held: None,
             observer: Arc::new(Handoff(Arc::clone(self))),
         };
         self.bench.runtime.launch(launch).ok()
@@ -119,7 +147,10 @@ impl Observer for Handoff {
         &self.0.output
     }
     fn output_ready(&self) {}
-    fn ended(&self, _: ExitRecord) {
+    fn child(&self) -> Arc<dyn Observer> {
+        Arc::new(Handoff(Arc::clone(&self.0)))
+    }
+    fn ended(&self, _: &Arc<ExitRecord>, _: bool) {
         self.0.launch();
         // The measuring thread is woken once: what is measured is not how fast it can be woken.
         if self.0.open.fetch_sub(1, Ordering::Relaxed) == 1

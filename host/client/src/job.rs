@@ -396,7 +396,7 @@ impl Cell {
         let record = ExitRecord {
             address,
             module: self.spec.module(),
-            function: self.spec.function().to_owned(),
+            function: self.spec.function().into(),
             attempt: 0,
             outcome: Outcome::NodeLost(node),
             usage: Usage::default(),

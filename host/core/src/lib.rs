@@ -1,6 +1,6 @@
 //! Corovan's decisions, without I/O: no tokio, quinn, wasmtime, rustls or file access.
 //!
-//! Time and randomness are arguments. Rows (a module uses only lower rows): `ids code limits` < `wire sync tenancy` < `job`.
+//! Time and randomness are arguments. Rows (a module uses only lower rows): `ids code limits text` < `wire sync tenancy` < `job`.
 
 pub mod code;
 pub mod ids;
@@ -8,4 +8,5 @@ pub mod job;
 pub mod limits;
 pub mod sync;
 pub mod tenancy;
+pub mod text;
 pub mod wire;

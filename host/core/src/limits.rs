@@ -57,6 +57,32 @@ pub const PENDING_TOKENS: usize = 16;
 /// Things one `wait` or `poll_oneoff` call may name.
 pub const WAIT_SET: usize = 256;
 
+/// A mailbox: ordinary messages, their bytes, and one message's bytes.
+pub const MAILBOX_MESSAGES: usize = 10_000;
+pub const MAILBOX_BYTES: usize = 16 << 20;
+pub const MESSAGE_BYTES: usize = 1 << 20;
+/// System messages of one coroutine that are on their way or unread: own timers, exits of those it monitors. Room for
+/// them is promised when their cause is made.
+pub const MAILBOX_RESERVED: usize = 100_000;
+/// What a message, and the promise of one, takes beside its bytes.
+pub const LETTER_BYTES: u64 = 256;
+/// Of its mailbox, what belongs to every coroutine without being counted for its tenant.
+pub const MAILBOX_FREE: u64 = 4 << 10;
+/// What is counted for a tenant where counting each byte would cost more than it is worth.
+pub const HELD_STEP: u64 = 64 << 10;
+/// Timers of one coroutine whose messages go to others; those to itself are bounded by [`MAILBOX_RESERVED`].
+pub const COROUTINE_TIMERS: usize = 100_000;
+/// Requests that a coroutine has received and not answered yet; the oldest is given up for a new one.
+pub const OPEN_REPLIES: usize = 10_000;
+/// Exit records of ended coroutines of one computation: how many, how long, and bytes of them together.
+pub const EXITS_KEPT: usize = 10_000;
+pub const EXITS_TIME: Duration = Duration::from_secs(60);
+pub const EXITS_BYTES: u64 = 16 << 20;
+/// A value up to this is part of an exit message; a larger one is there for `join`.
+pub const EXIT_VALUE_BYTES: usize = 64 << 10;
+/// Between asking a coroutine for a swap and its answer, at most; also where its caller waits for ever.
+pub const SWAP_TIME: Duration = Duration::from_secs(3600);
+
 /// Wall time of a coroutine when the client names none, and the most it may name.
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(3600);
 pub const DEADLINE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);

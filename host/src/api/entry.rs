@@ -251,8 +251,12 @@ impl Observer for Follower {
         self.0.mark();
     }
 
-    fn ended(&self, record: ExitRecord) {
-        self.0.ended_with(record);
+    fn ended(&self, record: &Arc<ExitRecord>, _more: bool) {
+        self.0.ended_with(ExitRecord::clone(record));
+    }
+
+    fn child(&self) -> Arc<dyn Observer> {
+        Arc::new(Follower(Arc::clone(&self.0)))
     }
 }
 

@@ -7,6 +7,7 @@ use super::{AGENT, blobs};
 use crate::dispatch::Tenant;
 use crate::net::framed::{self, FrameReader, Outbox};
 use crate::net::{RecvStream, SendStream};
+use crate::runtime::Group;
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::JobId;
@@ -26,14 +27,16 @@ use tokio_util::task::TaskTracker;
 pub(super) struct Session {
     pub id: u64,
     client: Arc<Client>,
+    /// Its coroutines on this node.
+    pub group: Arc<Group>,
     outbox: Outbox,
     pub specs: Mutex<Specs>,
     pub jobs: Mutex<HashMap<JobId, Arc<Entry>>>,
     /// Entries with something to send, and the pump that waits for them; `None` when nobody listens any more.
     dirty: Mutex<Option<Vec<Arc<Entry>>>>,
     work: Notify,
-    /// The last job has ended.
-    empty: Notify,
+    /// The last job has ended, or the last coroutine of the computation.
+    empty: Arc<Notify>,
     /// A job was announced; streams that overtook its frame wait for that.
     pub announced: Notify,
     pub awaited: blobs::Awaited,
@@ -122,15 +125,19 @@ async fn open(client: &Arc<Client>, reader: &mut FrameReader<RecvStream>) -> Res
         // Grants matter between nodes; a tenant that is connected itself needs none, and one that is not verified must not seem to be.
         return Err(Error::Refused { code: Code::Unsupported, text: "this node takes no grants yet".into() });
     }
+    let id = client.service.next_computation();
+    let empty = Arc::new(Notify::new());
+    let over = Arc::clone(&empty);
     let session = Arc::new(Session {
-        id: client.service.next_computation(),
+        id,
         client: Arc::clone(client),
+        group: client.service.dispatch.group(id, &client.tenant, move || over.notify_waiters()),
         outbox: Outbox::new(limits::OUTBOX_BYTES),
         specs: Mutex::default(),
         jobs: Mutex::default(),
         dirty: Mutex::new(Some(Vec::new())),
         work: Notify::new(),
-        empty: Notify::new(),
+        empty,
         announced: Notify::new(),
         awaited: blobs::Awaited::default(),
         values: TaskTracker::new(),
@@ -179,6 +186,7 @@ impl Session {
                 None => return Err(Error::Protocol("the stream ended without a Close frame".into())),
             }
         }
+        self.client.service.dispatch.runtime().close(&self.group);
         let last = async {
             // Running jobs still need credit, and may be cancelled.
             while let Some(frame) = reader.next().await? {
@@ -207,7 +215,7 @@ impl Session {
             Kind::Cancel => {
                 let cancel: Cancel = frame.record()?;
                 let grace = cancel.grace.map_or(limits::TERMINATE_GRACE, Duration::from_nanos);
-                let reason = crate::hostcalls::lifecycle::cut(cancel.reason, limits::TEXT_BYTES);
+                let reason = corovan_core::text::cut(cancel.reason, limits::TEXT_BYTES);
                 if let Some(entry) = self.entry(frame.id) {
                     entry.cancel("client", &reason, grace.min(limits::SHUTDOWN_GRACE));
                     self.awaited.forget(frame.id);
@@ -272,6 +280,7 @@ impl Session {
     pub fn cancel_all(&self, by: &str, reason: &str, grace: Duration) {
         let jobs: Vec<_> = self.jobs.lock().values().cloned().collect();
         jobs.iter().for_each(|entry| entry.cancel(by, reason, grace));
+        self.client.service.dispatch.runtime().end(&self.group, by, reason, grace);
     }
 
     /// Nobody listens any more: ends all jobs and forgets them; how many there were.
@@ -284,6 +293,7 @@ impl Session {
             entry.detach();
             entry.cancel("client", why, limits::TERMINATE_GRACE);
         }
+        self.client.service.dispatch.runtime().end(&self.group, "client", why, limits::TERMINATE_GRACE);
         self.awaited.clear();
         self.empty.notify_waiters();
         jobs.len()
@@ -303,12 +313,12 @@ impl Session {
         self.delivered.cancelled().await;
     }
 
-    /// Waits until no job is open.
+    /// Waits until no job is open and no coroutine is left. Only after the group was closed.
     pub async fn drained(&self) {
         loop {
             let mut empty = std::pin::pin!(self.empty.notified());
             empty.as_mut().enable();
-            if self.jobs.lock().is_empty() {
+            if self.jobs.lock().is_empty() && self.group.population() == (0, 0) {
                 return;
             }
             empty.await;

@@ -3,11 +3,11 @@
 use super::session::{Error, Session};
 use super::submit::hold;
 use crate::dispatch::{Refusal, Spec};
-use crate::hostcalls::lifecycle::cut;
 use crate::tasks::TaskKind;
 use corovan_core::code::Code;
 use corovan_core::limits;
 use corovan_core::tenancy::quota::Permit;
+use corovan_core::text::cut;
 use corovan_core::wire::records::{Prepare, Refused};
 use corovan_core::wire::{Frame, Kind};
 use std::collections::HashMap;
@@ -80,7 +80,7 @@ impl Session {
                 self.set(id, SpecState::Ready(spec));
                 self.send_bytes(Kind::Prepared, id, &[]);
             }
-            Err(Refusal { code, text }) => {
+            Err(Refusal { code, detail: text }) => {
                 self.specs.lock().remove(&id);
                 // It may quote names of the module, which are as long as their author likes.
                 self.send(Kind::Refused, id, &Refused { code, text: cut(text, limits::TEXT_BYTES) });

@@ -49,7 +49,7 @@ impl Session {
             return;
         }
         let follower = Arc::new(Follower(Arc::clone(entry)));
-        let job = self.client().service.dispatch.submit(self.tenant(), spec, start, follower);
+        let job = self.client().service.dispatch.submit(&self.group, spec, start, follower);
         entry.attach(&job);
     }
 
@@ -75,7 +75,7 @@ pub(super) fn ended_before_its_start(outcome: Outcome) -> ExitRecord {
     ExitRecord {
         address: Address::default(),
         module: ModuleHash([0; 32]),
-        function: String::new(),
+        function: "".into(),
         attempt: 0,
         outcome,
         usage: Usage::default(),

@@ -70,7 +70,7 @@ fn read(path: &Path) -> std::io::Result<Result<Vec<u8>, Error>> {
 fn host_interface() -> anyhow::Result<KnownImports> {
     let engine = engine::build(Preemption::Epoch, engine::MIN_SLOTS)?;
     let linker = hostcalls::linker(&engine)?;
-    Ok(known_imports(&engine, &linker))
+    Ok(known_imports(&engine, &linker)?)
 }
 
 fn to_text(file: &str, hash: ModuleHash, examined: &Examined, known: &KnownImports) -> String {

@@ -1,6 +1,7 @@
 //! Admission: a job runs when there is an instance slot; until then it waits, tenants taking turns. Bounded.
 
 use super::Job;
+use crate::runtime::Refusal;
 use corovan_core::code::Code;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -58,6 +59,20 @@ impl Admission {
                 job.refuse(Code::Overloaded, text);
             }
         }
+    }
+
+    /// A slot for a coroutine that another makes, which cannot wait. Errors: overloaded.
+    pub(super) fn squeeze(&self, tenant: u32) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        if state.running < self.slots && state.has_room(tenant, self.tenant_slots) {
+            state.takes(tenant);
+            return Ok(());
+        }
+        let text = format!(
+            "{} coroutines run on this node, which is its limit: spawn again when some have ended",
+            state.running
+        );
+        Err(Refusal::new(Code::Overloaded, text))
     }
 
     /// A job that had a slot has ended: the slot goes to the next.

@@ -7,18 +7,21 @@ pub mod tenants;
 
 use crate::hostcalls::Linker;
 use crate::modules::{Entry, Loaded, Modules};
+use crate::runtime::ports::{Observer, Pending, Spawn};
 use crate::runtime::stdio::Input;
-use crate::runtime::{Program, Runtime};
+use crate::runtime::{Group, Program, Runtime};
+pub use crate::runtime::{Refusal, Tenant};
 use admission::Admission;
 use bytes::Bytes;
 use corovan_core::code::Code;
+use corovan_core::ids::{ComputationId, ModuleHash};
 use corovan_core::limits;
 use corovan_core::wire::records::{JobLimits, Prepare};
 pub use job::Job;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-pub use tenants::{Tenant, Tenants};
+pub use tenants::Tenants;
 
 /// What runs jobs; cheap to clone.
 #[derive(Clone)]
@@ -53,14 +56,6 @@ pub struct Start {
     pub args: Bytes,
     pub argv: Vec<String>,
     pub input: Option<Arc<Input>>,
-}
-
-/// A request that cannot be met: the code, and what is wrong, where, and what to do.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{text}")]
-pub struct Refusal {
-    pub code: Code,
-    pub text: String,
 }
 
 /// An empty CBOR array.
@@ -99,19 +94,23 @@ impl Dispatch {
     }
 
     /// Queues a job; its follower learns of everything, last of its end.
-    pub fn submit(
-        &self,
-        tenant: &Arc<Tenant>,
-        spec: &Arc<Spec>,
-        start: Start,
-        follower: Arc<dyn crate::runtime::ports::Observer>,
-    ) -> Arc<Job> {
-        let job = Job::new(self.clone(), Arc::clone(tenant), Arc::clone(spec), start, follower);
+    pub fn submit(&self, group: &Arc<Group>, spec: &Arc<Spec>, start: Start, follower: Arc<dyn Observer>) -> Arc<Job> {
+        let job = Job::new(self.clone(), Arc::clone(group), Arc::clone(spec), start, follower);
         match self.check_open() {
             Ok(()) => self.inner.admission.enter(&job),
-            Err(refusal) => job.refuse(refusal.code, refusal.text),
+            Err(refusal) => job.refuse(refusal.code, refusal.detail),
         }
         job
+    }
+
+    /// A computation's part on this node. `over`: see [`Group::new`].
+    pub fn group(
+        &self,
+        id: ComputationId,
+        tenant: &Arc<Tenant>,
+        over: impl Fn() + Send + Sync + 'static,
+    ) -> Arc<Group> {
+        Arc::new(Group::new(id, Arc::clone(tenant), Arc::new(self.clone()), over))
     }
 
     /// No new specs and jobs from now on.
@@ -135,15 +134,22 @@ impl Dispatch {
         Ok(())
     }
 
-    fn spec(&self, loaded: &Loaded, prepare: Prepare) -> Result<Spec, Refusal> {
-        let entry = loaded.info.entry(prepare.function.as_deref());
+    fn make_program(&self, loaded: &Loaded, function: Option<&str>) -> Result<Program, Refusal> {
+        let entry = loaded.info.entry(function);
         let entry = entry.map_err(|error| Refusal::new(error.code(), error.to_string()))?;
         let (export, entry) = match entry {
             Entry::Export(name) => (name, None),
             Entry::Start { entry } => ("_start".to_owned(), entry),
         };
-        let program = Program::new(loaded.hash, &loaded.module, &self.inner.linker, &export, entry)
-            .map_err(|error| Refusal::new(Code::BadModule, format!("{error:#}")))?;
+        let least = loaded.info.memory.as_ref().map_or(0, |memory| memory.min);
+        let wanted = loaded.info.manifest.as_ref().and_then(|manifest| manifest.memory);
+        let wanted = wanted.unwrap_or(limits::MEMORY_DEFAULT.max(least)).min(limits::MEMORY_MAX);
+        Program::new(loaded.hash, &loaded.module, &self.inner.linker, &export, entry, wanted)
+            .map_err(|error| Refusal::new(Code::BadModule, format!("{error:#}")))
+    }
+
+    fn spec(&self, loaded: &Loaded, prepare: Prepare) -> Result<Spec, Refusal> {
+        let program = self.make_program(loaded, prepare.function.as_deref())?;
         let memory = memory_limit(&prepare.limits, loaded.info.manifest.as_ref().and_then(|manifest| manifest.memory));
         if let Some(needed) = loaded.info.memory.as_ref().map(|memory| memory.min).filter(|needed| *needed > memory) {
             let text = format!(
@@ -154,7 +160,7 @@ impl Dispatch {
             return Err(Refusal::new(Code::BadModule, text));
         }
         Ok(Spec {
-            name: program.function.clone(),
+            name: program.function.to_string(),
             program: Arc::new(program),
             memory,
             deadline: prepare
@@ -168,9 +174,35 @@ impl Dispatch {
     }
 }
 
-impl Refusal {
-    pub fn new(code: Code, text: impl Into<String>) -> Refusal {
-        Refusal { code, text: text.into() }
+/// Coroutines that coroutines make.
+impl Spawn for Dispatch {
+    fn program(
+        &self,
+        group: &Arc<Group>,
+        module: ModuleHash,
+        function: &str,
+    ) -> Pending<Result<Arc<Program>, Refusal>> {
+        let (dispatch, tenant, function) = (self.clone(), Arc::clone(&group.tenant), function.to_owned());
+        Box::pin(async move {
+            dispatch.check_open()?;
+            let modules = &dispatch.inner.modules;
+            if !modules.has(tenant.name(), &module) {
+                let text = format!("module {module} is not here, or was not shipped by this tenant: ship it first");
+                return Err(Refusal::new(Code::NeedModule, text));
+            }
+            let loaded = modules.load(tenant.name(), &module).await;
+            let loaded = loaded.map_err(|error| Refusal::new(error.code(), error.to_string()))?;
+            dispatch.make_program(&loaded, Some(&function)).map(Arc::new)
+        })
+    }
+
+    fn admit(&self, group: &Group) -> Result<(), Refusal> {
+        self.check_open()?;
+        self.inner.admission.squeeze(group.tenant.share.id())
+    }
+
+    fn give_back(&self, group: &Group) {
+        self.inner.admission.leave(group.tenant.share.id());
     }
 }
 

@@ -1,19 +1,12 @@
 //! Tenants of a node: each with its ledger and its share of the CPU, made when it first connects.
 
+use crate::runtime::Tenant;
 use corovan_core::limits;
 use corovan_core::sync::fair_queue::{DEFAULT_WEIGHT, Share};
 use corovan_core::tenancy::quota::{Ledger, Limits};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
-
-/// An owner of work, on this node.
-#[derive(Debug)]
-pub struct Tenant {
-    name: String,
-    pub ledger: Arc<Ledger>,
-    pub share: Arc<Share>,
-}
 
 /// All tenants that have a connection or a coroutine.
 #[derive(Debug, Default)]
@@ -26,12 +19,6 @@ struct State {
     by_name: HashMap<String, Weak<Tenant>>,
     /// Index: the share's number. A number is given again only when nothing refers to its share any more.
     shares: Vec<Weak<Share>>,
-}
-
-impl Tenant {
-    pub fn name(&self) -> &str {
-        &self.name
-    }
 }
 
 impl Tenants {
@@ -55,7 +42,7 @@ impl Tenants {
             held: limits::TENANT_HELD_BYTES,
             connections: limits::TENANT_CONNECTIONS,
         };
-        let tenant = Arc::new(Tenant { name: name.to_owned(), ledger: Arc::new(Ledger::new(quota)), share });
+        let tenant = Arc::new(Tenant::new(name, Arc::new(Ledger::new(quota)), share));
         state.by_name.insert(name.to_owned(), Arc::downgrade(&tenant));
         tenant
     }

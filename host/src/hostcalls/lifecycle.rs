@@ -5,12 +5,13 @@ use crate::runtime::{Coroutine, Ended};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::limits;
+use corovan_core::text::cut;
 use std::task::Poll;
 
 /// `finish`: records the result, one CBOR item. Errors: already, too-large, invalid, overloaded (the tenant's
 /// quota is used up).
 pub fn finish(coroutine: &mut Coroutine, value: Bytes) -> Result<i32, Refusal> {
-    if coroutine.result.is_some() {
+    if coroutine.own.result.is_some() {
         return Err(Refusal::new(Code::Already, "finish was called before; the first result stands"));
     }
     if let Err(error) = corovan_core::wire::cbor::check(&value) {
@@ -18,7 +19,7 @@ pub fn finish(coroutine: &mut Coroutine, value: Bytes) -> Result<i32, Refusal> {
     }
     let held = coroutine.hold(value.len() as u64);
     let held = held.map_err(|exhausted| Refusal::new(Code::Overloaded, exhausted.to_string()))?;
-    coroutine.result = Some((value, held));
+    coroutine.own.result = Some((value, held));
     Ok(0)
 }
 
@@ -49,25 +50,12 @@ pub async fn yield_now() {
     .await;
 }
 
-/// Cuts a text to `max` bytes at a character, and says so.
-pub fn cut(mut text: String, max: usize) -> String {
-    const MARK: &str = " [cut]";
-    if text.len() > max {
-        let end = (0..=max.saturating_sub(MARK.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
-        text.push_str(MARK);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn long_texts_are_cut_at_a_character() {
-        assert_eq!(cut("short".into(), 10), "short");
-        assert_eq!(cut("ééééééééé".into(), 11), "éé [cut]");
+    fn a_result_has_a_largest_size() {
         assert!(check_result_size(limits::RESULT_BYTES as u32).is_ok());
         assert_eq!(check_result_size(u32::MAX).unwrap_err().code, Code::TooLarge);
     }

@@ -1,10 +1,10 @@
 //! Log lines and progress, to whoever follows the coroutine.
 
 use super::Refusal;
-use super::lifecycle::cut;
 use crate::runtime::Coroutine;
 use corovan_core::code::Code;
 use corovan_core::limits;
+use corovan_core::text::cut;
 
 /// `log`: one line. Errors: invalid (level is not 1 to 5).
 pub fn log(coroutine: &Coroutine, level: i32, text: String) -> Result<i32, Refusal> {

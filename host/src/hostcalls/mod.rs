@@ -1,32 +1,25 @@
 //! What a guest may call. Each function is written once, over `&mut Coroutine` and owned values; the doors bind them.
 
-pub mod core_door;
+pub mod channels;
+pub mod door;
 pub mod lifecycle;
+pub mod locks;
 pub mod log;
 pub mod memory;
+pub mod messaging;
+pub mod names;
 pub mod poll;
+pub mod relations;
+pub mod spawn;
 pub mod time;
 pub mod wasi;
 
+pub use crate::runtime::Refusal;
 use crate::runtime::{Coroutine, blank_store};
-use corovan_core::code::Code;
 use wasmtime::{Engine, Extern, FuncType};
 
 /// Resolves the imports of modules to the functions of this folder.
 pub type Linker = wasmtime::Linker<Coroutine>;
-
-/// A call that did not do what was asked, in a way a guest can handle: the code, and what `last_error` will tell.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refusal {
-    pub code: Code,
-    pub detail: String,
-}
-
-impl Refusal {
-    pub fn new(code: Code, detail: impl Into<String>) -> Refusal {
-        Refusal { code, detail: detail.into() }
-    }
-}
 
 /// The linker of the core door: everything a core module may import.
 pub fn linker(engine: &Engine) -> wasmtime::Result<Linker> {
@@ -36,14 +29,14 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker> {
     linker.allow_shadowing(true);
     wasi::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
-    core_door::add_to_linker(&mut linker)?;
+    door::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
 /// Every function of a linker: module, name, type.
-pub fn imports(engine: &Engine, linker: &Linker) -> Vec<(String, String, FuncType)> {
-    let mut store = blank_store(engine);
+pub fn imports(engine: &Engine, linker: &Linker) -> wasmtime::Result<Vec<(String, String, FuncType)>> {
+    let mut store = blank_store(engine)?;
     let entries: Vec<_> = linker.iter(&mut store).map(|(m, n, item)| (m.to_owned(), n.to_owned(), item)).collect();
     let function = |item: Extern| item.into_func().map(|function| function.ty(&store));
-    entries.into_iter().filter_map(|(module, name, item)| Some((module, name, function(item)?))).collect()
+    Ok(entries.into_iter().filter_map(|(module, name, item)| Some((module, name, function(item)?))).collect())
 }

@@ -1,29 +1,47 @@
 //! Time: sleep, clocks, deadline, and waiting for the first of several things.
 
 use super::Refusal;
+use crate::runtime::control::Waits;
+use crate::runtime::mail;
+use crate::runtime::message::Filter;
 use crate::runtime::wasi_clock::coarse;
-use crate::runtime::{Control, Coroutine, Scheduler};
+use crate::runtime::{Control, Coroutine, Runtime, Scheduler};
 use corovan_core::code::Code;
+use corovan_core::ids::Address;
 use corovan_core::limits;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 /// One thing to wait for, as `wait` reads it from guest memory: 32 bytes, little-endian
 /// (kind u32, handle u32, value u64, value2 u64, reserved u64).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct WaitFor {
-    pub kind: u32,
-    pub value: u64,
+pub enum WaitFor {
+    /// A moment of the monotonic clock.
+    Timer(u64),
+    Message(Filter),
+    Exit(Address),
 }
 
-/// Size of a [`WaitFor`] in guest memory.
+/// The same before its pointers are followed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WaitEntry {
+    pub kind: u32,
+    pub value: u64,
+    /// A field that is to be 0 is not.
+    pub strange: bool,
+}
+
+/// Size of an entry in guest memory.
 pub const WAIT_ENTRY: u32 = 32;
-/// `timeout` for ever.
-pub const FOREVER: u64 = u64::MAX;
-const KIND_TIMER: u32 = 1;
+pub const WAIT_TIMER: u32 = 1;
+pub const WAIT_MESSAGE: u32 = 2;
+pub const WAIT_EXIT: u32 = 5;
 
 /// `sleep`: so many nanoseconds; the coroutine alone waits. Errors: interrupted.
 pub async fn sleep(scheduler: Scheduler, control: Arc<Control>, nanos: u64) -> Result<i32, Refusal> {
     let deadline = scheduler.clock().now().saturating_add(nanos);
+    let _waits = control.waits(Waits::Sleep);
     match control.interruptible(scheduler.sleep_until(deadline)).await {
         Ok(()) => Ok(0),
         Err(reason) => Err(Refusal::new(Code::Interrupted, reason)),
@@ -47,27 +65,46 @@ pub fn deadline(coroutine: &Coroutine) -> i64 {
 }
 
 /// `wait`: index of the first thing that is ready; the lowest where several are. Consumes nothing.
-/// Errors: timeout, interrupted, invalid (empty or too large a set), unsupported (a kind this node does not have).
+/// Errors: timeout, interrupted, denied (an exit of another tenant's).
 pub async fn wait(
-    scheduler: Scheduler,
+    runtime: Arc<Runtime>,
     control: Arc<Control>,
     set: Vec<WaitFor>,
     timeout: u64,
 ) -> Result<i32, Refusal> {
-    if let Some(other) = set.iter().find(|entry| entry.kind != KIND_TIMER) {
-        return Err(Refusal::new(Code::Unsupported, format!("this node cannot wait for kind {}", other.kind)));
-    }
-    let first = set.iter().enumerate().min_by_key(|(_, entry)| entry.value);
-    let Some((index, first)) = first else {
-        return Err(Refusal::new(Code::Invalid, "there is nothing to wait for"));
-    };
-    let limit = scheduler.clock().now().saturating_add(timeout);
-    let until = if timeout == FOREVER { first.value } else { first.value.min(limit) };
-    match control.interruptible(scheduler.sleep_until(until)).await {
-        Err(reason) => Err(Refusal::new(Code::Interrupted, reason)),
-        Ok(()) if first.value <= scheduler.clock().now() => Ok(i32::try_from(index).unwrap_or(i32::MAX)),
-        Ok(()) => Err(Refusal::new(Code::Timeout, "nothing was ready in time")),
-    }
+    let timers = set.iter().filter_map(|entry| if let WaitFor::Timer(at) = entry { Some(*at) } else { None });
+    let first = timers.min().unwrap_or(u64::MAX);
+    let scheduler = runtime.scheduler.clone();
+    let mut alarm = pin!(scheduler.sleep_until(first));
+    let mut watched: Vec<_> = Vec::new();
+    let ready = std::future::poll_fn(|cx| {
+        let now = runtime.clock().now();
+        // For its registration; which timer is due is seen below.
+        let _ = alarm.as_mut().poll(cx);
+        let watching = !watched.is_empty();
+        for (index, entry) in set.iter().enumerate() {
+            let is_ready = match entry {
+                WaitFor::Timer(at) => *at <= now,
+                WaitFor::Message(filter) => mail::poll_message(&control, filter),
+                WaitFor::Exit(target) if watching => runtime.has_ended(target),
+                WaitFor::Exit(target) => match runtime.watch_end(&control, target, cx.waker()) {
+                    Ok(None) => true,
+                    Ok(Some(guard)) => {
+                        watched.push(guard);
+                        false
+                    }
+                    // A node that cannot be reached is an end too.
+                    Err(refusal) if refusal.code == Code::NodeLost => true,
+                    Err(refusal) => return Poll::Ready(Err(refusal)),
+                },
+            };
+            if is_ready {
+                return Poll::Ready(Ok(i32::try_from(index).unwrap_or(i32::MAX)));
+            }
+        }
+        Poll::Pending
+    });
+    mail::bounded(&control, Waits::Events, runtime.patience(timeout), "nothing was ready in time", ready).await?
 }
 
 /// Checks the size of a wait set before it is read.
@@ -79,8 +116,12 @@ pub fn check_set(n: u32) -> Result<(), Refusal> {
 }
 
 /// Reads entries from guest bytes.
-pub fn parse_set(bytes: &[u8]) -> Vec<WaitFor> {
-    let entry = |bytes: &[u8]| WaitFor { kind: u32_at(bytes, 0), value: u64_at(bytes, 8) };
+pub fn parse_set(bytes: &[u8]) -> Vec<WaitEntry> {
+    let entry = |bytes: &[u8]| WaitEntry {
+        kind: u32_at(bytes, 0),
+        value: u64_at(bytes, 8),
+        strange: u32_at(bytes, 4) != 0 || u64_at(bytes, 16) != 0 || u64_at(bytes, 24) != 0,
+    };
     bytes.chunks_exact(WAIT_ENTRY as usize).map(entry).collect()
 }
 

@@ -1,24 +1,39 @@
 //! A store in which nothing ever runs: wasmtime lists a linker's functions only through a store.
 
+use super::control::Birth;
 use super::coroutine::Limiter;
 use super::engine::Preemption;
-use super::ports::{Observer, Random};
+use super::ports::{Observer, Pending, Random, Spawn};
 use super::stdio::Output;
-use super::{Control, Coroutine, Runtime, Scheduler, VirtualClock};
-use corovan_core::ids::{Address, NodeId};
+use super::{Control, Coroutine, Group, Program, Refusal, Runtime, Scheduler, Tenant, VirtualClock};
+use corovan_core::code::Code;
+use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::sync::fair_queue::Share;
 use corovan_core::tenancy::quota::{Ledger, Limits, Permit, Resource};
 use corovan_core::wire::ExitRecord;
 use std::sync::Arc;
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Linker, Module, Store};
 
 struct Nobody(Output);
-struct Zero;
+struct Nothing;
 
-impl Random for Zero {
+/// `(module (func (export "f")))`
+const SMALLEST: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x05\x01\x01f\0\0\x0a\x04\x01\x02\0\x0b";
+
+impl Random for Nothing {
     fn fill(&self, bytes: &mut [u8]) {
         bytes.fill(0);
     }
+}
+
+impl Spawn for Nothing {
+    fn program(&self, _: &Arc<Group>, _: ModuleHash, _: &str) -> Pending<Result<Arc<Program>, Refusal>> {
+        Box::pin(async { Err(Refusal::new(Code::Unsupported, "nothing runs here")) })
+    }
+    fn admit(&self, _: &Group) -> Result<(), Refusal> {
+        Err(Refusal::new(Code::Unsupported, "nothing runs here"))
+    }
+    fn give_back(&self, _: &Group) {}
 }
 
 impl Observer for Nobody {
@@ -29,15 +44,30 @@ impl Observer for Nobody {
         &self.0
     }
     fn output_ready(&self) {}
-    fn ended(&self, _: ExitRecord) {}
+    fn ended(&self, _: &Arc<ExitRecord>, _: bool) {}
+    fn child(&self) -> Arc<dyn Observer> {
+        Arc::new(Nobody(Output::default()))
+    }
 }
 
 /// The store.
-pub fn blank_store(engine: &Engine) -> Store<Coroutine> {
+pub fn blank_store(engine: &Engine) -> wasmtime::Result<Store<Coroutine>> {
+    let module = Module::from_binary(engine, SMALLEST)?;
+    let program = Program::new(ModuleHash([0; 32]), &module, &Linker::new(engine), "f", None, 0)?;
     let scheduler = Scheduler::manual(Arc::new(VirtualClock::new(0)));
-    let runtime = Runtime::new(engine.clone(), Preemption::Epoch, scheduler, Arc::new(Zero), NodeId::default(), 0);
-    let control = Arc::new(Control::new(Address::default(), Arc::new(Share::new(0, 1)), None));
+    let runtime = Runtime::new(engine.clone(), Preemption::Epoch, scheduler, Arc::new(Nothing), NodeId::default(), 0);
     let ledger = Arc::new(Ledger::new(Limits { coroutines: 0, memory: 0, held: 0, connections: 0 }));
     let limiter = Limiter { limit: 0, permit: Permit::nothing(&ledger, Resource::Memory), refused: false };
-    Store::new(engine, Coroutine::new(control, Arc::new(runtime), Arc::new(Nobody(Output::default())), limiter))
+    let tenant = Arc::new(Tenant::new("", ledger, Arc::new(Share::new(0, 1))));
+    let control = Arc::new(Control::new(Birth {
+        address: Address::default(),
+        group: Arc::new(Group::new(0, tenant, Arc::new(Nothing), || {})),
+        tree: None,
+        daemon: false,
+        program: Arc::new(program),
+        input: None,
+        made: 0,
+    }));
+    let coroutine = Coroutine::new(control, Arc::new(runtime), Arc::new(Nobody(Output::default())), limiter);
+    Ok(Store::new(engine, coroutine))
 }

@@ -1,24 +1,47 @@
-//! What the outside holds of a running coroutine: how to stop it, interrupt it, feed it, and what it has used.
+//! What the outside holds of a coroutine: its mailbox and ties, how to stop it, interrupt it, feed it, and what it used.
 
+use super::group::Group;
+use super::launch::Program;
+use super::message::{Letter, Payload};
+use super::post::Post;
 use super::stdio::Input;
+use super::swap::SwapPoint;
+use super::ties::Ties;
 use corovan_core::ids::Address;
 use corovan_core::sync::fair_queue::Share;
+use corovan_core::tenancy::quota::Permit;
+use corovan_core::wire::Usage;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
-/// Shared by the coroutine's task, its worker, its timers and whoever started it.
+/// Shared by the coroutine's task, its worker, its timers, those who send to it and whoever started it.
 #[derive(Debug)]
 pub struct Control {
     pub address: Address,
-    pub share: Arc<Share>,
+    pub group: Arc<Group>,
+    /// Counter of the job's first coroutine: what all coroutines that it made, and those made, have in common.
+    pub tree: u64,
+    /// Its mailbox.
+    pub(super) post: Mutex<Post>,
+    /// What it waits for beside its mailbox, and who waits for it.
+    pub(super) ties: Mutex<Ties>,
+    /// What it has sent and received. Written by itself alone.
+    pub(super) traffic: Traffic,
+    pub(super) doing: Doing,
+    /// Messages of its timers that found no room.
+    dropped: AtomicU64,
+    pub(super) daemon: AtomicBool,
+    program: Mutex<Arc<Program>>,
     input: Option<Arc<Input>>,
     flags: AtomicU32,
     orders: Mutex<Orders>,
     /// CPU nanoseconds of finished slices, and the clock when the present one began.
     cpu: AtomicU64,
     slice_start: AtomicU64,
+    /// Clock when it was made.
+    pub(super) made: u64,
     /// Worker it ran on last: its memory is warm there.
     pub(super) worker: AtomicUsize,
 }
@@ -32,6 +55,42 @@ struct Orders {
     stop_at: Option<u64>,
     /// Wakes the task; taken away at the end, since the task owns this control and would otherwise own itself.
     waker: Option<Waker>,
+}
+
+/// Messages and bytes, in and out.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    pub messages_in: AtomicU64,
+    pub bytes_in: AtomicU64,
+    pub messages_out: AtomicU64,
+    pub bytes_out: AtomicU64,
+}
+
+/// What it waits for, for `status`; written when it begins to wait.
+#[derive(Debug, Default)]
+pub(super) struct Doing(AtomicU32);
+
+/// A call that waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Waits {
+    /// Runs, is ready to run, or waits for something that has no name here.
+    Nothing = 0,
+    Sleep,
+    Receive,
+    Send,
+    Request,
+    Suspend,
+    Join,
+    Events,
+    Lock,
+    Locate,
+    Channel,
+    Spawn,
+    Swap,
+    Input,
+    Output,
+    Poll,
 }
 
 /// Why a coroutine was stopped hard: its fiber is dropped at the next poll.
@@ -54,23 +113,46 @@ pub struct Termination {
     pub reason: String,
 }
 
+/// How a coroutine is made.
+pub(super) struct Birth {
+    pub address: Address,
+    pub group: Arc<Group>,
+    /// `None`: it is the first of its tree.
+    pub tree: Option<u64>,
+    pub daemon: bool,
+    pub program: Arc<Program>,
+    /// Standard input; without it the guest reads its end.
+    pub input: Option<Arc<Input>>,
+    pub made: u64,
+}
+
 /// Nanoseconds. Whoever cancels a job a million times gets a few timers, not a million.
 const STOP_STEP: u64 = 10_000_000;
 
 const STOPPING: u32 = 1;
 const INTERRUPTED: u32 = 2;
+const SWAPPING: u32 = 4;
 
 impl Control {
-    /// `input`: standard input; without it the guest reads its end.
-    pub fn new(address: Address, share: Arc<Share>, input: Option<Arc<Input>>) -> Control {
+    pub(super) fn new(birth: Birth) -> Control {
+        let Birth { address, group, tree, daemon, program, input, made } = birth;
         Control {
             address,
-            share,
+            tree: tree.unwrap_or(address.counter),
+            post: Mutex::new(Post::new(&group.tenant.ledger)),
+            group,
+            ties: Mutex::default(),
+            traffic: Traffic::default(),
+            doing: Doing::default(),
+            dropped: AtomicU64::new(0),
+            daemon: AtomicBool::new(daemon),
+            program: Mutex::new(program),
             input,
             flags: AtomicU32::new(0),
             orders: Mutex::default(),
             cpu: AtomicU64::new(0),
             slice_start: AtomicU64::new(0),
+            made,
             worker: AtomicUsize::new(usize::MAX),
         }
     }
@@ -117,6 +199,48 @@ impl Control {
         self.cpu.load(Ordering::Relaxed)
     }
 
+    /// What it runs; another after a swap.
+    pub fn program(&self) -> Arc<Program> {
+        Arc::clone(&self.program.lock())
+    }
+
+    pub(super) fn set_program(&self, program: Arc<Program>) {
+        *self.program.lock() = program;
+    }
+
+    pub fn is_daemon(&self) -> bool {
+        self.daemon.load(Ordering::Relaxed)
+    }
+
+    /// Whose CPU time it uses.
+    pub(super) fn share(&self) -> &Arc<Share> {
+        &self.group.tenant.share
+    }
+
+    /// A timer's message found no room.
+    pub(super) fn drop_timed(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// It waits for this until the guard is dropped.
+    pub fn waits(&self, what: Waits) -> impl Drop + '_ {
+        self.doing.wait(what)
+    }
+
+    /// It has sent so many bytes in a message of its own.
+    pub fn sent(&self, bytes: usize) {
+        self.traffic.sent(bytes);
+    }
+
+    /// The same tenant's?
+    pub fn is_of(&self, other: &Control) -> bool {
+        Arc::ptr_eq(&self.group.tenant, &other.group.tenant)
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.flags.load(Ordering::Acquire) & STOPPING != 0
     }
@@ -149,8 +273,59 @@ impl Control {
         .await
     }
 
+    /// The guest waits in its host call until another instance has taken over, or could not.
+    pub(super) fn put_swap_point(&self, point: SwapPoint) {
+        self.ties.lock().swap_point = Some(point);
+        self.flags.fetch_or(SWAPPING, Ordering::AcqRel);
+    }
+
+    pub(super) fn take_swap_point(&self) -> Option<SwapPoint> {
+        if self.flags.load(Ordering::Acquire) & SWAPPING == 0 {
+            return None;
+        }
+        self.flags.fetch_and(!SWAPPING, Ordering::AcqRel);
+        self.ties.lock().swap_point.take()
+    }
+
+    /// Makes it look again at what it waits for.
+    pub(super) fn wake(&self) {
+        let waker = self.orders.lock().waker.clone();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// An answer to a request of this coroutine; `false` when it is no longer awaited.
+    pub(super) fn answer(&self, number: u64, payload: Payload, held: Option<Permit>) -> bool {
+        let awaited = self.ties.lock().answer(number, payload, held);
+        if awaited {
+            self.wake();
+        }
+        awaited
+    }
+
+    /// No answer will come to a request of this coroutine.
+    pub(super) fn leave_unanswered(&self, number: u64, read: bool) {
+        if self.ties.lock().leave_unanswered(number, read) {
+            self.wake();
+        }
+    }
+
+    /// Puts a message for which room was promised into the mailbox. Nothing is done when it has ended.
+    pub(super) fn push_reserved(&self, letter: Letter) {
+        let waker = self.post.lock().push_reserved(letter);
+        // Dropped, or woken, outside of the lock.
+        if let Ok(Some(waker)) = waker {
+            waker.wake();
+        }
+    }
+
+    /// A system message for which room was promised will not come.
+    pub(crate) fn break_promise(&self) {
+        self.post.lock().mailbox.release();
+    }
+
     pub(super) fn set_waker(&self, waker: &Waker) {
         self.orders.lock().waker = Some(waker.clone());
+        self.post.lock().set_waker(waker);
     }
 
     /// Nothing may wake the task any more.
@@ -167,13 +342,28 @@ impl Control {
 
     pub(super) fn end_slice(&self, now: u64) {
         let spent = self.slice_time(now);
-        self.cpu.fetch_add(spent, Ordering::Relaxed);
-        self.share.charge(spent);
+        // Only its worker writes it.
+        self.cpu.store(self.cpu.load(Ordering::Relaxed) + spent, Ordering::Relaxed);
+        self.share().charge(spent);
     }
 
     /// Nanoseconds since the present slice began.
     pub(super) fn slice_time(&self, now: u64) -> u64 {
         now.saturating_sub(self.slice_start.load(Ordering::Relaxed))
+    }
+
+    /// What it has used until now; `memory_peak` is known to its store alone.
+    pub(super) fn usage(&self, now: u64, cpu: u64, memory_peak: u64) -> Usage {
+        let Traffic { messages_in, bytes_in, messages_out, bytes_out } = &self.traffic;
+        Usage {
+            cpu,
+            wall: now.saturating_sub(self.made),
+            memory_peak,
+            messages_in: messages_in.load(Ordering::Relaxed),
+            messages_out: messages_out.load(Ordering::Relaxed),
+            bytes_in: bytes_in.load(Ordering::Relaxed),
+            bytes_out: bytes_out.load(Ordering::Relaxed),
+        }
     }
 
     /// Sets orders and flag under one lock, then wakes the task outside of it.
@@ -185,5 +375,45 @@ impl Control {
             orders.waker.clone()
         };
         waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Traffic {
+    pub fn received(&self, bytes: usize) {
+        add(&self.messages_in, 1);
+        add(&self.bytes_in, bytes as u64);
+    }
+
+    pub fn sent(&self, bytes: usize) {
+        add(&self.messages_out, 1);
+        add(&self.bytes_out, bytes as u64);
+    }
+}
+
+/// There is one writer, so this needs no locked instruction.
+fn add(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+}
+
+impl Doing {
+    /// It waits for this until the guard is dropped.
+    pub fn wait(&self, what: Waits) -> impl Drop + '_ {
+        struct Until<'a>(&'a AtomicU32);
+        impl Drop for Until<'_> {
+            fn drop(&mut self) {
+                self.0.store(Waits::Nothing as u32, Ordering::Relaxed);
+            }
+        }
+        self.0.store(what as u32, Ordering::Relaxed);
+        Until(&self.0)
+    }
+
+    /// The word for it in `status`; `None` when it waits for nothing.
+    pub fn word(&self) -> Option<&'static str> {
+        const WORDS: [&str; 16] = [
+            "", "sleep", "receive", "send", "request", "suspend", "join", "wait", "lock", "locate", "channel", "spawn",
+            "swap", "input", "output", "poll",
+        ];
+        WORDS.get(self.0.load(Ordering::Relaxed) as usize).copied().filter(|word| !word.is_empty())
     }
 }

@@ -1,7 +1,8 @@
 //! The state of one coroutine inside its store: what host functions see as `&mut Coroutine`.
 
 use super::control::Control;
-use super::launch::Runtime;
+use super::launch::{Program, Runtime};
+use super::own::{Replies, Routes, Tokens};
 use bytes::Bytes;
 use corovan_core::tenancy::quota::{Exhausted, Permit, Resource};
 use std::sync::Arc;
@@ -16,8 +17,8 @@ pub struct Coroutine {
     pub args: Bytes,
     /// The function `_start` is to run, for modules that cannot export it.
     pub entry: Option<String>,
-    /// The value given to `finish`.
-    pub result: Option<(Bytes, Permit)>,
+    /// What a hot swap leaves to the next instance.
+    pub own: Own,
     /// Detail of the last negative result.
     pub last_error: String,
     /// Clock value at which it is stopped, `u64::MAX`: never.
@@ -26,12 +27,28 @@ pub struct Coroutine {
     pub program: WasiProgram,
     /// Descriptors 0, 1, 2 the guest has closed (bits).
     pub closed: u8,
-    pub(super) cpu_limit: u64,
+    pub cpu_limit: u64,
+    /// Bytes of linear memory it may have.
+    pub memory_limit: u64,
     /// Clock value by which its start function must be done.
     pub(super) start_deadline: u64,
     pub(super) limiter: Limiter,
     pub(super) memory: Option<Memory>,
     wasi: Option<Box<WasiP1Ctx>>,
+}
+
+/// What belongs to the coroutine rather than to its instance.
+#[derive(Default)]
+pub struct Own {
+    /// The value given to `finish`.
+    pub result: Option<(Bytes, Permit)>,
+    pub tokens: Tokens,
+    pub replies: Replies,
+    pub routes: Routes,
+    /// Who follows the coroutines it makes.
+    pub children: Option<Arc<dyn super::ports::Observer>>,
+    /// What it made last, so that making another needs no search.
+    pub spawned: Option<Arc<Program>>,
 }
 
 /// What a WASI program sees of its start. Made into a `WasiP1Ctx` only when it first asks: most coroutines never do.
@@ -75,13 +92,14 @@ impl Coroutine {
             runtime,
             args: Bytes::new(),
             entry: None,
-            result: None,
+            own: Own::default(),
             last_error: String::new(),
             deadline: u64::MAX,
             observer,
             program: WasiProgram::default(),
             closed: 0,
             cpu_limit: u64::MAX,
+            memory_limit: u64::MAX,
             start_deadline: u64::MAX,
             limiter,
             memory: None,

@@ -1,27 +1,30 @@
-//! From a program to an exit record: one store, one instance, one call, everything given back.
+//! From a program to an exit record: a store, an instance, a call, everything given back. A hot swap puts a second
+//! instance in the place of the first.
 
 use super::clock::Clock;
-use super::control::{Control, Stop};
-use super::coroutine::{Coroutine, Ended, Limiter, WasiProgram};
+use super::control::{Birth, Control, Stop};
+use super::coroutine::{Coroutine, Limiter, WasiProgram};
 use super::engine::Preemption;
+use super::exit::{self, ExitGuard};
+use super::group::Group;
 use super::ports::{Observer, Random};
+use super::refusal::Refusal;
+use super::registry::{Registry, Resident};
 use super::scheduler::Scheduler;
 use super::stdio::Input;
+use super::swap::SwapPoint;
 use bytes::Bytes;
+use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
-use corovan_core::sync::fair_queue::Share;
-use corovan_core::tenancy::quota::{Exhausted, Ledger, Permit, Resource};
-use corovan_core::wire::{ExitRecord, Outcome, Usage};
-use std::fmt::{self, Write};
+use corovan_core::tenancy::quota::{Permit, Resource};
+use corovan_core::text::cut;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use wasmtime::{
-    Engine, Instance, InstancePre, Linker, ModuleExport, Store, Trap, TypedFunc, UpdateDeadline, WasmBacktrace,
-};
+use wasmtime::{Engine, Instance, InstancePre, Linker, ModuleExport, Store, TypedFunc, UpdateDeadline};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
@@ -33,15 +36,16 @@ pub struct Runtime {
     pub random: Arc<dyn Random>,
     pub node: NodeId,
     pub incarnation: u32,
-    /// Coroutines made in this incarnation.
-    counter: AtomicU64,
+    pub registry: Registry,
 }
 
 /// A module ready to be instantiated, with the function to call. One for each spec; shared by its coroutines.
 pub struct Program {
     pub module: ModuleHash,
     /// As exit records name it.
-    pub function: String,
+    pub function: Arc<str>,
+    /// Bytes of memory it is given when nothing else is asked for.
+    pub memory_wanted: u64,
     instance: InstancePre<Coroutine>,
     call: ModuleExport,
     initialize: Option<ModuleExport>,
@@ -63,14 +67,30 @@ pub struct Launch {
     pub deadline: Duration,
     pub cpu: Option<Duration>,
     pub attempt: u32,
-    pub share: Arc<Share>,
-    pub ledger: Arc<Ledger>,
+    pub group: Arc<Group>,
+    /// Counter of the first coroutine of its job; `None` for that one itself.
+    pub tree: Option<u64>,
+    pub daemon: bool,
+    /// What its arguments are charged.
+    pub held: Option<Permit>,
     pub observer: Arc<dyn Observer>,
 }
 
-/// Everything a coroutine holds that its exit gives back.
-struct Held {
-    _coroutine: Permit,
+/// One instance with its store.
+struct Instantiated {
+    store: Store<Coroutine>,
+    function: TypedFunc<(), ()>,
+}
+
+/// What is the same for every instance of one coroutine.
+struct Frame {
+    runtime: Arc<Runtime>,
+    control: Arc<Control>,
+    observer: Arc<dyn Observer>,
+    wasi: WasiProgram,
+    memory: u64,
+    deadline: u64,
+    cpu_limit: u64,
 }
 
 impl Program {
@@ -81,12 +101,14 @@ impl Program {
         linker: &Linker<Coroutine>,
         export: &str,
         entry: Option<String>,
+        memory_wanted: u64,
     ) -> wasmtime::Result<Program> {
         let missing = || wasmtime::format_err!("the module does not export {export:?}");
         let command = export == "_start";
         Ok(Program {
             module: hash,
-            function: entry.clone().unwrap_or_else(|| export.to_owned()),
+            memory_wanted,
+            function: entry.clone().unwrap_or_else(|| export.to_owned()).into(),
             instance: linker.instantiate_pre(module)?,
             call: module.get_export_index(export).ok_or_else(missing)?,
             initialize: if command { None } else { module.get_export_index("_initialize") },
@@ -94,6 +116,17 @@ impl Program {
             command,
             entry,
         })
+    }
+
+    /// Returning from it is exit code 0.
+    pub fn is_command(&self) -> bool {
+        self.command
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Program({} of {})", self.function, self.module)
     }
 }
 
@@ -106,26 +139,41 @@ impl Runtime {
         node: NodeId,
         incarnation: u32,
     ) -> Runtime {
-        Runtime { engine, preemption, scheduler, random, node, incarnation, counter: AtomicU64::new(0) }
+        Runtime { engine, preemption, scheduler, random, node, incarnation, registry: Registry::new() }
     }
 
     /// Makes a coroutine and queues it. Its observer learns of its end, exactly once, whatever happens.
-    pub fn launch(self: &Arc<Self>, launch: Launch) -> Result<Arc<Control>, Exhausted> {
-        let held = Held { _coroutine: launch.ledger.take(Resource::Coroutines, 1)? };
-        let memory = Permit::nothing(&launch.ledger, Resource::Memory);
+    pub fn launch(self: &Arc<Self>, launch: Launch) -> Result<Arc<Control>, Refusal> {
+        let group = Arc::clone(&launch.group);
+        let ledger = &group.tenant.ledger;
+        let held = ledger.take(Resource::Coroutines, 1)?;
+        let memory = Permit::nothing(ledger, Resource::Memory);
+        if !group.enter(launch.daemon) {
+            return Err(Refusal::new(
+                Code::ShuttingDown,
+                "its computation is being ended and makes no more coroutines",
+            ));
+        }
         let address = Address {
             node: self.node,
             incarnation: self.incarnation,
-            counter: self.counter.fetch_add(1, Ordering::Relaxed),
+            counter: self.registry.next(),
             secret: self.random.number(),
         };
-        let control = Arc::new(Control::new(address, Arc::clone(&launch.share), launch.input.clone()));
+        let control = Arc::new(Control::new(Birth {
+            address,
+            group,
+            tree: launch.tree,
+            daemon: launch.daemon,
+            program: Arc::clone(&launch.program),
+            input: launch.input.clone(),
+            made: self.clock().now(),
+        }));
+        self.registry.insert(address.counter, Resident::Coroutine(Arc::clone(&control)));
         let guard = ExitGuard {
             observer: Arc::clone(&launch.observer),
             control: Arc::clone(&control),
-            program: Arc::clone(&launch.program),
             attempt: launch.attempt,
-            started: self.clock().now(),
             runtime: Arc::clone(self),
             held: Some(held),
         };
@@ -146,6 +194,27 @@ impl Runtime {
         }
     }
 
+    /// Terminates every coroutine of a job, and with it what they make while they end.
+    pub fn terminate_tree(&self, tree: u64, by: &str, reason: &str, grace: Duration) {
+        for control in self.registry.coroutines(|control| control.tree == tree) {
+            self.terminate(&control, by, reason, grace);
+        }
+    }
+
+    /// No more jobs come: the computation ends with its last working coroutine, and its daemons with it.
+    pub fn close(self: &Arc<Self>, group: &Arc<Group>) {
+        self.follow_up(group, group.close(false));
+    }
+
+    /// Ends a computation: nothing more is made in it, and what is there is terminated.
+    pub fn end(self: &Arc<Self>, group: &Arc<Group>, by: &str, reason: &str, grace: Duration) {
+        let then = group.close(true);
+        for control in self.registry.coroutines(|control| Arc::ptr_eq(&control.group, group)) {
+            self.terminate(&control, by, reason, grace);
+        }
+        self.follow_up(group, then);
+    }
+
     pub fn clock(&self) -> &dyn Clock {
         self.scheduler.clock()
     }
@@ -164,49 +233,110 @@ impl Runtime {
 
 /// The life of one coroutine.
 async fn run(runtime: Arc<Runtime>, launch: Launch, limiter: Limiter, guard: ExitGuard) {
-    let program = Arc::clone(&launch.program);
     let control = Arc::clone(&guard.control);
-    let begin = runtime.clock().now();
-    let deadline = begin.saturating_add(nanos(launch.deadline));
+    let deadline = runtime.clock().now().saturating_add(nanos(launch.deadline));
     let deadline_timer = runtime.scheduler.stop_at(deadline, &control, Stop::Deadline(nanos(launch.deadline)));
-    let cpu_limit = launch.cpu.map_or(u64::MAX, nanos);
-
-    let mut coroutine =
-        Coroutine::new(Arc::clone(&control), Arc::clone(&runtime), Arc::clone(&launch.observer), limiter);
-    coroutine.args = launch.args;
-    coroutine.entry.clone_from(&program.entry);
-    coroutine.program = launch.wasi;
-    coroutine.deadline = deadline;
-    coroutine.cpu_limit = cpu_limit;
-    let memory_limit = launch.memory;
-    let mut store = Store::new(&runtime.engine, coroutine);
-    store.limiter(|coroutine| &mut coroutine.limiter);
-    store.set_hostcall_fuel(limits::HOSTCALL_BYTES);
-    let outcome = match arm_preemption(&mut store, runtime.preemption) {
-        Ok(()) => {
-            launch.observer.started(control.address);
-            let guest = std::pin::pin!(call(&mut store, &program));
-            Guarded { control: &control, guest, first: true }.await
+    let frame = Frame {
+        runtime,
+        control,
+        observer: launch.observer,
+        wasi: launch.wasi,
+        memory: launch.memory,
+        deadline,
+        cpu_limit: launch.cpu.map_or(u64::MAX, nanos),
+    };
+    let mut program = launch.program;
+    let args_held = launch.held;
+    let mut store = match frame.store(limiter, launch.args, program.entry.clone()) {
+        Ok(store) => store,
+        Err(error) => return guard.finish(exit::ended(Err(error), None, &program, None), 0),
+    };
+    frame.observer.started(frame.control.address);
+    let mut function = None;
+    let outcome = loop {
+        let life = {
+            let first = function.is_none();
+            let guest = std::pin::pin!(call(&mut store, &program, function.take()));
+            live(&frame, guest, first).await
+        };
+        match life {
+            Life::Stopped(stop) => break Err(stop),
+            Life::Ended(outcome) => break Ok(outcome),
+            Life::Swapped(mut next, point) => {
+                std::mem::swap(&mut store.data_mut().own, &mut next.store.data_mut().own);
+                store = next.store;
+                program = Arc::clone(&point.swap.program);
+                function = Some(next.function);
+                frame.control.set_program(Arc::clone(&program));
+                frame.control.ties.lock().swap = None;
+                point.swap.end(Ok(()));
+            }
         }
-        Err(error) => Ok(Err(error)),
     };
     let (result, refused, peak) = {
         let data = store.data_mut();
-        (data.result.take().map(|(value, _)| value), data.limiter.refused, data.limiter.permit.amount())
+        (data.own.result.take().map(|(value, _)| value), data.limiter.refused, data.limiter.permit.amount())
     };
-    drop(store);
-    drop(deadline_timer);
+    drop((store, args_held, deadline_timer));
     let outcome = match outcome {
-        Err(stop) => stopped(stop, result),
-        Ok(outcome) => ended(outcome, result, &program, refused.then_some(memory_limit)),
+        Err(stop) => exit::stopped(stop, result),
+        Ok(outcome) => exit::ended(outcome, result, &program, refused.then_some(frame.memory)),
     };
     guard.finish(outcome, peak);
 }
 
-/// Instantiates and calls; runs on the coroutine's fiber.
-async fn call(store: &mut Store<Coroutine>, program: &Program) -> wasmtime::Result<()> {
-    let now = store.data().runtime.clock().now();
-    store.data_mut().start_deadline = now.saturating_add(nanos(limits::START_TIME));
+/// How an instance's time ends.
+enum Life {
+    Stopped(Stop),
+    Ended(wasmtime::Result<()>),
+    Swapped(Box<Instantiated>, SwapPoint),
+}
+
+/// Polls the guest until it has ended, is stopped, or another instance takes its place.
+async fn live<F>(frame: &Frame, mut guest: Pin<&mut F>, first: bool) -> Life
+where
+    F: Future<Output = wasmtime::Result<()>>,
+{
+    let mut first = first;
+    loop {
+        match (Guarded { control: &frame.control, guest: guest.as_mut(), first }).await {
+            Turn::Stopped(stop) => return Life::Stopped(stop),
+            Turn::Ended(outcome) => return Life::Ended(outcome),
+            Turn::SwapPoint(point) => match Box::pin(frame.successor(&point)).await {
+                Ok(next) => return Life::Swapped(Box::new(next), point),
+                Err(why) => {
+                    // The host call that the guest waits in finds this at the next poll.
+                    let mut ties = frame.control.ties.lock();
+                    ties.swap = None;
+                    ties.swap_failed = Some(why.clone());
+                    drop(ties);
+                    point.swap.end(Err(why));
+                }
+            },
+        }
+        first = false;
+    }
+}
+
+/// Instantiates if that has not been done, and calls; runs on the coroutine's fiber.
+async fn call(
+    store: &mut Store<Coroutine>,
+    program: &Program,
+    function: Option<TypedFunc<(), ()>>,
+) -> wasmtime::Result<()> {
+    let function = match function {
+        Some(function) => function,
+        None => {
+            let now = store.data().runtime.clock().now();
+            store.data_mut().start_deadline = now.saturating_add(nanos(limits::START_TIME));
+            instantiate(store, program).await?
+        }
+    };
+    store.data_mut().start_deadline = u64::MAX;
+    function.call_async(store, ()).await
+}
+
+async fn instantiate(store: &mut Store<Coroutine>, program: &Program) -> wasmtime::Result<TypedFunc<(), ()>> {
     let instance = program.instance.instantiate_async(&mut *store).await?;
     store.data_mut().memory = program
         .memory
@@ -216,9 +346,53 @@ async fn call(store: &mut Store<Coroutine>, program: &Program) -> wasmtime::Resu
     if let Some(initialize) = &program.initialize {
         entry_point(&instance, store, initialize)?.call_async(&mut *store, ()).await?;
     }
-    let function = entry_point(&instance, store, &program.call)?;
-    store.data_mut().start_deadline = u64::MAX;
-    function.call_async(store, ()).await
+    entry_point(&instance, store, &program.call)
+}
+
+impl Frame {
+    fn store(&self, limiter: Limiter, args: Bytes, entry: Option<String>) -> wasmtime::Result<Store<Coroutine>> {
+        let (control, runtime) = (Arc::clone(&self.control), Arc::clone(&self.runtime));
+        let mut coroutine = Coroutine::new(control, runtime, Arc::clone(&self.observer), limiter);
+        coroutine.args = args;
+        coroutine.entry = entry;
+        coroutine.program.clone_from(&self.wasi);
+        coroutine.deadline = self.deadline;
+        coroutine.cpu_limit = self.cpu_limit;
+        coroutine.memory_limit = self.memory;
+        let mut store = Store::new(&self.runtime.engine, coroutine);
+        store.limiter(|coroutine| &mut coroutine.limiter);
+        store.set_hostcall_fuel(limits::HOSTCALL_BYTES);
+        arm_preemption(&mut store, self.runtime.preemption)?;
+        Ok(store)
+    }
+
+    /// The instance that takes over: built and initialised while the old one waits.
+    async fn successor(&self, point: &SwapPoint) -> Result<Instantiated, Refusal> {
+        let failed = |why: String| Refusal::new(Code::SwapFailed, cut(why, limits::TEXT_BYTES));
+        let program = &point.swap.program;
+        let permit = Permit::nothing(&self.control.group.tenant.ledger, Resource::Memory);
+        let limiter = Limiter { limit: self.memory, permit, refused: false };
+        let mut args = Vec::with_capacity(point.state.len() + 1);
+        // A CBOR array of one.
+        args.push(0x81);
+        args.extend_from_slice(&point.state);
+        let store = self.store(limiter, args.into(), program.entry.clone());
+        let mut store = store.map_err(|error| failed(format!("{error:#}")))?;
+        let until = self.runtime.clock().now().saturating_add(nanos(limits::START_TIME));
+        let built = {
+            let mut sleep = std::pin::pin!(self.runtime.scheduler.sleep_until(until));
+            let mut start = std::pin::pin!(instantiate(&mut store, program));
+            std::future::poll_fn(|cx| {
+                if self.control.is_stopping() || sleep.as_mut().poll(cx).is_ready() {
+                    let why = format!("it did not start within {:?}, or the coroutine was stopped", limits::START_TIME);
+                    return Poll::Ready(Err(failed(why)));
+                }
+                start.as_mut().poll(cx).map_err(|error| failed(format!("it did not start: {error:#}")))
+            })
+            .await
+        };
+        Ok(Instantiated { function: built?, store })
+    }
 }
 
 fn entry_point(
@@ -263,173 +437,40 @@ fn arm_preemption(store: &mut Store<Coroutine>, preemption: Preemption) -> wasmt
     }
 }
 
-/// Polls the guest unless it is to be stopped; then the fiber is dropped with this future.
+/// Polls the guest unless it is to be stopped; then the fiber is dropped with its future.
 struct Guarded<'a, F> {
     control: &'a Control,
     guest: Pin<&'a mut F>,
     first: bool,
 }
 
-impl<F: Future> Future for Guarded<'_, F> {
-    type Output = Result<F::Output, Stop>;
+/// What a poll of the guest came to.
+enum Turn {
+    Stopped(Stop),
+    Ended(wasmtime::Result<()>),
+    SwapPoint(SwapPoint),
+}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+impl<F: Future<Output = wasmtime::Result<()>>> Future for Guarded<'_, F> {
+    type Output = Turn;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Turn> {
         if std::mem::take(&mut self.first) {
             self.control.set_waker(cx.waker());
         }
         if self.control.is_stopping() {
-            return Poll::Ready(Err(self.control.stop_reason().unwrap_or(Stop::Terminated)));
+            return Poll::Ready(Turn::Stopped(self.control.stop_reason().unwrap_or(Stop::Terminated)));
         }
-        self.guest.as_mut().poll(cx).map(Ok)
-    }
-}
-
-fn stopped(stop: Stop, result: Option<Bytes>) -> Outcome {
-    match stop {
-        Stop::Deadline(limit) => Outcome::Deadline { limit },
-        Stop::Budget(limit) => Outcome::OutOfBudget { limit },
-        Stop::Start => Outcome::Failed {
-            kind: "start".into(),
-            text: format!("its start function or _initialize did not end within {:?}", limits::START_TIME),
-        },
-        // Who and why is filled in by the exit guard, from the order.
-        Stop::Terminated => Outcome::Terminated { by: String::new(), reason: String::new(), value: result },
-    }
-}
-
-fn ended(
-    outcome: wasmtime::Result<()>,
-    result: Option<Bytes>,
-    program: &Program,
-    refused_memory: Option<u64>,
-) -> Outcome {
-    let Err(error) = outcome else {
-        return match result {
-            Some(value) => Outcome::Finished(value),
-            None if program.command => Outcome::Exited(0),
-            None => Outcome::Finished(Bytes::new()),
-        };
-    };
-    match error.downcast_ref::<Ended>() {
-        Some(Ended::Exit(code)) if *code == 0 && result.is_some() => Outcome::Finished(result.unwrap_or_default()),
-        Some(Ended::Exit(code)) => Outcome::Exited(*code),
-        Some(Ended::Fail { kind, text }) => Outcome::Failed { kind: kind.clone(), text: text.clone() },
-        Some(Ended::Broken(rule)) => {
-            Outcome::Trapped { kind: "host-call".into(), backtrace: cut(format!("{rule}\n{}", backtrace(&error))) }
-        }
-        None => {
-            if let Some(limit) = refused_memory {
-                return Outcome::OutOfMemory { limit };
-            }
-            match error.downcast_ref::<Trap>() {
-                Some(trap) => Outcome::Trapped { kind: trap_kind(*trap), backtrace: cut(backtrace(&error)) },
-                // A function of wasmtime-wasi's that the guest gave a bad pointer or a number that means nothing.
-                None if error.is::<WasmBacktrace>() => {
-                    let rule = error.root_cause();
-                    Outcome::Trapped {
-                        kind: "host-call".into(),
-                        backtrace: cut(format!("{rule}\n{}", backtrace(&error))),
-                    }
-                }
-                None => Outcome::Failed { kind: "host".into(), text: cut(format!("{error:#}")) },
-            }
+        match self.guest.as_mut().poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(Turn::Ended(outcome)),
+            Poll::Pending => match self.control.take_swap_point() {
+                Some(point) => Poll::Ready(Turn::SwapPoint(point)),
+                None => Poll::Pending,
+            },
         }
     }
-}
-
-/// wasmtime's word for the trap, in the style of our other names.
-fn trap_kind(trap: Trap) -> String {
-    match trap {
-        Trap::StackOverflow => "stack-overflow".into(),
-        Trap::UnreachableCodeReached => "unreachable".into(),
-        Trap::MemoryOutOfBounds => "memory-out-of-bounds".into(),
-        Trap::TableOutOfBounds => "table-out-of-bounds".into(),
-        Trap::IntegerDivisionByZero => "division-by-zero".into(),
-        Trap::IntegerOverflow => "integer-overflow".into(),
-        Trap::BadConversionToInteger => "bad-conversion-to-integer".into(),
-        Trap::IndirectCallToNull => "indirect-call-to-null".into(),
-        Trap::BadSignature => "bad-signature".into(),
-        other => other.to_string().replace(' ', "-"),
-    }
-}
-
-fn backtrace(error: &wasmtime::Error) -> String {
-    /// Takes no more than a backtrace may have: the guest's names in it are as long as its author likes.
-    struct Bounded(String);
-    impl fmt::Write for Bounded {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            let room = (limits::BACKTRACE_BYTES + 1).saturating_sub(self.0.len());
-            self.0.push_str(&text[..text.floor_char_boundary(room.min(text.len()))]);
-            if text.len() > room { Err(fmt::Error) } else { Ok(()) }
-        }
-    }
-    let mut text = Bounded(String::new());
-    if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
-        // An error says that the rest does not fit.
-        let _ = write!(text, "{trace}");
-    }
-    text.0
-}
-
-fn cut(mut text: String) -> String {
-    if text.len() > limits::BACKTRACE_BYTES {
-        let end = (0..=limits::BACKTRACE_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
-        text.push_str(" [cut]");
-    }
-    text
 }
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Tells the observer of the end, also when the task is dropped or a host function panics.
-struct ExitGuard {
-    observer: Arc<dyn Observer>,
-    control: Arc<Control>,
-    program: Arc<Program>,
-    attempt: u32,
-    started: u64,
-    runtime: Arc<Runtime>,
-    held: Option<Held>,
-}
-
-impl ExitGuard {
-    fn finish(mut self, outcome: Outcome, memory_peak: u64) {
-        self.report(outcome, memory_peak);
-    }
-
-    fn report(&mut self, mut outcome: Outcome, memory_peak: u64) {
-        let Some(held) = self.held.take() else { return };
-        self.control.end();
-        drop(held);
-        if let Some(order) = self.control.termination() {
-            let value = outcome.value().filter(|value| !value.is_empty()).cloned();
-            if !matches!(outcome, Outcome::Deadline { .. } | Outcome::OutOfBudget { .. }) {
-                outcome = Outcome::Terminated { by: order.by, reason: order.reason, value };
-            }
-        }
-        let now = self.runtime.clock().now();
-        let usage = Usage {
-            cpu: self.control.cpu() + self.control.slice_time(now),
-            wall: now.saturating_sub(self.started),
-            memory_peak,
-            ..Usage::default()
-        };
-        self.observer.ended(ExitRecord {
-            address: self.control.address,
-            module: self.program.module,
-            function: self.program.function.clone(),
-            attempt: self.attempt,
-            outcome,
-            usage,
-        });
-    }
-}
-
-impl Drop for ExitGuard {
-    fn drop(&mut self) {
-        self.report(Outcome::Failed { kind: "host".into(), text: "the node ended it: see the node's log".into() }, 0);
-    }
 }

@@ -1,15 +1,31 @@
-//! Coroutines: engine, scheduler, clock, and the ports through which they reach the rest. Runs guests; decides nothing
-//! about who may run.
+//! Coroutines: engine, scheduler, clock, what they hold and how they meet, and the ports through which they reach the
+//! rest. Runs guests; decides nothing about who may run.
 
 mod blank;
+pub mod channels;
 pub mod clock;
 pub mod control;
 pub mod coroutine;
 pub mod engine;
+mod exit;
+pub mod group;
 pub mod launch;
+pub mod locks;
+pub mod mail;
+pub mod message;
+pub mod names;
+pub mod own;
 pub mod ports;
+mod post;
+pub mod refusal;
+pub mod registry;
+pub mod relations;
 pub mod scheduler;
+mod send_after;
 pub mod stdio;
+mod swap;
+pub mod tenant;
+mod ties;
 pub mod timers;
 pub mod wasi_clock;
 
@@ -17,5 +33,9 @@ pub use blank::blank_store;
 pub use clock::{Clock, RealClock, VirtualClock};
 pub use control::{Control, Stop};
 pub use coroutine::{Coroutine, Ended};
+pub use exit::Attendance;
+pub use group::Group;
 pub use launch::{Launch, Program, Runtime};
+pub use refusal::Refusal;
 pub use scheduler::Scheduler;
+pub use tenant::Tenant;

@@ -1,9 +1,14 @@
 //! What a coroutine needs from outside its worker, as small traits over owned values: a runtime can live in another
 //! process, and fakes of these test host calls without a network.
 
+use super::group::Group;
+use super::launch::Program;
+use super::refusal::Refusal;
 use super::stdio::Output;
-use corovan_core::ids::Address;
+use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::wire::ExitRecord;
+use std::pin::Pin;
+use std::sync::Arc;
 
 /// Follows one coroutine. Called on worker threads: must not block.
 pub trait Observer: Send + Sync {
@@ -17,9 +22,30 @@ pub trait Observer: Send + Sync {
     fn output(&self) -> &Output;
     /// [`Observer::output`] is no longer empty.
     fn output_ready(&self);
-    /// Called exactly once, after everything the coroutine held has been given back.
-    fn ended(&self, record: ExitRecord);
+    /// Called exactly once, after everything the coroutine held has been given back. `more`: coroutines that it made, or
+    /// those made, are still there and may have output; [`Observer::over`] comes when the last has ended.
+    fn ended(&self, record: &Arc<ExitRecord>, more: bool);
+    /// All coroutines that this one made, and those made, have ended, and it has too. Comes only where `ended` said so;
+    /// may come again.
+    fn over(&self) {}
+    /// Who follows a coroutine that this one makes.
+    fn child(&self) -> Arc<dyn Observer>;
 }
+
+/// Makes programs, and finds room for coroutines that coroutines make.
+pub trait Spawn: Send + Sync {
+    /// A function of a module that this computation's tenant has here. Errors: need-module, bad-module, unknown-function,
+    /// shutting-down.
+    fn program(&self, group: &Arc<Group>, module: ModuleHash, function: &str)
+    -> Pending<Result<Arc<Program>, Refusal>>;
+    /// Room for one more coroutine, which its observer's `ended` gives back. Errors: overloaded, shutting-down.
+    fn admit(&self, group: &Group) -> Result<(), Refusal>;
+    /// The room is not needed: the coroutine was not made.
+    fn give_back(&self, group: &Group);
+}
+
+/// What may take a while.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Randomness for addresses and guests; seeded in tests and simulations.
 pub trait Random: Send + Sync {

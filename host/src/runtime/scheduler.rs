@@ -132,6 +132,15 @@ impl Scheduler {
         StopTimer::arm(&self.inner, deadline, control, stop)
     }
 
+    /// Has something done at `deadline`; where the timer is, to cancel it.
+    pub(super) fn fire_at(&self, deadline: u64, fire: Fire) -> (usize, TimerId) {
+        self.inner.insert_timer(deadline, fire)
+    }
+
+    pub(super) fn cancel(&self, shard: usize, id: TimerId) {
+        self.inner.cancel_timer(shard, id);
+    }
+
     /// Runs what is ready and what comes due until `now`, in a reproducible order; returns the next deadline.
     ///
     /// The clock is moved to each deadline in turn. Only for schedulers made with [`Scheduler::manual`].
@@ -190,9 +199,10 @@ impl Inner {
     }
 
     fn push(&self, worker: usize, job: Job) {
-        let share = Arc::clone(&job.metadata().share);
+        // Its own count rather than its tenant's share's, which all workers would have to pass around.
+        let control = Arc::clone(job.metadata());
         let mut queue = self.workers[worker].queue.lock();
-        queue.push(&share, job, &self.floor);
+        queue.push(control.share(), job, &self.floor);
         let crowded = queue.len() > 1;
         drop(queue);
         // One waiting coroutine is left to the worker that woke it: its data is there. More are worth a second pair of hands.

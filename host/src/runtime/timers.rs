@@ -1,6 +1,7 @@
 //! Timers of coroutines, one queue a worker: sleeping costs a tree node, and a wake-up lands where the sleeper ran.
 
 use super::control::{Control, Stop};
+use super::launch::Runtime;
 use super::scheduler::Inner;
 use corovan_core::sync::timers::{TimerId, TimerQueue};
 use parking_lot::Mutex;
@@ -21,6 +22,8 @@ pub(super) struct Shard {
 pub(super) enum Fire {
     Wake(Waker),
     Stop(Weak<Control>, Stop),
+    /// Sends the message of a coroutine's timer of this number.
+    Send(Weak<Runtime>, Weak<Control>, u64),
 }
 
 /// A timer that stops a coroutine hard; disarmed when dropped.
@@ -76,6 +79,11 @@ impl Shard {
             match due {
                 Some(Fire::Wake(waker)) => waker.wake(),
                 Some(Fire::Stop(control, stop)) => control.upgrade().into_iter().for_each(|c| c.stop(stop.clone())),
+                Some(Fire::Send(runtime, control, number)) => {
+                    if let (Some(runtime), Some(control)) = (runtime.upgrade(), control.upgrade()) {
+                        runtime.timer_is_due(&control, number);
+                    }
+                }
                 None => return,
             }
         }

@@ -358,7 +358,7 @@ fn texts_and_times_beyond_all_bounds_are_borne() {
         (func (export "f")
             (if (call $log (i32.const 3) (i32.const 1000) (i32.const 60000000)) (then unreachable))
             (if (call $finish (i32.const 0) (i32.const 16777216)) (then unreachable))
-            (i32.store (i32.const 0) (i32.const 1))
+            (i64.store (i32.const 0) (i64.const 1))
             (i64.store (i32.const 8) (i64.const -1))
             (if (i32.ne (call $wait (i32.const 0) (i32.const 1) (i64.const 1)) (i32.const -TIMEOUT)) (then unreachable))
             (drop (call $sleep (i64.const -2)))
@@ -372,6 +372,7 @@ fn texts_and_times_beyond_all_bounds_are_borne() {
     assert!(matches!(seen.outcome(), Outcome::Deadline { .. }), "{:?}", seen.outcome());
     assert_eq!(seen.logs.lock()[0].1.len(), limits::TEXT_BYTES);
     for resource in Resource::ALL {
+        bench.close();
         assert_eq!(bench.ledger.used(resource), 0, "{resource}");
     }
 }

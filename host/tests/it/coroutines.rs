@@ -159,6 +159,7 @@ fn every_way_to_end_is_told_apart() {
         assert_eq!(seen.exits.lock().len(), 1, "{name}");
     }
     for resource in Resource::ALL {
+        bench.close();
         assert_eq!(bench.ledger.used(resource), 0, "{resource}");
     }
 }
@@ -231,12 +232,12 @@ fn a_tenant_with_many_busy_coroutines_gets_no_more_than_one_with_two() {
     for _ in 0..20 {
         bench.runtime.launch(bench.launch(&small, &many)).unwrap();
     }
-    let share = bench.other_share();
+    let other = bench.computation(&bench.other_tenant());
     let order = Order::default();
     many.note_order(&order, "many");
     few.note_order(&order, "few");
     for _ in 0..2 {
-        let launch = Launch { share: Arc::clone(&share), ..bench.launch(&large, &few) };
+        let launch = Launch { group: Arc::clone(&other), ..bench.launch(&large, &few) };
         bench.runtime.launch(launch).unwrap();
     }
     bench.advance(Duration::ZERO);
@@ -307,6 +308,7 @@ fn a_hundred_thousand_coroutines() {
         assert!(seen.exits.lock().iter().all(|exit| matches!(exit.outcome, Outcome::Finished(_))), "round {round}");
     }
     for resource in Resource::ALL {
+        bench.close();
         assert_eq!(bench.ledger.used(resource), 0, "{resource}");
     }
     assert_eq!(bench.runtime.scheduler.timers(), 0);

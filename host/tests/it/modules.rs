@@ -16,7 +16,7 @@ fn host() -> &'static (Engine, KnownImports) {
     HOST.get_or_init(|| {
         let engine = engine::build(Preemption::Epoch, engine::MIN_SLOTS).unwrap();
         let linker = hostcalls::linker(&engine).unwrap();
-        let known = known_imports(&engine, &linker);
+        let known = known_imports(&engine, &linker).unwrap();
         (engine, known)
     })
 }

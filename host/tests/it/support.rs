@@ -2,17 +2,22 @@
 
 use corovan::hostcalls;
 use corovan::runtime::engine::{self, Preemption};
-use corovan::runtime::ports::{Observer, Random};
+use corovan::runtime::ports::{Observer, Pending, Random, Spawn};
 use corovan::runtime::scheduler::Threads;
 use corovan::runtime::stdio::Output;
-use corovan::runtime::{Coroutine, Launch, Program, RealClock, Runtime, Scheduler, VirtualClock};
+use corovan::runtime::{
+    Control, Coroutine, Group, Launch, Program, RealClock, Refusal, Runtime, Scheduler, Tenant, VirtualClock,
+};
+use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::sync::fair_queue::Share;
 use corovan_core::tenancy::quota::{Ledger, Limits};
 use corovan_core::wire::{ExitRecord, Outcome};
 use parking_lot::{Condvar, Mutex};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use wasmtime::{Linker, Module};
 
@@ -23,10 +28,22 @@ pub struct Remember {
     pub progress: Mutex<Vec<(u64, u64, String)>>,
     pub logs: Mutex<Vec<(u8, String)>>,
     pub output: Output,
+    /// What the coroutines that it made, and those made, told.
+    pub kin: Arc<Kin>,
     /// Where the ends of several observers are noted in one order, and as what.
     order: Mutex<Option<(Order, &'static str)>>,
     changed: Condvar,
 }
+
+/// The same of its children, all in one.
+#[derive(Default)]
+pub struct Kin {
+    pub exits: Mutex<Vec<ExitRecord>>,
+    pub logs: Mutex<Vec<(u8, String)>>,
+    pub output: Output,
+}
+
+struct Child(Arc<Kin>);
 
 /// Who ended, in order.
 pub type Order = Arc<Mutex<Vec<&'static str>>>;
@@ -37,8 +54,19 @@ pub struct Bench {
     pub linker: Linker<Coroutine>,
     pub clock: Option<Arc<VirtualClock>>,
     pub ledger: Arc<Ledger>,
-    pub share: Arc<Share>,
+    pub tenant: Arc<Tenant>,
+    pub group: Arc<Group>,
+    modules: Arc<Modules>,
     _threads: Option<Threads>,
+}
+
+/// Modules by their names, for coroutines that make others.
+pub struct Modules {
+    engine: wasmtime::Engine,
+    linker: Linker<Coroutine>,
+    known: Mutex<HashMap<ModuleHash, Module>>,
+    /// Coroutines that coroutines may still make.
+    pub room: AtomicUsize,
 }
 
 struct Seeded(Mutex<u64>);
@@ -68,10 +96,53 @@ impl Observer for Remember {
         &self.output
     }
     fn output_ready(&self) {}
-    fn ended(&self, record: ExitRecord) {
-        self.exits.lock().push(record);
+    fn child(&self) -> Arc<dyn Observer> {
+        Arc::new(Child(Arc::clone(&self.kin)))
+    }
+    fn ended(&self, record: &Arc<ExitRecord>, _: bool) {
+        self.exits.lock().push(ExitRecord::clone(record));
         self.order.lock().iter().for_each(|(order, name)| order.lock().push(name));
         self.changed.notify_all();
+    }
+}
+
+impl Observer for Child {
+    fn started(&self, _: Address) {}
+    fn progress(&self, _: u64, _: u64, _: String) {}
+    fn log(&self, level: u8, text: String) {
+        self.0.logs.lock().push((level, text));
+    }
+    fn output(&self) -> &Output {
+        &self.0.output
+    }
+    fn output_ready(&self) {}
+    fn ended(&self, record: &Arc<ExitRecord>, _: bool) {
+        self.0.exits.lock().push(ExitRecord::clone(record));
+    }
+    fn child(&self) -> Arc<dyn Observer> {
+        Arc::new(Child(Arc::clone(&self.0)))
+    }
+}
+
+impl Spawn for Modules {
+    fn program(&self, _: &Arc<Group>, hash: ModuleHash, function: &str) -> Pending<Result<Arc<Program>, Refusal>> {
+        let module = self.known.lock().get(&hash).cloned();
+        let program = match module {
+            None => Err(Refusal::new(Code::NeedModule, format!("module {hash} is not here"))),
+            Some(module) => Program::new(hash, &module, &self.linker, function, None, limits::MEMORY_DEFAULT)
+                .map(Arc::new)
+                .map_err(|error| Refusal::new(Code::UnknownFunction, error.to_string())),
+        };
+        Box::pin(async { program })
+    }
+
+    fn admit(&self, _: &Group) -> Result<(), Refusal> {
+        let taken = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(1));
+        taken.map(drop).map_err(|_| Refusal::new(Code::Overloaded, "no more slots"))
+    }
+
+    fn give_back(&self, _: &Group) {
+        self.room.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -124,13 +195,56 @@ impl Bench {
         let runtime = Arc::new(Runtime::new(engine, preemption, scheduler, random, NodeId([1; 12]), 1));
         let limits = Limits { coroutines: 1 << 20, memory: 1 << 40, held: 1 << 30, connections: 0 };
         let (ledger, share) = (Arc::new(Ledger::new(limits)), Arc::new(Share::new(0, 100)));
-        Bench { runtime, linker, clock, ledger, share, _threads: threads }
+        let tenant = Arc::new(Tenant::new("me", Arc::clone(&ledger), share));
+        let modules = Arc::new(Modules {
+            engine: runtime.engine.clone(),
+            linker: linker.clone(),
+            known: Mutex::default(),
+            room: AtomicUsize::new(1 << 20),
+        });
+        let group = Arc::new(Group::new(1, Arc::clone(&tenant), Arc::clone(&modules) as Arc<dyn Spawn>, || {}));
+        Bench { runtime, linker, clock, ledger, tenant, group, modules, _threads: threads }
+    }
+
+    /// Another computation, of this tenant or another one.
+    pub fn computation(&self, tenant: &Arc<Tenant>) -> Arc<Group> {
+        Arc::new(Group::new(2, Arc::clone(tenant), Arc::clone(&self.modules) as Arc<dyn Spawn>, || {}))
+    }
+
+    /// A tenant beside the first.
+    pub fn other_tenant(&self) -> Arc<Tenant> {
+        let limits = Limits { coroutines: 1 << 20, memory: 1 << 40, held: 1 << 30, connections: 0 };
+        Arc::new(Tenant::new("other", Arc::new(Ledger::new(limits)), Arc::new(Share::new(1, 100))))
+    }
+
+    /// Ends the computation: what was kept of it goes.
+    pub fn close(&self) {
+        self.runtime.close(&self.group);
+    }
+
+    pub fn modules(&self) -> &Modules {
+        &self.modules
+    }
+
+    /// Runs a function of a module in this bench's computation, and gives what holds it.
+    pub fn start(&self, program: &Arc<Program>) -> (Arc<Control>, Arc<Remember>) {
+        let observer = Arc::new(Remember::default());
+        (self.runtime.launch(self.launch(program, &observer)).unwrap(), observer)
+    }
+
+    /// The name of a module that coroutines of this bench may make others of.
+    pub fn ship(&self, wat: &str) -> ModuleHash {
+        let wasm = wat::parse_str(wat).unwrap();
+        let hash = ModuleHash::of(&wasm);
+        let module = || Module::from_binary(&self.modules.engine, &wasm).unwrap();
+        self.modules.known.lock().entry(hash).or_insert_with(module);
+        hash
     }
 
     pub fn program(&self, wat: &str, export: &str) -> Arc<Program> {
-        let wasm = wat::parse_str(wat).unwrap();
-        let module = Module::from_binary(&self.runtime.engine, &wasm).unwrap();
-        Arc::new(Program::new(ModuleHash::of(&wasm), &module, &self.linker, export, None).unwrap())
+        let hash = self.ship(wat);
+        let module = self.modules.known.lock()[&hash].clone();
+        Arc::new(Program::new(hash, &module, &self.linker, export, None, limits::MEMORY_DEFAULT).unwrap())
     }
 
     pub fn launch(&self, program: &Arc<Program>, observer: &Arc<Remember>) -> Launch {
@@ -143,8 +257,10 @@ impl Bench {
             deadline: Duration::from_secs(3600),
             cpu: None,
             attempt: 1,
-            share: Arc::clone(&self.share),
-            ledger: Arc::clone(&self.ledger),
+            group: Arc::clone(&self.group),
+            tree: None,
+            daemon: false,
+            held: None,
             observer: Arc::clone(observer) as Arc<dyn Observer>,
         }
     }
@@ -156,11 +272,6 @@ impl Bench {
         self.runtime.launch(self.launch(&program, &observer)).unwrap();
         self.advance(until);
         observer
-    }
-
-    /// The share of another tenant.
-    pub fn other_share(&self) -> Arc<Share> {
-        Arc::new(Share::new(1, 100))
     }
 
     pub fn advance(&self, until: Duration) {

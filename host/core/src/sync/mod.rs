@@ -1,4 +1,6 @@
-//! Queues and timers as plain state machines: no threads, no clock, no waiting.
+//! Queues, mailboxes and timers as plain state machines: no threads, no clock, no waiting.
 
 pub mod fair_queue;
+pub mod mailbox;
+pub mod slab_list;
 pub mod timers;

@@ -5,13 +5,14 @@ use crate::code::Code;
 use crate::ids::{Address, ModuleHash, NodeId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Everything known about an ended coroutine.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ExitRecord {
     pub address: Address,
     pub module: ModuleHash,
-    pub function: String,
+    pub function: Arc<str>,
     pub attempt: u32,
     pub outcome: Outcome,
     pub usage: Usage,
@@ -112,6 +113,11 @@ impl Outcome {
         }
     }
 
+    /// Neither returned nor exited with code 0.
+    pub fn is_abnormal(&self) -> bool {
+        !matches!(self, Outcome::Finished(_) | Outcome::Exited(0))
+    }
+
     /// The value it gave, if any.
     pub fn value(&self) -> Option<&Bytes> {
         match self {
@@ -169,7 +175,7 @@ impl ExitRecord {
         let head = ExitHead {
             address: self.address,
             module: self.module,
-            function: self.function.clone(),
+            function: self.function.to_string(),
             attempt: self.attempt,
             outcome,
             number,
@@ -181,6 +187,31 @@ impl ExitRecord {
             usage: self.usage,
         };
         (head, value.cloned().unwrap_or_default())
+    }
+
+    /// As coroutines read it, in CBOR: the map of [`ExitHead`], with the value in `bytes`, or its size in `left_out` where it
+    /// is larger than `most`.
+    pub fn to_cbor(&self, most: usize) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Told {
+            #[serde(flatten)]
+            head: ExitHead,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            bytes: Option<serde_bytes::ByteBuf>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            left_out: Option<u64>,
+        }
+        let (head, value) = self.to_head();
+        let fits = value.len() <= most;
+        let told = Told {
+            bytes: (head.value && fits).then(|| serde_bytes::ByteBuf::from(value.to_vec())),
+            left_out: (!fits).then_some(value.len() as u64),
+            head,
+        };
+        let mut cbor = Vec::with_capacity(256 + if fits { value.len() } else { 0 });
+        // Writing to memory cannot fail, and all of it has a CBOR form.
+        let _ = ciborium::into_writer(&told, &mut cbor);
+        cbor
     }
 
     /// Joins what an `Exit` frame carried.
@@ -208,7 +239,7 @@ impl ExitRecord {
         ExitRecord {
             address: head.address,
             module: head.module,
-            function: head.function,
+            function: head.function.into(),
             attempt: head.attempt,
             outcome,
             usage: head.usage,

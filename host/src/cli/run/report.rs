@@ -64,7 +64,7 @@ pub fn to_json(job: u64, node: &str, record: &ExitRecord, lost: Option<&Error>) 
         "node": node,
         "address": record.address.to_string(),
         "module": record.module.to_string(),
-        "function": record.function,
+        "function": &*record.function,
         "attempt": record.attempt,
         "outcome": record.outcome.name(),
         "usage": usage(&record.usage),

@@ -1,0 +1,366 @@
+//! A mailbox: bounded, first in first out, with a queue of senders that wait for room and reserved room for what must not
+//! be refused. Decides who is to be woken; wakes nobody.
+//!
+//! `T` is what a letter carries beside its key, `W` what wakes a waiting sender.
+
+use super::slab_list::{Place, SlabList};
+use crate::ids::Address;
+use std::collections::{BTreeMap, VecDeque};
+
+/// What a message is; the numbers are those of the host interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u32)]
+pub enum Kind {
+    /// From a coroutine or client.
+    #[default]
+    Message = 0,
+    /// A monitored coroutine ended.
+    Exit = 1,
+    /// A timer of the receiver's own.
+    Timer = 2,
+    NameLost = 3,
+    Swap = 4,
+    Peers = 5,
+}
+
+/// One message with what a filter looks at.
+#[derive(Clone, Debug)]
+pub struct Letter<T> {
+    pub kind: Kind,
+    pub tag: u64,
+    pub sender: Address,
+    /// The subscription it came through; 0: none.
+    pub via: u64,
+    /// Bytes it counts for.
+    pub size: usize,
+    pub body: T,
+}
+
+/// Which letters are wanted; what is `None` takes every one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Filter {
+    pub tag: Option<u64>,
+    pub kind: Option<Kind>,
+    pub sender: Option<Address>,
+}
+
+/// How much is taken before senders wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    pub messages: usize,
+    pub bytes: usize,
+    /// System messages that may be on their way or unread.
+    pub reserved: usize,
+}
+
+/// A sender that waits; ordered by when it came.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Ticket(u64);
+
+/// What has become of a letter whose sender waited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    Waiting,
+    Accepted,
+    /// The mailbox was closed before there was room.
+    Refused,
+}
+
+/// There is no room for it: the letter comes back.
+#[derive(Debug)]
+pub struct Full<T>(pub Letter<T>);
+
+/// What a subscription's letter met.
+#[derive(Debug)]
+pub struct Via<T> {
+    /// The receiver waits for it.
+    pub wake: bool,
+    /// A letter that was dropped for it, or the letter itself.
+    pub dropped: Option<Letter<T>>,
+    /// The letter was taken.
+    pub taken: bool,
+}
+
+/// What is dropped when a subscription has its fill.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Drop {
+    Oldest,
+    Newest,
+}
+
+#[derive(Debug)]
+pub struct Mailbox<T, W> {
+    bounds: Bounds,
+    letters: SlabList<Letter<T>>,
+    /// Ordinary letters, and their bytes.
+    messages: usize,
+    bytes: usize,
+    /// Room promised to system messages: on their way, or unread.
+    reserved: usize,
+    waiting: VecDeque<(Ticket, Letter<T>, W)>,
+    next_ticket: u64,
+    /// Tickets below this have been accepted, or were withdrawn.
+    accepted: u64,
+    /// The receiver waits for such a letter.
+    receiver: Option<Filter>,
+    /// Unread letters of each subscription.
+    vias: BTreeMap<u64, usize>,
+    closed: bool,
+}
+
+impl Filter {
+    pub fn takes<T>(&self, letter: &Letter<T>) -> bool {
+        self.tag.is_none_or(|tag| tag == letter.tag)
+            && self.kind.is_none_or(|kind| kind == letter.kind)
+            && self.sender.is_none_or(|sender| sender == letter.sender)
+    }
+
+    pub fn is_any(&self) -> bool {
+        *self == Filter::default()
+    }
+}
+
+impl Kind {
+    pub fn from_number(number: u32) -> Option<Kind> {
+        [Kind::Message, Kind::Exit, Kind::Timer, Kind::NameLost, Kind::Swap, Kind::Peers]
+            .into_iter()
+            .find(|kind| *kind as u32 == number)
+    }
+}
+
+impl<T, W> Mailbox<T, W> {
+    pub fn new(bounds: Bounds) -> Self {
+        Mailbox {
+            bounds,
+            letters: SlabList::default(),
+            messages: 0,
+            bytes: 0,
+            reserved: 0,
+            waiting: VecDeque::new(),
+            next_ticket: 0,
+            accepted: 0,
+            receiver: None,
+            vias: BTreeMap::new(),
+            closed: false,
+        }
+    }
+
+    /// Takes a letter if there is room and nobody waits already; `true` when the receiver is to be woken.
+    pub fn push(&mut self, letter: Letter<T>) -> Result<bool, Full<T>> {
+        if self.closed || !self.waiting.is_empty() || !self.has_room(letter.size) {
+            return Err(Full(letter));
+        }
+        Ok(self.accept(letter))
+    }
+
+    /// Queues a letter whose sender waits for room.
+    pub fn wait(&mut self, letter: Letter<T>, sender: W) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.waiting.push_back((ticket, letter, sender));
+        ticket
+    }
+
+    /// What has become of a ticket that was not withdrawn.
+    pub fn fate(&self, ticket: Ticket) -> Fate {
+        match ticket.0 < self.accepted {
+            true => Fate::Accepted,
+            false if self.closed => Fate::Refused,
+            false => Fate::Waiting,
+        }
+    }
+
+    /// The sender waits no longer: its letter, unless it has been accepted or refused. Others behind it may now fit: the
+    /// wakers of those, and whether the receiver is to be woken.
+    pub fn withdraw(&mut self, ticket: Ticket) -> Option<(Letter<T>, bool, Vec<W>)> {
+        let at = self.waiting.binary_search_by_key(&ticket, |(ticket, ..)| *ticket).ok()?;
+        let (_, letter, _) = self.waiting.remove(at)?;
+        let (wake, senders) = if at == 0 { self.admit() } else { (false, Vec::new()) };
+        Some((letter, wake, senders))
+    }
+
+    /// Promises room for one system message; `false` when no more can be promised.
+    pub fn reserve(&mut self) -> bool {
+        let free = self.reserved < self.bounds.reserved && !self.closed;
+        self.reserved += usize::from(free);
+        free
+    }
+
+    /// The promised message will not come.
+    pub fn release(&mut self) {
+        self.reserved = self.reserved.saturating_sub(1);
+    }
+
+    /// Takes a message for which room was promised; `true` when the receiver is to be woken.
+    pub fn push_reserved(&mut self, letter: Letter<T>) -> Result<bool, Full<T>> {
+        if self.closed {
+            return Err(Full(letter));
+        }
+        Ok(self.enqueue(letter))
+    }
+
+    /// Takes a letter of a subscription, of which at most `cap` may be unread. Nobody waits: where there is no room one
+    /// is dropped.
+    pub fn push_via(&mut self, letter: Letter<T>, cap: usize, drop: Drop) -> Via<T> {
+        let is_free = |mailbox: &Self| {
+            mailbox.unread(letter.via) < cap && mailbox.waiting.is_empty() && mailbox.has_room(letter.size)
+        };
+        if self.closed {
+            return Via { wake: false, dropped: Some(letter), taken: false };
+        }
+        if is_free(self) {
+            return Via { wake: self.accept(letter), dropped: None, taken: true };
+        }
+        if drop == Drop::Oldest
+            && let Some(oldest) = self.letters.find(|old| old.via == letter.via)
+            && let Some(oldest) = self.letters.remove(oldest)
+        {
+            self.forget(&oldest);
+            // It takes the place of the one that went, also where senders wait: it is not a message more.
+            if self.has_room(letter.size) {
+                return Via { wake: self.accept(letter), dropped: Some(oldest), taken: true };
+            }
+            return Via { wake: false, dropped: Some(oldest), taken: false };
+        }
+        Via { wake: false, dropped: Some(letter), taken: false }
+    }
+
+    /// Whether a letter of this subscription and size would be taken now.
+    pub fn has_room_via(&self, via: u64, cap: usize, size: usize) -> bool {
+        self.unread(via) < cap && self.waiting.is_empty() && self.has_room(size)
+    }
+
+    /// Unread letters of a subscription.
+    pub fn unread(&self, via: u64) -> usize {
+        self.vias.get(&via).copied().unwrap_or(0)
+    }
+
+    /// The oldest letter that the filter takes.
+    pub fn find(&self, filter: &Filter) -> Option<Place> {
+        if filter.is_any() { self.letters.first() } else { self.letters.find(|letter| filter.takes(letter)) }
+    }
+
+    /// Looks at a letter.
+    pub fn get(&self, place: Place) -> Option<&Letter<T>> {
+        self.letters.get(place)
+    }
+
+    /// Takes a letter out, and whom to wake: senders whose letters now fit.
+    pub fn take(&mut self, place: Place) -> Option<(Letter<T>, Vec<W>)> {
+        self.receiver = None;
+        let letter = self.letters.remove(place)?;
+        self.forget(&letter);
+        let senders = if self.waiting.is_empty() { Vec::new() } else { self.admit().1 };
+        Some((letter, senders))
+    }
+
+    /// From now on pushing such a letter says that the receiver is to be woken.
+    pub fn await_letter(&mut self, filter: Filter) {
+        self.receiver = Some(filter);
+    }
+
+    /// The receiver waits no longer.
+    pub fn forget_receiver(&mut self) {
+        self.receiver = None;
+    }
+
+    /// An ordinary letter, however small, would have to wait.
+    pub fn is_full(&self) -> bool {
+        !self.waiting.is_empty() || !self.has_room(0)
+    }
+
+    /// Unread letters of all kinds.
+    pub fn len(&self) -> usize {
+        self.letters.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.letters.len() == 0
+    }
+
+    /// Bytes of unread ordinary letters.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Senders that wait.
+    pub fn senders(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// System messages promised or unread.
+    pub fn reserved(&self) -> usize {
+        self.reserved
+    }
+
+    /// Nothing is taken any more: what was unread, and who waited.
+    pub fn close(&mut self) -> (Vec<Letter<T>>, Vec<(Letter<T>, W)>) {
+        self.closed = true;
+        self.receiver = None;
+        self.vias.clear();
+        (self.messages, self.bytes, self.reserved) = (0, 0, 0);
+        let unread = std::mem::take(&mut self.letters).into_values();
+        let waited = std::mem::take(&mut self.waiting).into_iter().map(|(_, letter, sender)| (letter, sender));
+        (unread, waited.collect())
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn has_room(&self, size: usize) -> bool {
+        // A letter larger than the whole mailbox fits an empty one, so that a bound cannot make a message impossible.
+        self.messages == 0 || self.messages < self.bounds.messages && self.bytes + size <= self.bounds.bytes
+    }
+
+    fn accept(&mut self, letter: Letter<T>) -> bool {
+        self.messages += 1;
+        self.bytes += letter.size;
+        if letter.via != 0 {
+            *self.vias.entry(letter.via).or_default() += 1;
+        }
+        self.enqueue(letter)
+    }
+
+    fn enqueue(&mut self, letter: Letter<T>) -> bool {
+        let wake = self.receiver.is_some_and(|filter| filter.takes(&letter));
+        if wake {
+            self.receiver = None;
+        }
+        self.letters.push_back(letter);
+        wake
+    }
+
+    /// Takes back what a letter that has left counted for.
+    fn forget(&mut self, letter: &Letter<T>) {
+        if letter.kind != Kind::Message {
+            self.reserved = self.reserved.saturating_sub(1);
+            return;
+        }
+        self.messages -= 1;
+        self.bytes -= letter.size;
+        if letter.via != 0
+            && let Some(unread) = self.vias.get_mut(&letter.via)
+        {
+            *unread -= 1;
+            if *unread == 0 {
+                self.vias.remove(&letter.via);
+            }
+        }
+    }
+
+    /// Takes letters of waiting senders, in order, as long as they fit.
+    fn admit(&mut self) -> (bool, Vec<W>) {
+        let (mut wake, mut senders) = (false, Vec::new());
+        while let Some((_, letter, _)) = self.waiting.front() {
+            if !self.has_room(letter.size) {
+                break;
+            }
+            let Some((ticket, letter, sender)) = self.waiting.pop_front() else { break };
+            self.accepted = ticket.0 + 1;
+            wake |= self.accept(letter);
+            senders.push(sender);
+        }
+        (wake, senders)
+    }
+}

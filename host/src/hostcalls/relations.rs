@@ -1,0 +1,85 @@
+//! Lifecycle of others: terminate, interrupt, status, swap, and what a coroutine answers to them.
+
+use super::{Refusal, spawn};
+use crate::runtime::mail::Patience;
+pub(crate) use crate::runtime::relations::suspend;
+use crate::runtime::{Control, Coroutine, Runtime, relations};
+use bytes::Bytes;
+use corovan_core::code::Code;
+use corovan_core::ids::{Address, ModuleHash};
+use corovan_core::limits;
+use corovan_core::text::cut;
+use std::sync::Arc;
+
+/// `terminate`: interrupts, after the grace period stops hard, and waits until it has ended. Errors: denied, node-lost,
+/// timeout, interrupted (also by terminating oneself).
+pub async fn terminate(
+    runtime: &Arc<Runtime>,
+    control: &Arc<Control>,
+    target: &Address,
+    patience: Patience,
+) -> Result<(), Refusal> {
+    if let crate::runtime::mail::Place::Here(target) = runtime.find(control, target)? {
+        let by = format!("coroutine {}", control.address);
+        runtime.terminate(&target, &by, "terminate was called", limits::TERMINATE_GRACE);
+    }
+    if *target == control.address {
+        let reason = control.take_interrupt().unwrap_or_default();
+        return Err(Refusal::new(Code::Interrupted, reason));
+    }
+    match runtime.join(control, target, patience).await {
+        Err(refusal) if refusal.code != Code::Expired => Err(refusal),
+        _ => Ok(()),
+    }
+}
+
+/// `interrupt`: the target's current or next waiting call gives `interrupted`, once. Errors: gone, denied, node-lost.
+pub fn interrupt(coroutine: &Coroutine, target: &Address, reason: String) -> Result<(), Refusal> {
+    let target = coroutine.runtime.find_here(&coroutine.control, target)?;
+    target.interrupt(&cut(reason, limits::TEXT_BYTES));
+    Ok(())
+}
+
+/// `set_daemon`: whether this coroutine keeps its computation open.
+pub fn set_daemon(coroutine: &Coroutine, daemon: bool) {
+    coroutine.runtime.set_daemon(&coroutine.control, daemon);
+}
+
+/// `status`: what the target does, in CBOR. Errors: gone, denied, node-lost.
+pub fn status(coroutine: &Coroutine, target: &Address) -> Result<Vec<u8>, Refusal> {
+    let target = coroutine.runtime.find_here(&coroutine.control, target)?;
+    Ok(relations::status(&coroutine.runtime, &target))
+}
+
+/// `swap`: asks the target to go on as this function. Errors: swap-failed, gone, denied, unknown-function, need-module,
+/// bad-module, timeout, node-lost, interrupted, overloaded.
+pub async fn swap(
+    runtime: &Arc<Runtime>,
+    control: &Arc<Control>,
+    target: &Address,
+    module: Option<ModuleHash>,
+    function: &str,
+    patience: Patience,
+) -> Result<(), Refusal> {
+    let other = runtime.find_here(control, target)?;
+    if *target == control.address {
+        return Err(Refusal::new(Code::SwapFailed, "a coroutine that asks itself would wait for itself"));
+    }
+    let module = module.unwrap_or_else(|| other.program().module);
+    let program = spawn::program(&other.group, module, function).await?;
+    drop(other);
+    runtime.swap(control, target, program, patience).await
+}
+
+/// `swap_point`: agrees to a swap. Returns only on failure: swap-failed, not-found, invalid.
+pub async fn swap_point(control: &Arc<Control>, state: Bytes) -> Refusal {
+    if let Err(error) = corovan_core::wire::cbor::check(&state) {
+        return Refusal::new(Code::Invalid, format!("the state is not one CBOR item: {error}"));
+    }
+    relations::swap_point(control, state).await
+}
+
+/// `swap_refuse`: declines a swap. Errors: not-found.
+pub fn swap_refuse(coroutine: &Coroutine, why: String) -> Result<(), Refusal> {
+    relations::swap_refuse(&coroutine.control, cut(why, limits::TEXT_BYTES))
+}

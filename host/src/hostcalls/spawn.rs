@@ -1,0 +1,210 @@
+//! `spawn`: a coroutine makes another, with never more than it has itself.
+
+use super::Refusal;
+use super::time::{u32_at, u64_at};
+use crate::runtime::mail::Place;
+use crate::runtime::ports::Observer;
+use crate::runtime::{Control, Coroutine, Launch, Program, Runtime};
+use bytes::Bytes;
+use corovan_core::code::Code;
+use corovan_core::ids::{Address, ModuleHash};
+use corovan_core::limits;
+use corovan_core::tenancy::quota::Resource;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// `corovan_spawn_options` in guest memory: size, flags, module, where, where_len, rights_len, rights, reserved: u32 each;
+/// timeout, deadline, memory: u64 each.
+pub const OPTIONS: u32 = 56;
+
+const DAEMON: u32 = 1;
+const MONITOR: u32 = 2;
+const LINK: u32 = 4;
+const ANYWHERE: u32 = 8;
+
+/// Options as they lie in guest memory: numbers, and pointers that are still to be followed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    pub flags: u32,
+    pub module: u32,
+    pub place: (u32, u32),
+    pub rights: (u32, u32),
+    pub deadline: u64,
+    pub memory: u64,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Request {
+    pub function: String,
+    pub args: Bytes,
+    pub module: Option<ModuleHash>,
+    pub options: Options,
+    /// Rights that it is to have.
+    pub rights: Vec<String>,
+    /// A node's name or a selector.
+    pub place: String,
+}
+
+/// What the parent gives on.
+struct Parent {
+    runtime: Arc<Runtime>,
+    control: Arc<Control>,
+    observer: Arc<dyn Observer>,
+    memory: u64,
+    /// Nanoseconds of wall time and CPU time that are left.
+    deadline: u64,
+    cpu: Option<u64>,
+}
+
+/// Errors: overloaded, denied, unknown-function, bad-module, need-module, too-large, invalid, node-lost, shutting-down.
+pub async fn spawn(coroutine: &mut Coroutine, request: Request) -> Result<Address, Refusal> {
+    check(&request)?;
+    let (control, runtime) = (Arc::clone(&coroutine.control), Arc::clone(&coroutine.runtime));
+    let program = find(coroutine, &request).await?;
+    let now = runtime.clock().now();
+    let used = control.cpu();
+    let parent = Parent {
+        observer: Arc::clone(coroutine.own.children.get_or_insert_with(|| coroutine.observer.child())),
+        memory: coroutine.memory_limit,
+        deadline: coroutine.deadline.saturating_sub(now),
+        cpu: (coroutine.cpu_limit != u64::MAX).then(|| coroutine.cpu_limit.saturating_sub(used)),
+        runtime,
+        control,
+    };
+    parent.launch(program, request)
+}
+
+/// The program, without a search where it is the one that was made last.
+async fn find(coroutine: &mut Coroutine, request: &Request) -> Result<Arc<Program>, Refusal> {
+    let control = &coroutine.control;
+    let own = coroutine.own.spawned.as_ref().filter(|last| *last.function == request.function);
+    let module = request.module.unwrap_or_else(|| control.program().module);
+    if let Some(program) = own.filter(|last| last.module == module) {
+        return Ok(Arc::clone(program));
+    }
+    let program = program(&control.group, module, &request.function).await?;
+    coroutine.own.spawned = Some(Arc::clone(&program));
+    Ok(program)
+}
+
+/// A function of a module, made ready once for a computation.
+pub async fn program(
+    group: &Arc<crate::runtime::Group>,
+    module: ModuleHash,
+    function: &str,
+) -> Result<Arc<Program>, Refusal> {
+    if function.len() > limits::NAME_BYTES {
+        let text = format!("a function name of {} bytes is over the limit of {}", function.len(), limits::NAME_BYTES);
+        return Err(Refusal::new(Code::UnknownFunction, text));
+    }
+    if let Some(program) = group.program(module, function) {
+        return Ok(program);
+    }
+    let program = group.spawn.program(group, module, function).await?;
+    group.remember(&program);
+    Ok(program)
+}
+
+impl Parent {
+    fn launch(self, program: Arc<Program>, request: Request) -> Result<Address, Refusal> {
+        let Parent { runtime, control, observer, memory, deadline, cpu } = self;
+        let Options { flags, deadline: asked, memory: wanted, .. } = request.options;
+        let args_held = match request.args.len() as u64 {
+            size if size > limits::MAILBOX_FREE => Some(control.group.tenant.ledger.take(Resource::Held, size)?),
+            _ => None,
+        };
+        let promised = if flags & MONITOR != 0 { Some(runtime.promise(&control)?) } else { None };
+        let group = Arc::clone(&control.group);
+        let admitted = group.spawn.admit(&group);
+        let launched = admitted.and_then(|()| {
+            let memory_wanted = if wanted == 0 { program.memory_wanted } else { wanted };
+            let launch = Launch {
+                memory: memory_wanted.min(memory),
+                program,
+                args: request.args,
+                held: args_held,
+                wasi: Default::default(),
+                input: None,
+                deadline: Duration::from_nanos(if asked == 0 { deadline } else { asked.min(deadline) }),
+                cpu: cpu.map(Duration::from_nanos),
+                attempt: 1,
+                group: Arc::clone(&group),
+                tree: Some(control.tree),
+                daemon: flags & DAEMON != 0,
+                observer,
+            };
+            runtime.launch(launch).inspect_err(|_| group.spawn.give_back(&group))
+        });
+        let child = match launched {
+            Ok(child) => child,
+            Err(refusal) => {
+                if promised.is_some() {
+                    control.break_promise();
+                }
+                return Err(refusal);
+            }
+        };
+        if let Some(promised) = promised {
+            runtime.watch(&control, &child.address, Some(&Place::Here(Arc::clone(&child))), promised);
+        }
+        if flags & LINK != 0 {
+            runtime.link(&control, &child);
+        }
+        Ok(child.address)
+    }
+}
+
+/// Options from guest bytes. `Err`: what no program of this version writes.
+pub fn parse_options(bytes: &[u8]) -> Result<Options, String> {
+    let size = u32_at(bytes, 0);
+    if size != OPTIONS {
+        return Err(format!("spawn options of {size} bytes are not of this version, which has {OPTIONS}"));
+    }
+    if u32_at(bytes, 28) != 0 {
+        return Err("the reserved field of spawn options is not 0".into());
+    }
+    Ok(Options {
+        flags: u32_at(bytes, 4),
+        module: u32_at(bytes, 8),
+        place: (u32_at(bytes, 12), u32_at(bytes, 16)),
+        rights: (u32_at(bytes, 24), u32_at(bytes, 20)),
+        deadline: u64_at(bytes, 40),
+        memory: u64_at(bytes, 48),
+    })
+}
+
+/// What can be refused without looking anything up.
+fn check(request: &Request) -> Result<(), Refusal> {
+    let flags = request.options.flags;
+    if flags & !(DAEMON | MONITOR | LINK | ANYWHERE) != 0 {
+        return Err(Refusal::new(Code::Invalid, format!("{flags:#x} has a flag that spawn does not take")));
+    }
+    if let Some(right) = request.rights.first() {
+        let text =
+            format!("{right:?} is not among the rights of this coroutine, and a child never has more than its parent");
+        return Err(Refusal::new(Code::Denied, text));
+    }
+    if !request.place.is_empty() {
+        let text = format!("no node {:?} is known to this one", request.place.chars().take(80).collect::<String>());
+        return Err(Refusal::new(Code::NodeLost, text));
+    }
+    if !is_array(&request.args) {
+        return Err(Refusal::new(Code::Invalid, "the arguments are not one CBOR array"));
+    }
+    Ok(())
+}
+
+fn is_array(args: &[u8]) -> bool {
+    const ARRAY: u8 = 4;
+    args.first().is_some_and(|first| first >> 5 == ARRAY) && corovan_core::wire::cbor::check(args).is_ok()
+}
+
+/// Arguments of `len` bytes are too large? Asked before they are copied.
+pub fn check_args(len: u32) -> Result<(), Refusal> {
+    if len as usize <= limits::ARGUMENT_BYTES {
+        return Ok(());
+    }
+    let text = format!("arguments of {len} bytes are over the limit of {} (ARGUMENT_BYTES)", limits::ARGUMENT_BYTES);
+    Err(Refusal::new(Code::TooLarge, text))
+}

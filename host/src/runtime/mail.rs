@@ -1,0 +1,431 @@
+//! Sending and receiving between coroutines of this node. What lies on another node is found here too: its place is asked
+//! first, so that the way there is one more case and not another interface.
+
+use super::control::{Control, Waits};
+use super::launch::Runtime;
+use super::message::{Kind, Letter, Parcel, Payload, ReplyTo};
+use super::post::NotTaken;
+use super::refusal::Refusal;
+use super::registry::{Past, Resident};
+use super::ties::Answer;
+use super::timers::Sleep;
+use corovan_core::code::Code;
+use corovan_core::ids::Address;
+use corovan_core::limits;
+use corovan_core::sync::mailbox::{Fate, Filter, Ticket};
+use corovan_core::tenancy::quota::{Permit, Resource};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// Where an address leads, for one coroutine.
+#[derive(Debug)]
+pub enum Place {
+    Here(Arc<Control>),
+    /// It has ended, and its record is kept.
+    Past(Arc<Past>),
+    /// It ended and nothing is kept, or it was never there.
+    Nowhere,
+}
+
+/// `timeout` for ever.
+pub const FOREVER: u64 = u64::MAX;
+
+/// How long a call may wait: not at all, until a moment, or for ever.
+pub struct Patience {
+    /// `None`: not at all.
+    sleep: Option<Sleep>,
+}
+
+/// A send that found no room.
+#[derive(Debug)]
+pub struct Unsent {
+    to: Arc<Control>,
+    letter: Letter,
+}
+
+/// What a coroutine that receives can take.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Bytes of its buffer.
+    pub buffer: usize,
+    /// It may keep what does not fit under a token.
+    pub token: bool,
+}
+
+impl Runtime {
+    /// Finds who lives at an address. Errors: denied (another tenant's), node-lost (no such node is known).
+    pub fn find(&self, from: &Control, to: &Address) -> Result<Place, Refusal> {
+        if to.node != self.node {
+            return Err(Refusal::new(Code::NodeLost, format!("no node {} is known to this one", to.node)));
+        }
+        if to.incarnation != self.incarnation {
+            return Ok(Place::Nowhere);
+        }
+        let (place, tenant) = match self.registry.get(to) {
+            None => return Ok(Place::Nowhere),
+            Some(Resident::Coroutine(control)) => {
+                let tenant = Arc::clone(&control.group.tenant);
+                (Place::Here(control), tenant)
+            }
+            Some(Resident::Ended(past)) => {
+                let tenant = Arc::clone(&past.tenant);
+                (Place::Past(past), tenant)
+            }
+        };
+        if Arc::ptr_eq(&tenant, &from.group.tenant) {
+            return Ok(place);
+        }
+        tracing::warn!(from = %from.address, %to, tenant = from.group.tenant.name(), "denied: an address of another tenant");
+        Err(Refusal::new(
+            Code::Denied,
+            format!("{to} belongs to another tenant: nothing crosses from tenant to tenant"),
+        ))
+    }
+
+    /// The same for a partner that has to be there. Errors: gone, denied, node-lost.
+    pub fn find_here(&self, from: &Control, to: &Address) -> Result<Arc<Control>, Refusal> {
+        match self.find(from, to)? {
+            Place::Here(control) => Ok(control),
+            Place::Past(_) | Place::Nowhere => Err(Refusal::gone(to)),
+        }
+    }
+
+    /// How long a call that begins now may wait.
+    pub fn patience(&self, timeout: u64) -> Patience {
+        let deadline = || match timeout {
+            FOREVER => u64::MAX,
+            _ => self.clock().now().saturating_add(timeout),
+        };
+        Patience { sleep: (timeout > 0).then(|| self.scheduler.sleep_until(deadline())) }
+    }
+}
+
+impl Patience {
+    /// Ready when the time is over.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.sleep {
+            None => Poll::Ready(()),
+            Some(sleep) => Pin::new(sleep).poll(cx),
+        }
+    }
+
+    /// The call does not wait at all.
+    pub fn is_none(&self) -> bool {
+        self.sleep.is_none()
+    }
+}
+
+/// A message of `bytes` is too large? Asked before it is copied.
+pub fn check_size(len: u32) -> Result<(), Refusal> {
+    if len as usize <= limits::MESSAGE_BYTES {
+        return Ok(());
+    }
+    let text = format!(
+        "a message of {len} bytes is over the limit of {} (MESSAGE_BYTES): send it in parts, or a reference to it",
+        limits::MESSAGE_BYTES
+    );
+    Err(Refusal::new(Code::TooLarge, text))
+}
+
+/// Sends without waiting. `Ok(Some)`: there is no room yet.
+#[expect(clippy::result_large_err, clippy::large_enum_variant, reason = "a letter without room comes back as it was")]
+pub fn try_send(from: &Control, to: &Arc<Control>, letter: Letter) -> Result<Option<Unsent>, Refusal> {
+    let size = letter.size;
+    let outcome = put(to, letter);
+    if matches!(outcome, Ok(None)) {
+        from.traffic.sent(size);
+    }
+    outcome
+}
+
+/// The same for a message that no coroutine sends itself.
+pub(super) fn put(to: &Arc<Control>, letter: Letter) -> Result<Option<Unsent>, Refusal> {
+    let taken = to.post.lock().push(letter);
+    match taken {
+        Ok(receiver) => {
+            // Outside of the lock: the receiver may run at once.
+            receiver.into_iter().for_each(Waker::wake);
+            Ok(None)
+        }
+        Err(NotTaken::Full(letter)) => Ok(Some(Unsent { to: Arc::clone(to), letter })),
+        Err(NotTaken::Closed) => Err(Refusal::gone(to.address)),
+        Err(NotTaken::Quota(exhausted)) => Err(exhausted.into()),
+    }
+}
+
+/// A message from `from`.
+pub fn letter(from: &Control, tag: u64, payload: Payload) -> Letter {
+    Letter { kind: Kind::Message, tag, sender: from.address, via: 0, size: payload.len(), body: Parcel::from(payload) }
+}
+
+impl Unsent {
+    /// Waits for room. Errors: gone, overloaded, timeout, interrupted.
+    pub async fn wait(self, from: &Arc<Control>, mut patience: Patience) -> Result<(), Refusal> {
+        let Unsent { to, mut letter } = self;
+        let size = letter.size;
+        if Arc::ptr_eq(from, &to) {
+            let text = "its own mailbox is full: receive before sending to oneself";
+            return Err(Refusal::new(Code::Overloaded, text));
+        }
+        if patience.is_none() {
+            let text = format!("the mailbox of {} is full ({} messages)", to.address, to.post.lock().mailbox.len());
+            return Err(Refusal::new(Code::Overloaded, text));
+        }
+        if size as u64 > limits::MAILBOX_FREE {
+            // What waits to be taken is kept all the same.
+            letter.body.held = Some(from.group.tenant.ledger.take(Resource::Held, size as u64)?);
+        }
+        let mut letter = Some(letter);
+        let mut queued: Option<Queued<'_>> = None;
+        let _waits = from.doing.wait(Waits::Send);
+        let outcome = std::future::poll_fn(|cx| {
+            let waiting = match &mut queued {
+                Some(waiting) => waiting,
+                None => {
+                    let Some(letter) = letter.take() else { return Poll::Ready(Ok(())) };
+                    let mut post = to.post.lock();
+                    match post.push(letter) {
+                        Err(NotTaken::Full(letter)) => {
+                            let ticket = post.wait(letter, cx.waker().clone());
+                            queued.insert(Queued { to: &to, ticket: Some(ticket) })
+                        }
+                        Err(NotTaken::Closed) => return Poll::Ready(Err(Refusal::gone(to.address))),
+                        Err(NotTaken::Quota(exhausted)) => return Poll::Ready(Err(exhausted.into())),
+                        Ok(receiver) => {
+                            drop(post);
+                            receiver.into_iter().for_each(Waker::wake);
+                            return Poll::Ready(Ok(()));
+                        }
+                    }
+                }
+            };
+            match waiting.fate() {
+                Fate::Accepted => return Poll::Ready(Ok(())),
+                Fate::Refused => return Poll::Ready(Err(Refusal::gone(to.address))),
+                Fate::Waiting => {}
+            }
+            let given_up = match from.take_interrupt() {
+                Some(reason) => Refusal::new(Code::Interrupted, reason),
+                None if patience.poll(cx).is_ready() => {
+                    Refusal::timeout("the receiver's mailbox had no room in time: the message was not sent")
+                }
+                None => return Poll::Pending,
+            };
+            // Between the look and now it may have been taken: then it was sent.
+            Poll::Ready(if waiting.withdraw() { Err(given_up) } else { Ok(()) })
+        })
+        .await;
+        if outcome.is_ok() {
+            from.traffic.sent(size);
+        }
+        outcome
+    }
+}
+
+/// A letter in the queue of senders; withdrawn when dropped.
+struct Queued<'a> {
+    to: &'a Arc<Control>,
+    ticket: Option<Ticket>,
+}
+
+impl Queued<'_> {
+    fn fate(&mut self) -> Fate {
+        let Some(ticket) = self.ticket else { return Fate::Accepted };
+        let fate = self.to.post.lock().fate(ticket);
+        if fate != Fate::Waiting {
+            self.ticket = None;
+        }
+        fate
+    }
+
+    /// `true`: it was not sent, and will not be.
+    fn withdraw(&mut self) -> bool {
+        let Some(ticket) = self.ticket.take() else { return false };
+        let (withdrawn, fate, receiver) = {
+            let mut post = self.to.post.lock();
+            let withdrawn = post.mailbox.withdraw(ticket);
+            let receiver = post.receiver(withdrawn.as_ref().is_some_and(|(_, wake, _)| *wake));
+            (withdrawn, post.fate(ticket), receiver)
+        };
+        receiver.into_iter().for_each(Waker::wake);
+        match withdrawn {
+            Some((_, _, senders)) => {
+                senders.into_iter().for_each(Waker::wake);
+                true
+            }
+            None => fate == Fate::Refused,
+        }
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}
+
+/// The oldest message that the filter takes, and what the tenant is charged for it if it does not fit the buffer.
+/// Errors: timeout, interrupted, overloaded.
+pub async fn receive(
+    control: &Arc<Control>,
+    filter: Filter,
+    room: Room,
+    mut patience: Patience,
+) -> Result<(Letter, Option<Permit>), Refusal> {
+    let mut waits = None;
+    std::future::poll_fn(|cx| {
+        if let Some(reason) = control.take_interrupt() {
+            return Poll::Ready(Err(Refusal::new(Code::Interrupted, reason)));
+        }
+        if let Some(received) = try_receive(control, &filter, room) {
+            return Poll::Ready(received);
+        }
+        if patience.poll(cx).is_ready() {
+            return Poll::Ready(Err(Refusal::timeout("no message came in time")));
+        }
+        if waits.is_none() {
+            waits = Some(control.doing.wait(Waits::Receive));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Takes a message, or registers for the next.
+pub fn try_receive(
+    control: &Arc<Control>,
+    filter: &Filter,
+    room: Room,
+) -> Option<Result<(Letter, Option<Permit>), Refusal>> {
+    let (letter, senders, held) = {
+        let mut post = control.post.lock();
+        let Some(place) = post.mailbox.find(filter) else {
+            if !filter.is_any() && post.mailbox.is_full() {
+                let text = format!(
+                    "the mailbox is full ({} messages) and none is wanted: receive what is there",
+                    post.mailbox.len()
+                );
+                return Some(Err(Refusal::new(Code::Overloaded, text)));
+            }
+            post.mailbox.await_letter(*filter);
+            return None;
+        };
+        let size = post.mailbox.get(place).map_or(0, |letter| letter.body.payload.len());
+        let held = match claim(control, size, room) {
+            Ok(held) => held,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        let (letter, senders) = post.take(place)?;
+        (letter, senders, held)
+    };
+    senders.into_iter().for_each(Waker::wake);
+    control.traffic.received(letter.body.payload.len());
+    Some(Ok((letter, held)))
+}
+
+/// Sees whether a result of this size can be given: it fits the buffer, or is kept under a token and charged for.
+pub fn claim(control: &Control, size: usize, room: Room) -> Result<Option<Permit>, Refusal> {
+    if size <= room.buffer {
+        return Ok(None);
+    }
+    if !room.token {
+        let text = format!(
+            "{} results wait to be taken, which is the limit, and this one of {size} bytes does not fit its buffer: take or \
+             drop some (PENDING_TOKENS)",
+            limits::PENDING_TOKENS
+        );
+        return Err(Refusal::new(Code::Overloaded, text));
+    }
+    Ok(Some(control.group.tenant.ledger.take(Resource::Held, size as u64)?))
+}
+
+/// Sends a request; its reply then comes to [`await_reply`]. The caller gives the letter to `try_send`.
+pub fn request(from: &Arc<Control>, tag: u64, payload: Payload) -> Letter {
+    let number = from.ties.lock().ask();
+    let mut letter = letter(from, tag, payload);
+    letter.body.reply = Some(ReplyTo::new(from, number));
+    letter
+}
+
+/// The reply to the request of this coroutine. Errors: gone (the request was not read), closed (it was read and will not
+/// be answered), timeout, interrupted, overloaded.
+pub async fn await_reply(
+    control: &Arc<Control>,
+    room: Room,
+    mut patience: Patience,
+) -> Result<(Payload, Option<Permit>), Refusal> {
+    let _waits = control.doing.wait(Waits::Request);
+    let answer = std::future::poll_fn(|cx| {
+        {
+            let mut ties = control.ties.lock();
+            match ties.asked.as_ref().map(|asked| &asked.answer) {
+                Some(Answer::Awaited) => {}
+                _ => return Poll::Ready(Ok(ties.asked.take())),
+            }
+        }
+        if let Some(reason) = control.take_interrupt() {
+            return Poll::Ready(Err(Refusal::new(Code::Interrupted, reason)));
+        }
+        patience.poll(cx).map(|()| Err(Refusal::timeout("no reply came in time: the request may still take effect")))
+    })
+    .await;
+    let answer = match answer {
+        Ok(asked) => asked,
+        Err(given_up) => {
+            control.ties.lock().asked = None;
+            return Err(given_up);
+        }
+    };
+    match answer.map(|asked| asked.answer) {
+        Some(Answer::Given(payload, held)) => {
+            drop(held);
+            let held = claim(control, payload.len(), room)?;
+            control.traffic.received(payload.len());
+            Ok((payload, held))
+        }
+        Some(Answer::None { read: false }) => {
+            Err(Refusal::new(Code::Gone, "the receiver ended before it read the request"))
+        }
+        _ => Err(Refusal::new(Code::Closed, "the receiver gave up the request without an answer")),
+    }
+}
+
+/// Waits until there is a message that one of the filters takes; for `wait` and `poll_oneoff`.
+pub fn poll_message(control: &Control, filter: &Filter) -> bool {
+    let mut post = control.post.lock();
+    let is_there = post.mailbox.find(filter).is_some();
+    if !is_there {
+        // Several may be waited for at once: every message then wakes, and each is looked for again.
+        post.mailbox.await_letter(Filter::default());
+    }
+    is_there
+}
+
+/// Runs a future that is given up when the time is over, or at an interrupt.
+pub(crate) async fn bounded<T>(
+    control: &Control,
+    waits: Waits,
+    mut patience: Patience,
+    what: &str,
+    call: impl Future<Output = T>,
+) -> Result<T, Refusal> {
+    let mut call = pin!(call);
+    let mut doing = None;
+    std::future::poll_fn(|cx| {
+        if let Some(reason) = control.take_interrupt() {
+            return Poll::Ready(Err(Refusal::new(Code::Interrupted, reason)));
+        }
+        if let Poll::Ready(done) = call.as_mut().poll(cx) {
+            return Poll::Ready(Ok(done));
+        }
+        if patience.poll(cx).is_ready() {
+            return Poll::Ready(Err(Refusal::timeout(what)));
+        }
+        if doing.is_none() {
+            doing = Some(control.doing.wait(waits));
+        }
+        Poll::Pending
+    })
+    .await
+}

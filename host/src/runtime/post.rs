@@ -1,0 +1,130 @@
+//! A coroutine's mailbox on its node: the state machine, what the tenant is charged for it, and who is woken.
+
+use super::message::{Letter, Parcel};
+use corovan_core::limits;
+use corovan_core::sync::mailbox::{Bounds, Fate, Full, Mailbox, Ticket};
+use corovan_core::sync::slab_list::Place;
+use corovan_core::tenancy::quota::{Exhausted, Ledger, Permit, Resource};
+use std::sync::Arc;
+use std::task::Waker;
+
+/// Mailbox, permit and waker, under one lock.
+#[derive(Debug)]
+pub(super) struct Post {
+    pub mailbox: Mailbox<Parcel, Waker>,
+    /// Covers what lies in the mailbox, in steps; the first [`limits::MAILBOX_FREE`] bytes are the coroutine's own.
+    held: Permit,
+    waker: Option<Waker>,
+}
+
+/// Why a letter was not taken at once.
+#[derive(Debug)]
+pub(super) enum NotTaken {
+    /// No room; the letter comes back.
+    Full(Letter),
+    Closed,
+    /// The receiving tenant's quota.
+    Quota(Exhausted),
+}
+
+/// What closing left, to be dropped or woken outside of the lock.
+#[derive(Debug)]
+pub(super) struct Leftovers {
+    pub letters: Vec<Letter>,
+    pub senders: Vec<(Letter, Waker)>,
+    pub waker: Option<Waker>,
+}
+
+impl Post {
+    pub fn new(ledger: &Arc<Ledger>) -> Post {
+        let bounds = Bounds {
+            messages: limits::MAILBOX_MESSAGES,
+            bytes: limits::MAILBOX_BYTES,
+            reserved: limits::MAILBOX_RESERVED,
+        };
+        Post { mailbox: Mailbox::new(bounds), held: Permit::nothing(ledger, Resource::Held), waker: None }
+    }
+
+    /// Takes a letter; the receiver's waker if it waits for it.
+    #[expect(
+        clippy::result_large_err,
+        reason = "a letter that finds no room goes back as it came, without an allocation"
+    )]
+    pub fn push(&mut self, letter: Letter) -> Result<Option<Waker>, NotTaken> {
+        if self.mailbox.is_closed() {
+            return Err(NotTaken::Closed);
+        }
+        if let Err(exhausted) = self.cover(letter.size) {
+            return Err(NotTaken::Quota(exhausted));
+        }
+        match self.mailbox.push(letter) {
+            Ok(wake) => Ok(self.receiver(wake)),
+            Err(Full(letter)) => Err(NotTaken::Full(letter)),
+        }
+    }
+
+    /// Takes a message for which room was promised; it comes back when the mailbox is closed.
+    #[expect(clippy::result_large_err, reason = "as above")]
+    pub fn push_reserved(&mut self, letter: Letter) -> Result<Option<Waker>, Full<Parcel>> {
+        let wake = self.mailbox.push_reserved(letter)?;
+        Ok(self.receiver(wake))
+    }
+
+    /// Takes a letter out, and whom to wake: senders that now found room.
+    pub fn take(&mut self, place: Place) -> Option<(Letter, Vec<Waker>)> {
+        let taken = self.mailbox.take(place)?;
+        if self.held.amount() > 0 {
+            self.uncover();
+        }
+        Some(taken)
+    }
+
+    /// Queues a letter whose sender waits.
+    pub fn wait(&mut self, letter: Letter, sender: Waker) -> Ticket {
+        self.mailbox.wait(letter, sender)
+    }
+
+    pub fn fate(&self, ticket: Ticket) -> Fate {
+        self.mailbox.fate(ticket)
+    }
+
+    /// Whom to wake after the receiver was found to wait.
+    pub fn receiver(&self, wake: bool) -> Option<Waker> {
+        if wake { self.waker.clone() } else { None }
+    }
+
+    pub fn set_waker(&mut self, waker: &Waker) {
+        self.waker = Some(waker.clone());
+    }
+
+    pub fn close(&mut self) -> Leftovers {
+        let (letters, senders) = self.mailbox.close();
+        let amount = self.held.amount();
+        self.held.shrink(amount);
+        Leftovers { letters, senders, waker: self.waker.take() }
+    }
+
+    /// Sees to it that one more letter of this size is charged for. Call before any push that is not reserved.
+    pub fn cover(&mut self, size: usize) -> Result<(), Exhausted> {
+        let wanted = self.weight() + size as u64 + limits::LETTER_BYTES;
+        let covered = limits::MAILBOX_FREE + self.held.amount();
+        if wanted > covered {
+            self.held.grow((wanted - covered).max(limits::HELD_STEP))?;
+        }
+        Ok(())
+    }
+
+    /// Gives back what an emptier mailbox does not need.
+    fn uncover(&mut self) {
+        let (wanted, amount) = (self.weight(), self.held.amount());
+        if self.mailbox.is_empty() {
+            self.held.shrink(amount);
+        } else if amount > wanted + 4 * limits::HELD_STEP {
+            self.held.shrink(amount - wanted - limits::HELD_STEP);
+        }
+    }
+
+    fn weight(&self) -> u64 {
+        self.mailbox.bytes() as u64 + self.mailbox.len() as u64 * limits::LETTER_BYTES
+    }
+}

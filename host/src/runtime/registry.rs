@@ -1,0 +1,106 @@
+//! Every coroutine and channel of this node by its address: alive, or ended with its record kept. Sharded, so that two
+//! coroutines that send to each other meet no lock that all others use.
+
+use super::control::Control;
+use super::tenant::Tenant;
+use corovan_core::ids::Address;
+use corovan_core::wire::ExitRecord;
+use parking_lot::RwLock;
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What lives, or lived, at an address.
+#[derive(Clone, Debug)]
+pub enum Resident {
+    Coroutine(Arc<Control>),
+    Ended(Arc<Past>),
+}
+
+/// An ended coroutine.
+#[derive(Debug)]
+pub struct Past {
+    pub record: Arc<ExitRecord>,
+    pub tenant: Arc<Tenant>,
+}
+
+#[derive(Debug)]
+pub struct Registry {
+    shards: Vec<RwLock<FxHashMap<u64, Resident>>>,
+    /// Addresses given out in this incarnation.
+    counter: AtomicU64,
+}
+
+/// A power of two, many times the number of workers.
+const SHARDS: usize = 64;
+
+impl Registry {
+    pub fn new() -> Registry {
+        Registry { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), counter: AtomicU64::new(0) }
+    }
+
+    /// A number that was never given out before.
+    pub fn next(&self) -> u64 {
+        self.counter.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether this number was ever given out.
+    pub fn was_given(&self, counter: u64) -> bool {
+        counter < self.counter.load(Ordering::Relaxed)
+    }
+
+    pub fn insert(&self, counter: u64, resident: Resident) {
+        let before = self.shard(counter).write().insert(counter, resident);
+        drop(before);
+    }
+
+    pub fn remove(&self, counter: u64) {
+        let before = self.shard(counter).write().remove(&counter);
+        drop(before);
+    }
+
+    /// Who lives at an address whose node and incarnation are ours; an address with another secret is nobody's.
+    pub fn get(&self, address: &Address) -> Option<Resident> {
+        let resident = self.shard(address.counter).read().get(&address.counter).cloned()?;
+        let secret = match &resident {
+            Resident::Coroutine(control) => control.address.secret,
+            Resident::Ended(past) => past.record.address.secret,
+        };
+        (secret == address.secret).then_some(resident)
+    }
+
+    /// All living coroutines that are wanted, by the order in which they were made.
+    pub fn coroutines(&self, wanted: impl Fn(&Control) -> bool) -> Vec<Arc<Control>> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            for resident in shard.read().values() {
+                if let Resident::Coroutine(control) = resident
+                    && wanted(control)
+                {
+                    found.push(Arc::clone(control));
+                }
+            }
+        }
+        found.sort_unstable_by_key(|control| control.address.counter);
+        found
+    }
+
+    /// Residents of both kinds.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().len()).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shard(&self, counter: u64) -> &RwLock<FxHashMap<u64, Resident>> {
+        &self.shards[counter as usize % SHARDS]
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Registry::new()
+    }
+}

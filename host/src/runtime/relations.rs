@@ -1,0 +1,388 @@
+//! What coroutines do to each other beside sending: monitor, link, join, interrupt, terminate, suspend and resume, swap.
+
+use super::control::{Control, Waits};
+use super::exit;
+use super::launch::{Program, Runtime};
+use super::mail::{Patience, Place, Room, claim};
+use super::message::{Kind, Letter, Parcel, Payload};
+use super::refusal::Refusal;
+use super::registry::Resident;
+use super::swap::{Swap, SwapPoint};
+use bytes::Bytes;
+use corovan_core::code::Code;
+use corovan_core::ids::{Address, ModuleHash};
+use corovan_core::limits;
+use corovan_core::tenancy::quota::{Permit, Resource};
+use corovan_core::wire::{ExitRecord, Outcome, Usage};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
+
+impl Runtime {
+    /// One exit message will come to `watcher` when `target` ends, or at once if it has. Errors: denied, overloaded,
+    /// invalid.
+    pub fn monitor(&self, watcher: &Arc<Control>, target: &Address) -> Result<(), Refusal> {
+        if *target == watcher.address {
+            return Err(Refusal::new(
+                Code::Invalid,
+                "a coroutine cannot monitor itself: nobody would read the message",
+            ));
+        }
+        // Another node's is lost, and that is an exit too.
+        let place = match self.find(watcher, target) {
+            Err(refusal) if refusal.code == Code::NodeLost => None,
+            place => Some(place?),
+        };
+        if watcher.ties.lock().watching.contains_key(target) {
+            return Ok(());
+        }
+        let promised = self.promise(watcher)?;
+        self.watch(watcher, target, place.as_ref(), promised);
+        Ok(())
+    }
+
+    /// Sees to it that one exit message comes, in the room that was promised. `place`: `None` for one that is lost.
+    pub(crate) fn watch(&self, watcher: &Arc<Control>, target: &Address, place: Option<&Place>, promised: Permit) {
+        watcher.ties.lock().watching.insert(*target, promised);
+        if let Some(Place::Here(control)) = place {
+            let mut ties = control.ties.lock();
+            if !ties.ended {
+                ties.monitors.insert(watcher.address.counter, Arc::downgrade(watcher));
+                return;
+            }
+        }
+        let record = match self.registry.get(target) {
+            Some(Resident::Ended(past)) if place.is_some() => Arc::clone(&past.record),
+            _ if place.is_some() => Arc::new(unknown(
+                target,
+                Outcome::Failed {
+                    kind: "unknown".into(),
+                    text: "it ended before, and its record is no longer kept; or it was never there".into(),
+                },
+            )),
+            _ => Arc::new(unknown(target, Outcome::NodeLost(target.node))),
+        };
+        exit::tell(watcher, &record, &exit::exit_message(&record));
+    }
+
+    /// No exit message will come any more. Errors: not-found.
+    pub fn demonitor(&self, watcher: &Arc<Control>, target: &Address) -> Result<(), Refusal> {
+        let Some(held) = watcher.ties.lock().watching.remove(target) else {
+            return Err(Refusal::new(
+                Code::NotFound,
+                format!("{target} is not monitored, or its exit message has come"),
+            ));
+        };
+        watcher.post.lock().mailbox.release();
+        drop(held);
+        if let Some(Resident::Coroutine(control)) = self.registry.get(target) {
+            control.ties.lock().monitors.remove(&watcher.address.counter);
+        }
+        Ok(())
+    }
+
+    /// The abnormal end of either terminates the other.
+    pub fn link(self: &Arc<Self>, one: &Arc<Control>, other: &Arc<Control>) {
+        for (from, to) in [(one, other), (other, one)] {
+            let mut ties = from.ties.lock();
+            if !ties.ended {
+                ties.links.insert(to.address.counter, Arc::downgrade(to));
+                continue;
+            }
+            drop(ties);
+            to.ties.lock().links.remove(&from.address.counter);
+            if let Some(Resident::Ended(past)) = self.registry.get(&from.address)
+                && past.record.outcome.is_abnormal()
+            {
+                let reason = format!("{}, which it is linked to, ended: {}", from.address, past.record.outcome.name());
+                self.terminate(to, "link", &reason, limits::TERMINATE_GRACE);
+            }
+        }
+    }
+
+    /// Waits for the end of `target`: its record. Errors: timeout, expired, denied, node-lost, interrupted, overloaded,
+    /// invalid.
+    pub(crate) async fn join(
+        &self,
+        control: &Arc<Control>,
+        target: &Address,
+        mut patience: Patience,
+    ) -> Result<Arc<ExitRecord>, Refusal> {
+        if *target == control.address {
+            return Err(Refusal::new(Code::Invalid, "a coroutine cannot wait for its own end"));
+        }
+        let mut wait = None;
+        let _doing = control.doing.wait(Waits::Join);
+        let outcome = std::future::poll_fn(|cx| {
+            if let Some(reason) = control.take_interrupt() {
+                return Poll::Ready(Err(Refusal::new(Code::Interrupted, reason)));
+            }
+            match self.find(control, target) {
+                Err(refusal) => return Poll::Ready(Err(refusal)),
+                Ok(Place::Past(past)) => return Poll::Ready(Ok(Arc::clone(&past.record))),
+                Ok(Place::Nowhere) => {
+                    let text = "it ended and its record is no longer kept, or it was never there";
+                    return Poll::Ready(Err(Refusal::new(Code::Expired, text)));
+                }
+                Ok(Place::Here(other)) => {
+                    if wait.is_none() {
+                        let mut ties = other.ties.lock();
+                        if ties.ended {
+                            drop(ties);
+                            cx.waker().wake_by_ref();
+                        } else {
+                            let number = ties.wait_for_end(cx.waker().clone());
+                            drop(ties);
+                            wait = Some(Waiting(other, number));
+                        }
+                    }
+                }
+            }
+            patience.poll(cx).map(|()| Err(Refusal::timeout("it did not end in time")))
+        })
+        .await;
+        drop(wait);
+        outcome
+    }
+
+    /// Whether `target` has ended; if not, the waker is called when it has, until the guard is dropped.
+    pub(crate) fn watch_end(
+        &self,
+        from: &Control,
+        target: &Address,
+        waker: &Waker,
+    ) -> Result<Option<impl Drop + use<>>, Refusal> {
+        let Place::Here(other) = self.find(from, target)? else { return Ok(None) };
+        let mut ties = other.ties.lock();
+        if ties.ended {
+            return Ok(None);
+        }
+        let number = ties.wait_for_end(waker.clone());
+        drop(ties);
+        Ok(Some(Waiting(other, number)))
+    }
+
+    /// Nobody lives at this address of ours any more.
+    pub(crate) fn has_ended(&self, target: &Address) -> bool {
+        !matches!(self.registry.get(target), Some(Resident::Coroutine(_)))
+    }
+
+    /// Ends the target's suspend, or its next one. Errors: gone, denied, overloaded, node-lost.
+    pub fn resume(&self, from: &Control, to: &Address, bytes: Bytes) -> Result<(), Refusal> {
+        let target = self.find_here(from, to)?;
+        let held = from.group.tenant.ledger.take(Resource::Held, bytes.len() as u64)?;
+        {
+            let mut ties = target.ties.lock();
+            if ties.ended {
+                return Err(Refusal::gone(to));
+            }
+            if ties.resume.is_some() {
+                return Err(Refusal::new(Code::Overloaded, "a resume waits there already, and one is kept"));
+            }
+            ties.resume = Some((bytes, held));
+        }
+        target.wake();
+        Ok(())
+    }
+
+    /// Room for one system message of this coroutine, charged for. Errors: overloaded.
+    pub(crate) fn promise(&self, control: &Control) -> Result<Permit, Refusal> {
+        let held = control.group.tenant.ledger.take(Resource::Held, limits::LETTER_BYTES)?;
+        if control.post.lock().mailbox.reserve() {
+            return Ok(held);
+        }
+        let text = format!(
+            "{} timers and monitored coroutines are waited for or unread, which is the limit (MAILBOX_RESERVED)",
+            limits::MAILBOX_RESERVED
+        );
+        Err(Refusal::new(Code::Overloaded, text))
+    }
+
+    /// Whether a coroutine keeps its computation open.
+    pub(crate) fn set_daemon(self: &Arc<Self>, control: &Control, daemon: bool) {
+        if control.daemon.swap(daemon, Ordering::Relaxed) != daemon {
+            self.follow_up(&control.group, control.group.set_daemon(daemon));
+        }
+    }
+
+    /// Asks the target to go on as another program, and waits for how it went. Errors: swap-failed, gone, denied, timeout,
+    /// node-lost, interrupted.
+    pub(crate) async fn swap(
+        &self,
+        control: &Arc<Control>,
+        target: &Address,
+        program: Arc<Program>,
+        mut patience: Patience,
+    ) -> Result<(), Refusal> {
+        let other = self.find_here(control, target)?;
+        let held = self.promise(&other)?;
+        let swap = Arc::new(Swap::new(Arc::clone(&program)));
+        {
+            let mut ties = other.ties.lock();
+            if ties.ended {
+                return Err(Refusal::gone(target));
+            }
+            if ties.swap.is_some() {
+                drop(ties);
+                other.post.lock().mailbox.release();
+                return Err(Refusal::new(Code::SwapFailed, "another swap is asked of it, and has not been answered"));
+            }
+            ties.swap = Some(Arc::clone(&swap));
+        }
+        let payload = Payload::copy(program.function.as_bytes());
+        let body = Parcel { payload, reply: None, held: Some(held) };
+        other.push_reserved(Letter { kind: Kind::Swap, tag: 0, sender: control.address, via: 0, size: 0, body });
+        let asked = Asked(&other, &swap);
+        let _doing = control.doing.wait(Waits::Swap);
+        let outcome = std::future::poll_fn(|cx| {
+            if let Poll::Ready(outcome) = swap.poll(cx) {
+                return Poll::Ready(outcome);
+            }
+            let given_up = match control.take_interrupt() {
+                Some(reason) => Refusal::new(Code::Interrupted, reason),
+                None if patience.poll(cx).is_ready() => Refusal::timeout("it did not answer the swap in time"),
+                None => return Poll::Pending,
+            };
+            if swap.withdraw(given_up.clone()) { Poll::Ready(Err(given_up)) } else { Poll::Pending }
+        })
+        .await;
+        drop(asked);
+        outcome
+    }
+}
+
+/// Waits for `resume`: its bytes, and what the tenant is charged where they do not fit. Errors: timeout, interrupted,
+/// overloaded.
+pub(crate) async fn suspend(
+    control: &Arc<Control>,
+    room: Room,
+    mut patience: Patience,
+) -> Result<(Bytes, Option<Permit>), Refusal> {
+    let _doing = control.doing.wait(Waits::Suspend);
+    std::future::poll_fn(|cx| {
+        if let Some(reason) = control.take_interrupt() {
+            return Poll::Ready(Err(Refusal::new(Code::Interrupted, reason)));
+        }
+        {
+            let mut ties = control.ties.lock();
+            if let Some((bytes, _)) = &ties.resume {
+                return Poll::Ready(match claim(control, bytes.len(), room) {
+                    Err(refusal) => Err(refusal),
+                    Ok(held) => Ok((ties.resume.take().map(|(bytes, _)| bytes).unwrap_or_default(), held)),
+                });
+            }
+        }
+        patience.poll(cx).map(|()| Err(Refusal::timeout("no resume came in time")))
+    })
+    .await
+}
+
+/// The target of a swap agrees: returns only when the new instance could not take over. Errors: swap-failed, not-found.
+pub(crate) async fn swap_point(control: &Arc<Control>, state: Bytes) -> Refusal {
+    let Some(swap) = control.ties.lock().swap.clone() else { return no_swap() };
+    if !swap.agree() {
+        control.ties.lock().swap = None;
+        return no_swap();
+    }
+    control.put_swap_point(SwapPoint { swap, state });
+    std::future::poll_fn(|_| match control.ties.lock().swap_failed.take() {
+        Some(why) => Poll::Ready(why),
+        // The instance is polled again only when the new one could not take over.
+        None => Poll::Pending,
+    })
+    .await
+}
+
+/// The target of a swap declines it. Errors: not-found.
+pub(crate) fn swap_refuse(control: &Control, why: String) -> Result<(), Refusal> {
+    let swap = control.ties.lock().swap.take().ok_or_else(no_swap)?;
+    if !swap.agree() {
+        return Err(no_swap());
+    }
+    swap.end(Err(Refusal::new(Code::SwapFailed, format!("it declined: {why}"))));
+    Ok(())
+}
+
+/// What a coroutine does, in CBOR: a map of `state`, `waiting`, `function`, `module`, `daemon`, `mailbox`,
+/// `mailbox_bytes`, `senders`, `usage`.
+pub(crate) fn status(runtime: &Runtime, control: &Control) -> Vec<u8> {
+    #[derive(serde::Serialize)]
+    struct Status<'a> {
+        state: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        waiting: Option<&'static str>,
+        function: &'a str,
+        module: ModuleHash,
+        daemon: bool,
+        mailbox: usize,
+        mailbox_bytes: usize,
+        /// Coroutines that wait for room in its mailbox.
+        senders: usize,
+        /// Messages of its timers that found no room.
+        dropped: u64,
+        usage: Usage,
+    }
+    let program = control.program();
+    let (mailbox, mailbox_bytes, senders) = {
+        let post = control.post.lock();
+        (post.mailbox.len(), post.mailbox.bytes(), post.mailbox.senders())
+    };
+    let waiting = control.doing.word();
+    let status = Status {
+        state: if waiting.is_some() { "waiting" } else { "running" },
+        waiting,
+        function: &program.function,
+        module: program.module,
+        daemon: control.is_daemon(),
+        mailbox,
+        mailbox_bytes,
+        senders,
+        dropped: control.dropped(),
+        usage: control.usage(runtime.clock().now(), control.cpu(), 0),
+    };
+    let mut bytes = Vec::with_capacity(256);
+    // Writing to memory cannot fail, and all of it has a CBOR form.
+    let _ = ciborium::into_writer(&status, &mut bytes);
+    bytes
+}
+
+/// Waits for another's end; forgotten when dropped.
+struct Waiting(Arc<Control>, u64);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let waker = self.0.ties.lock().waits.remove(&self.1);
+        drop(waker);
+    }
+}
+
+/// A swap that was asked for; taken back when dropped, unless the target has agreed.
+struct Asked<'a>(&'a Arc<Control>, &'a Arc<Swap>);
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let Asked(target, swap) = self;
+        if swap.withdraw(Refusal::gone("who asked for it")) {
+            let mut ties = target.ties.lock();
+            if ties.swap.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, swap)) {
+                ties.swap = None;
+            }
+        }
+    }
+}
+
+fn no_swap() -> Refusal {
+    Refusal::new(Code::NotFound, "no swap is asked for, or whoever asked has given up")
+}
+
+/// The record of one of which nothing is known.
+fn unknown(address: &Address, outcome: Outcome) -> ExitRecord {
+    ExitRecord {
+        address: *address,
+        module: ModuleHash([0; 32]),
+        function: "".into(),
+        attempt: 0,
+        outcome,
+        usage: Usage::default(),
+    }
+}

@@ -1,0 +1,104 @@
+//! What ties a coroutine to others beside its mailbox: who watches it, whom it watches, its resume and reply slots, its
+//! timers, a swap that is asked of it. Plain state under one lock; nothing here wakes or sends.
+
+use super::control::Control;
+use super::message::{Letter, Payload};
+use super::refusal::Refusal;
+use super::swap::{Swap, SwapPoint};
+use bytes::Bytes;
+use corovan_core::ids::Address;
+use corovan_core::sync::timers::TimerId;
+use corovan_core::tenancy::quota::Permit;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+
+#[derive(Debug, Default)]
+pub(super) struct Ties {
+    /// An early or awaited resume.
+    pub resume: Option<(Bytes, Permit)>,
+    pub asked: Option<Asked>,
+    next_request: u64,
+    /// Who gets a message at its end, by counter; who is terminated by an abnormal one; who waits for it, by number.
+    pub monitors: BTreeMap<u64, Weak<Control>>,
+    pub links: BTreeMap<u64, Weak<Control>>,
+    pub waits: BTreeMap<u64, Waker>,
+    next_wait: u64,
+    /// Those whose end it is to learn of, with what the promised exit message holds.
+    pub watching: BTreeMap<Address, Permit>,
+    pub timers: BTreeMap<u64, Timed>,
+    next_timer: u64,
+    /// A swap that is asked of it; one that it has agreed to, until its instance is polled again; why that failed.
+    pub swap: Option<Arc<Swap>>,
+    pub swap_point: Option<SwapPoint>,
+    pub swap_failed: Option<Refusal>,
+    /// It has given names, so that they are looked for at its end.
+    pub named: bool,
+    /// It has ended: whoever comes now is too late.
+    pub ended: bool,
+}
+
+/// A request of this coroutine that is under way.
+#[derive(Debug)]
+pub(super) struct Asked {
+    number: u64,
+    pub answer: Answer,
+}
+
+#[derive(Debug)]
+pub(super) enum Answer {
+    Awaited,
+    Given(Payload, Option<Permit>),
+    /// None will come: the request was read, or not even that.
+    None {
+        read: bool,
+    },
+}
+
+/// A timer whose message waits for its time.
+#[derive(Debug)]
+pub(super) struct Timed {
+    pub shard: usize,
+    pub id: Option<TimerId>,
+    /// `None`: to itself, in room that is promised.
+    pub to: Option<Address>,
+    pub letter: Letter,
+}
+
+impl Ties {
+    /// A new request; an earlier one is no longer awaited.
+    pub fn ask(&mut self) -> u64 {
+        self.next_request += 1;
+        self.asked = Some(Asked { number: self.next_request, answer: Answer::Awaited });
+        self.next_request
+    }
+
+    /// `true`: it was awaited, and is here now.
+    pub fn answer(&mut self, number: u64, payload: Payload, held: Option<Permit>) -> bool {
+        let Some(asked) = self.awaited(number) else { return false };
+        asked.answer = Answer::Given(payload, held);
+        true
+    }
+
+    pub fn leave_unanswered(&mut self, number: u64, read: bool) -> bool {
+        let Some(asked) = self.awaited(number) else { return false };
+        asked.answer = Answer::None { read };
+        true
+    }
+
+    /// Adds one who waits for the end; its number, to be taken out of `waits` again.
+    pub fn wait_for_end(&mut self, waker: Waker) -> u64 {
+        self.next_wait += 1;
+        self.waits.insert(self.next_wait, waker);
+        self.next_wait
+    }
+
+    pub fn next_timer(&mut self) -> u64 {
+        self.next_timer += 1;
+        self.next_timer
+    }
+
+    fn awaited(&mut self, number: u64) -> Option<&mut Asked> {
+        self.asked.as_mut().filter(|asked| asked.number == number && matches!(asked.answer, Answer::Awaited))
+    }
+}
