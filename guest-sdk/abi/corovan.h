@@ -122,10 +122,10 @@ typedef struct {
 
 enum corovan_wait_kind {
   COROVAN_WAIT_TIMER = 1,    /* since 1 */
-  COROVAN_WAIT_MESSAGE = 2,  /* planned, as those below: `unsupported` */
-  COROVAN_WAIT_READABLE = 3,
-  COROVAN_WAIT_WRITABLE = 4,
-  COROVAN_WAIT_EXIT = 5,
+  COROVAN_WAIT_MESSAGE = 2,  /* since 1 */
+  COROVAN_WAIT_READABLE = 3, /* planned: `unsupported` */
+  COROVAN_WAIT_WRITABLE = 4, /* planned: `unsupported` */
+  COROVAN_WAIT_EXIT = 5,     /* since 1; also ready when the node cannot be reached */
 };
 
 enum corovan_log_level { COROVAN_ERROR = 1, COROVAN_WARN = 2, COROVAN_INFO = 3, COROVAN_DEBUG = 4, COROVAN_TRACE = 5 };
@@ -220,14 +220,14 @@ int32_t corovan_lifecycle_last_error(char *buf, uint32_t cap);
 /* Waits for resume and gives the size of its bytes. A resume that came before is taken at once.
  * Errors: timeout, interrupted, overloaded (16 tokens).
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(suspend)
 int32_t corovan_lifecycle_suspend(uint64_t timeout, corovan_part *part, void *buf, uint32_t cap);
 
 /* Ends the target's suspend, or its next one, with these bytes.
  * Errors: gone, denied, overloaded (one is waiting), too-large, node-lost, interrupted, timeout.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(resume)
 int32_t corovan_lifecycle_resume(const corovan_address *to, const void *bytes, uint32_t len, uint64_t timeout);
 
@@ -235,44 +235,44 @@ int32_t corovan_lifecycle_resume(const corovan_address *to, const void *bytes, u
  * Errors: denied, overloaded, unknown-function, bad-module, need-module, too-large, invalid, timeout, node-lost,
  * interrupted, shutting-down.
  * Traps: pointer, text, options.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(spawn)
 int32_t corovan_lifecycle_spawn(const char *function, uint32_t function_len, const void *args, uint32_t args_len,
     const corovan_spawn_options *options, corovan_address *out);
 
 /* Interrupts the target, and after its grace period stops it hard. Waits until it has ended.
- * Errors: denied, node-lost, timeout, interrupted.
+ * Errors: denied, node-lost, timeout, interrupted (also by terminating oneself).
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(terminate)
 int32_t corovan_lifecycle_terminate(const corovan_address *target, uint64_t timeout);
 
 /* The current or next waiting call of the target gives `interrupted`, once. The first reason wins.
  * Errors: gone, denied, node-lost, too-large, timeout, interrupted.
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(interrupt)
 int32_t corovan_lifecycle_interrupt(const corovan_address *target, const char *reason, uint32_t reason_len, uint64_t
     timeout);
 
 /* One exit message will come when the target ends, or at once if it has. Asking again changes nothing.
- * Errors: denied, overloaded.
+ * Errors: denied, overloaded, invalid (its own).
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(monitor)
 int32_t corovan_lifecycle_monitor(const corovan_address *target);
 
 /* No exit message will come any more.
  * Errors: not-found.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(demonitor)
 int32_t corovan_lifecycle_demonitor(const corovan_address *target);
 
 /* Waits for the end of the target and gives the size of its exit record, in CBOR.
- * Errors: timeout, expired, denied, node-lost, interrupted, overloaded.
+ * Errors: timeout, expired, denied, node-lost, interrupted, overloaded, invalid (its own).
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(join)
 int32_t corovan_lifecycle_join(const corovan_address *target, uint64_t timeout, corovan_part *part, void *buf,
     uint32_t cap);
@@ -280,22 +280,23 @@ int32_t corovan_lifecycle_join(const corovan_address *target, uint64_t timeout, 
 /* Whether this coroutine keeps its computation open (0) or not (1).
  * Errors: none.
  * Traps: none.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(set_daemon)
 int32_t corovan_lifecycle_set_daemon(uint32_t daemon);
 
 /* What the target is doing, in CBOR: state, function, usage.
  * Errors: gone, denied, node-lost, timeout, interrupted, overloaded.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(status)
 int32_t corovan_lifecycle_status(const corovan_address *target, uint64_t timeout, corovan_part *part, void *buf,
     uint32_t cap);
 
 /* Asks the target to go on as this function of this module (NULL: its own). Waits for its answer.
- * Errors: swap-failed, gone, denied, unknown-function, need-module, bad-module, timeout, node-lost, interrupted.
+ * Errors: swap-failed, gone, denied, unknown-function, need-module, bad-module, timeout, node-lost, interrupted,
+ * overloaded.
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(swap)
 int32_t corovan_lifecycle_swap(const corovan_address *target, const corovan_hash *module, const char *function,
     uint32_t function_len, uint64_t timeout);
@@ -303,14 +304,14 @@ int32_t corovan_lifecycle_swap(const corovan_address *target, const corovan_hash
 /* Agrees to a swap: the new function starts with the state, one CBOR item, as its argument. Returns only on failure.
  * Errors: swap-failed, not-found (none is asked for), too-large, invalid.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(swap_point)
 int32_t corovan_lifecycle_swap_point(const void *state, uint32_t len);
 
 /* Declines a swap.
  * Errors: not-found (none is asked for).
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(swap_refuse)
 int32_t corovan_lifecycle_swap_refuse(const char *why, uint32_t len);
 
@@ -345,16 +346,17 @@ COROVAN_IMPORT(deadline)
 int64_t corovan_time_deadline(void);
 
 /* The lowest index of a thing that is ready. Consumes nothing. 1 to 256 entries.
- * Errors: timeout, interrupted, unsupported (a kind), invalid (no entry, or more than 256).
- * Traps: pointer, handle.
+ * Errors: timeout, interrupted, unsupported (a kind), invalid (no entry, or more than 256; a reserved field that is
+ * not 0), denied (an exit of another tenant's).
+ * Traps: pointer, options, handle.
  * since 1 */
 COROVAN_IMPORT(wait)
 int32_t corovan_time_wait(const corovan_wait_entry *set, uint32_t count, uint64_t timeout);
 
 /* After so long a message goes to this address, without waiting for room. The timer's number.
- * Errors: denied, overloaded, too-large.
+ * Errors: denied, overloaded, too-large, node-lost.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(send_after)
 int64_t corovan_time_send_after(uint64_t delay, const corovan_address *to, uint64_t tag, const void *bytes, uint32_t
     len);
@@ -362,7 +364,7 @@ int64_t corovan_time_send_after(uint64_t delay, const corovan_address *to, uint6
 /* The timer's message will not be sent.
  * Errors: not-found (it was, or there is no such timer).
  * Traps: none.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(cancel_timer)
 int32_t corovan_time_cancel_timer(uint64_t timer);
 
@@ -372,7 +374,7 @@ int32_t corovan_time_cancel_timer(uint64_t timer);
  * room.
  * Errors: gone, denied, overloaded (timeout 0), too-large, timeout, node-lost, interrupted.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(send)
 int32_t corovan_messaging_send(const corovan_address *to, uint64_t tag, const void *bytes, uint32_t len, uint64_t
     timeout);
@@ -380,7 +382,7 @@ int32_t corovan_messaging_send(const corovan_address *to, uint64_t tag, const vo
 /* The same, and waits until the message is in the receiver's mailbox.
  * Errors: gone, denied, overloaded, too-large, timeout, node-lost, interrupted.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(deliver)
 int32_t corovan_messaging_deliver(const corovan_address *to, uint64_t tag, const void *bytes, uint32_t len, uint64_t
     timeout);
@@ -388,37 +390,38 @@ int32_t corovan_messaging_deliver(const corovan_address *to, uint64_t tag, const
 /* The oldest message that the filter (NULL: every one) chooses: its size.
  * Errors: timeout, interrupted, overloaded (a full mailbox without one, or 16 tokens).
  * Traps: pointer, options.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(receive)
 int32_t corovan_messaging_receive(uint64_t timeout, const corovan_filter *filter, corovan_message *message, void *buf,
     uint32_t cap);
 
 /* Sends a message and waits for the reply to it: its size.
- * Errors: gone, denied, overloaded, too-large, timeout, node-lost, interrupted.
+ * Errors: gone, closed (it was read, and will not be answered), denied, overloaded, too-large, timeout, node-lost,
+ * interrupted.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(request)
 int32_t corovan_messaging_request(const corovan_address *to, uint64_t tag, const void *bytes, uint32_t len, uint64_t
     timeout, corovan_message *message, void *buf, uint32_t cap);
 
 /* Answers a request, once.
- * Errors: gone (no longer awaited), too-large, node-lost.
+ * Errors: gone (no longer awaited), too-large, overloaded (may be tried again), node-lost.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(reply)
 int32_t corovan_messaging_reply(uint64_t reply, const void *bytes, uint32_t len);
 
 /* Copies what a token stands for to buf, which has room for its size, and gives the token back.
  * Errors: not-found.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(take)
 int32_t corovan_messaging_take(uint64_t token, void *buf);
 
 /* Gives a token back and drops what it stands for.
  * Errors: not-found.
  * Traps: none.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(drop)
 int32_t corovan_messaging_drop(uint64_t token);
 

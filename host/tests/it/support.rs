@@ -57,6 +57,7 @@ pub struct Bench {
     pub tenant: Arc<Tenant>,
     pub group: Arc<Group>,
     modules: Arc<Modules>,
+    over: Arc<(Mutex<bool>, Condvar)>,
     _threads: Option<Threads>,
 }
 
@@ -202,8 +203,14 @@ impl Bench {
             known: Mutex::default(),
             room: AtomicUsize::new(1 << 20),
         });
-        let group = Arc::new(Group::new(1, Arc::clone(&tenant), Arc::clone(&modules) as Arc<dyn Spawn>, || {}));
-        Bench { runtime, linker, clock, ledger, tenant, group, modules, _threads: threads }
+        let over = Arc::new((Mutex::new(false), Condvar::new()));
+        let tell = Arc::clone(&over);
+        let tell = move || {
+            *tell.0.lock() = true;
+            tell.1.notify_all();
+        };
+        let group = Arc::new(Group::new(1, Arc::clone(&tenant), Arc::clone(&modules) as Arc<dyn Spawn>, tell));
+        Bench { runtime, linker, clock, ledger, tenant, group, modules, over, _threads: threads }
     }
 
     /// Another computation, of this tenant or another one.
@@ -220,6 +227,11 @@ impl Bench {
     /// Ends the computation: what was kept of it goes.
     pub fn close(&self) {
         self.runtime.close(&self.group);
+        let mut over = self.over.0.lock();
+        while !*over {
+            let waited = self.over.1.wait_for(&mut over, Duration::from_secs(60));
+            assert!(!waited.timed_out(), "the computation did not end: {:?}", self.group.population());
+        }
     }
 
     pub fn modules(&self) -> &Modules {

@@ -24,6 +24,7 @@ const LAYERED: &[Layered] = &[
             ("ids", 0),
             ("code", 0),
             ("limits", 0),
+            ("text", 0),
             ("wire", 1),
             ("sync", 1),
             ("tenancy", 1),
