@@ -57,7 +57,7 @@ impl ExitGuard {
             usage: control.usage(now, control.cpu() + control.slice_time(now), memory_peak),
         });
         settle(&self.runtime, control, &record, now);
-        self.observer.ended(&record, false);
+        self.observer.ended(&record);
         let then = control.group.leave(control.daemon.load(Ordering::Relaxed));
         self.runtime.follow_up(&control.group, then);
     }
