@@ -492,23 +492,23 @@ int32_t corovan_channels_close(const corovan_address *channel);
 /* ---- names: one holder each, found from anywhere ---- */
 
 /* Gives the address this name within the tenant, until it ends.
- * Errors: taken, denied, overloaded, invalid (the name), timeout, node-lost, interrupted.
+ * Errors: taken, gone (the holder), denied, overloaded, invalid (the name), timeout, node-lost, interrupted.
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(register)
 int32_t corovan_names_register(const char *name, uint32_t name_len, const corovan_address *holder, uint64_t timeout);
 
-/* Gives up a name.
- * Errors: not-found, denied.
+/* Gives up a name of a coroutine of this computation.
+ * Errors: not-found, denied, invalid (the name).
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(unregister)
 int32_t corovan_names_unregister(const char *name, uint32_t name_len);
 
 /* Waits for a holder of this name and writes its address.
- * Errors: timeout, denied, overloaded, interrupted.
+ * Errors: timeout, denied, overloaded, invalid (the name), interrupted.
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(locate)
 int32_t corovan_names_locate(const char *name, uint32_t name_len, uint64_t timeout, corovan_address *out);
 

@@ -7,7 +7,6 @@ pub mod locks;
 pub mod log;
 pub mod memory;
 pub mod messaging;
-pub mod names;
 pub mod poll;
 pub mod relations;
 pub mod spawn;

@@ -2,5 +2,6 @@
 
 pub mod fair_queue;
 pub mod mailbox;
+pub mod names;
 pub mod slab_list;
 pub mod timers;
