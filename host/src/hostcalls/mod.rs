@@ -3,7 +3,6 @@
 pub mod channels;
 pub mod door;
 pub mod lifecycle;
-pub mod locks;
 pub mod log;
 pub mod memory;
 pub mod messaging;
