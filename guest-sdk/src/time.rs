@@ -1,10 +1,13 @@
-//! Sleeping and clocks. All waits suspend the coroutine and cost the node nothing; clocks have a resolution of 100 us.
+//! Sleeping, clocks and timers. All waits suspend the coroutine and cost the node nothing; clocks have a resolution of 100 us.
 //!
 //! `std::time` and `std::thread::sleep` work as well, and on the same clock: what is here also says when a sleep was
 //! interrupted, and when the coroutine's deadline is.
 
+use crate::address::Address;
+use crate::cbor::with_cbor;
 use crate::error::{Error, check};
 use crate::sys;
+use serde::Serialize;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
@@ -75,6 +78,76 @@ pub fn deadline() -> Option<Duration> {
     }
 }
 
+/// After so long a value goes to this address, as a send that does not wait: where there is no room it is dropped and
+/// counted. To [oneself](crate::self_address) it comes as [`Received::Timer`](crate::messaging::Received::Timer), in room
+/// that is reserved now. Timers end with the coroutine that made them.
+///
+/// # Errors
+/// `denied`; `overloaded` when a quota is used up; `too-large`; `invalid` for a value without CBOR form.
+///
+/// ```no_run
+/// use corovan_guest::{self_address, time};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), corovan_guest::Error> {
+/// let alarm = time::send_after(Duration::from_secs(5), self_address(), 1, &"too late")?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn send_after<T: Serialize + ?Sized>(delay: Duration, to: Address, tag: u64, value: &T) -> Result<Timer, Error> {
+    with_cbor(value, |bytes| send_bytes_after(delay, to, tag, bytes))
+}
+
+/// [`send_after`] with bytes of any kind.
+///
+/// # Errors
+/// `denied`; `overloaded`; `too-large`.
+///
+/// ```no_run
+/// use corovan_guest::{self_address, time};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), corovan_guest::Error> {
+/// time::send_bytes_after(Duration::from_secs(5), self_address(), 1, b"")?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn send_bytes_after(delay: Duration, to: Address, tag: u64, bytes: &[u8]) -> Result<Timer, Error> {
+    let address = to.as_bytes().as_ptr();
+    // SAFETY: the node reads the 32 bytes of an address, and a slice by its pointer and length.
+    let number = unsafe { sys::send_after(nanoseconds(delay), address, tag, bytes.as_ptr(), bytes.len()) };
+    u64::try_from(number).map(|number| Timer { number }).map_err(|_| Error::from_result(number))
+}
+
+/// A message that is to be sent. Dropping this leaves it as it is.
+#[derive(PartialEq, Eq, Hash, Debug)]
+pub struct Timer {
+    number: u64,
+}
+
+impl Timer {
+    /// The message will not be sent.
+    ///
+    /// # Errors
+    /// `not-found` when it was.
+    ///
+    /// ```no_run
+    /// use corovan_guest::{self_address, time};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// let alarm = time::send_after(Duration::from_secs(5), self_address(), 1, &())?;
+    /// // ... what should take less ...
+    /// alarm.cancel()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel(self) -> Result<(), Error> {
+        // SAFETY: takes a number.
+        check(unsafe { sys::cancel_timer(self.number) }).map(drop)
+    }
+}
+
 /// A time of the monotonic clock: nanoseconds since this coroutine's node started. It means nothing on another node.
 ///
 /// ```no_run
@@ -137,6 +210,11 @@ impl Sub for Instant {
 /// How the interface takes a duration. More than 584 years is for ever.
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How the interface takes a limit: `None` is for ever.
+pub(crate) fn timeout(limit: impl Into<Option<Duration>>) -> u64 {
+    limit.into().map_or(u64::MAX, nanoseconds)
 }
 
 #[cfg(test)]

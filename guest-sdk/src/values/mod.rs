@@ -2,7 +2,7 @@
 //! a command line, so numbers are taken by value and not by form, and what is wrong is said in that person's words.
 
 mod expect;
-mod lenient;
+pub(crate) mod lenient;
 
 use ciborium::Value;
 use serde::{Serialize, de::DeserializeOwned};
