@@ -108,21 +108,38 @@ impl Channel {
         check(unsafe { sys::channel_unsubscribe(self.pointer(), subscriber, timeout(limit)) }).map(drop)
     }
 
-    /// Sends a value to all who are subscribed.
+    /// Sends a value with tag 0 to all who are subscribed.
     ///
     /// # Errors
-    /// `gone`; `denied`; `too-large`; `overloaded` and `timeout` when the channel holds its publishers; `node-lost`;
-    /// `interrupted`; `invalid` for a value without CBOR form.
+    /// `gone`; `denied`; `too-large`; `overloaded`; `node-lost`; `interrupted`; `invalid` for a value without CBOR form.
     ///
     /// ```no_run
     /// use corovan_guest::channels::Channel;
     ///
     /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// Channel::open("news")?.send(0, &"it rains", None)?;
+    /// Channel::open("news")?.send("it rains")?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn send<T: Serialize + ?Sized>(
+    pub fn send<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Error> {
+        self.send_tagged(0, value, None)
+    }
+
+    /// Sends a value with a tag that receivers can choose by.
+    ///
+    /// # Errors
+    /// As [`send`](Channel::send); `timeout` when a subscriber holds the publisher for so long.
+    ///
+    /// ```no_run
+    /// use corovan_guest::channels::Channel;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// Channel::open("news")?.send_tagged(7, "it rains", Duration::from_secs(1))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send_tagged<T: Serialize + ?Sized>(
         &self,
         tag: u64,
         value: &T,
@@ -131,10 +148,10 @@ impl Channel {
         with_cbor(value, |bytes| self.send_bytes(tag, bytes, limit))
     }
 
-    /// [`send`](Channel::send) with bytes of any kind.
+    /// [`send_tagged`](Channel::send_tagged) with bytes of any kind.
     ///
     /// # Errors
-    /// As [`send`](Channel::send).
+    /// As [`send_tagged`](Channel::send_tagged).
     ///
     /// ```no_run
     /// use corovan_guest::channels::Channel;

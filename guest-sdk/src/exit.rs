@@ -9,6 +9,7 @@ use crate::ids::{ModuleHash, NodeId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use std::fmt;
+use std::time::Duration;
 
 /// Everything that is known about an ended coroutine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,10 +38,10 @@ pub enum Outcome {
     Trapped { kind: String, backtrace: String },
     /// It wanted more memory than its limit, in bytes.
     OutOfMemory { limit: u64 },
-    /// Its CPU time was used up, in nanoseconds.
-    OutOfBudget { limit: u64 },
-    /// Its wall time passed, in nanoseconds.
-    Deadline { limit: u64 },
+    /// Its CPU time was used up.
+    OutOfBudget { limit: Duration },
+    /// Its wall time passed.
+    Deadline { limit: Duration },
     /// It was terminated: by whom and why, and the value if it still gave one.
     Terminated { by: String, reason: String, value: Given },
     /// Its node cannot be reached any more; it may still run there.
@@ -58,17 +59,19 @@ pub enum Given {
     Nothing,
     /// One CBOR item.
     Item(Vec<u8>),
-    /// One that is too large for a message, of so many bytes: [`join`](crate::join) gives it.
+    /// One that is too large for a message, of so many bytes: [`join`](Address::join) gives it.
     LeftOut(u64),
 }
 
-/// What a coroutine used. Times in nanoseconds, sizes in bytes.
+/// What a coroutine used; sizes in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Usage {
-    pub cpu: u64,
-    pub wall: u64,
+    #[serde(deserialize_with = "nanoseconds")]
+    pub cpu: Duration,
+    #[serde(deserialize_with = "nanoseconds")]
+    pub wall: Duration,
     pub memory_peak: u64,
     pub messages_in: u64,
     pub messages_out: u64,
@@ -81,8 +84,8 @@ impl Exit {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// let child = corovan_guest::spawn("worker", ())?;
-    /// if !corovan_guest::join(child, None)?.is_normal() {
+    /// let child = corovan_guest::spawn("worker").start()?;
+    /// if !child.join(None)?.is_normal() {
     ///     println!("the worker did not get through");
     /// }
     /// # Ok(())
@@ -100,8 +103,8 @@ impl Exit {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// let child = corovan_guest::spawn("primes", (1000,))?;
-    /// let count: u64 = corovan_guest::join(child, None)?.value()?;
+    /// let child = corovan_guest::spawn("primes").arg(1000).start()?;
+    /// let count: u64 = child.join(None)?.value()?;
     /// # Ok(())
     /// # }
     /// ```
@@ -142,8 +145,8 @@ impl fmt::Display for Outcome {
             Outcome::Failed { kind, text } => write!(f, "failed ({kind}): {text}"),
             Outcome::Trapped { kind, .. } => write!(f, "trapped: {kind}"),
             Outcome::OutOfMemory { limit } => write!(f, "ran out of memory at {limit} bytes"),
-            Outcome::OutOfBudget { limit } => write!(f, "used up its CPU time of {limit} ns"),
-            Outcome::Deadline { limit } => write!(f, "was stopped at its deadline of {limit} ns"),
+            Outcome::OutOfBudget { limit } => write!(f, "used up its CPU time of {limit:?}"),
+            Outcome::Deadline { limit } => write!(f, "was stopped at its deadline of {limit:?}"),
             Outcome::Terminated { by, reason, .. } => write!(f, "was terminated by {by}: {reason}"),
             Outcome::NodeLost(node) => write!(f, "was lost with node {node}"),
             Outcome::Refused { code, why } => write!(f, "was refused ({code}): {why}"),
@@ -200,8 +203,8 @@ impl From<Record> for Exit {
             (3, _) => Outcome::Failed { kind, text },
             (4, _) => Outcome::Trapped { kind, backtrace: text },
             (5, _) => Outcome::OutOfMemory { limit: number },
-            (6, _) => Outcome::OutOfBudget { limit: number },
-            (7, _) => Outcome::Deadline { limit: number },
+            (6, _) => Outcome::OutOfBudget { limit: Duration::from_nanos(number) },
+            (7, _) => Outcome::Deadline { limit: Duration::from_nanos(number) },
             (8, _) => Outcome::Terminated { by: kind, reason: text, value: given },
             (9, Some(node)) => Outcome::NodeLost(node),
             (10, _) => Outcome::Refused { code: Code::from_number(number_u32), why: text },
@@ -209,6 +212,10 @@ impl From<Record> for Exit {
         };
         Exit { address, module, function, attempt, outcome, usage: record.usage }
     }
+}
+
+fn nanoseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_nanos)
 }
 
 /// What a coroutine that gave nothing is taken to have given.
@@ -246,8 +253,8 @@ mod tests {
                 Outcome::Trapped { kind: "k".into(), backtrace: text() },
             ),
             (Theirs::OutOfMemory { limit: 1 }, Outcome::OutOfMemory { limit: 1 }),
-            (Theirs::OutOfBudget { limit: 2 }, Outcome::OutOfBudget { limit: 2 }),
-            (Theirs::Deadline { limit: 3 }, Outcome::Deadline { limit: 3 }),
+            (Theirs::OutOfBudget { limit: 2 }, Outcome::OutOfBudget { limit: Duration::from_nanos(2) }),
+            (Theirs::Deadline { limit: 3 }, Outcome::Deadline { limit: Duration::from_nanos(3) }),
             (
                 Theirs::Terminated { by: "b".into(), reason: text(), value: Some(item.clone().into()) },
                 Outcome::Terminated { by: "b".into(), reason: text(), value: Given::Item(item) },
@@ -268,7 +275,7 @@ mod tests {
             assert_eq!(exit.outcome, ours);
             assert_eq!(exit.is_normal(), normal, "{exit}");
             assert_eq!((exit.function.as_str(), exit.attempt, exit.address.as_bytes()[16]), ("worker", 1, 5));
-            assert_eq!((exit.usage.cpu, exit.usage.bytes_out, exit.usage.wall), (12, 34, 0));
+            assert_eq!((exit.usage.cpu.as_nanos(), exit.usage.bytes_out, exit.usage.wall), (12, 34, Duration::ZERO));
         }
     }
 

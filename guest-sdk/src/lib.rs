@@ -24,34 +24,36 @@
 //! - Units are those of `std::time::Duration`; errors are [`Error`], a code for the program and a detail for the person.
 //!
 //! # A tour
-//! - **Coroutines.** [`spawn`] makes one from a function of this module, [`Spawn`] says more about it. [`join`] waits for its
-//!   [`Exit`], [`monitor`] has the exit sent as a message; [`interrupt`], [`terminate`], [`suspend`], [`resume`], [`swap`] and
-//!   [`status`] are for whoever has its [`Address`]. A [`supervisor`] keeps coroutines running.
-//! - **Messages.** [`messaging`] sends values of any serde type from mailbox to mailbox, and asks for replies.
-//!   [`time::send_after`] sends later. [`wait`](mod@wait) waits for the first of messages, exits and times.
+//! - **Coroutines.** [`spawn`] makes one from a function. Its [`Address`] does the rest: [`join`](Address::join) waits for its
+//!   [`Exit`], [`monitor`](Address::monitor) has that sent as a message, and there are [`interrupt`](Address::interrupt),
+//!   [`terminate`](Address::terminate), [`resume`](Address::resume), [`swap`](Address::swap) and [`status`](Address::status).
+//!   A [`supervisor`] keeps coroutines running.
+//! - **Messages.** An address [sends](Address::send) and [requests](Address::request) values of any serde type, a
+//!   [`Mailbox`](messaging::Mailbox) receives them; [`time::send_after`] sends later. [`wait`](mod@wait) waits for the first of
+//!   messages, exits and times.
 //! - **In common.** [`channels`] send to all who are subscribed, [`names`] find an address, [`locks`] order who comes when.
 //!   Coroutines share no memory, not even with those they make: what they have in common, they send.
 //!
 //! ```no_run
-//! use corovan_guest::messaging::{self, Mailbox};
-//! use corovan_guest::{Error, Spawn};
+//! use corovan_guest::messaging::Mailbox;
+//! use corovan_guest::{Error, spawn};
 //!
 //! /// Squares what it is sent, for as long as there is somebody to send.
 //! #[corovan_guest::coroutine]
 //! fn squares() -> Result<(), Error> {
 //!     let mailbox = Mailbox::<u64, u64>::new();
 //!     loop {
-//!         let question = mailbox.message(None)?;
+//!         let question = mailbox.next()?;
 //!         if let Some(reply) = question.reply {
-//!             reply.answer(&(question.value * question.value))?;
+//!             reply.send(&(question.value * question.value))?;
 //!         }
 //!     }
 //! }
 //!
 //! #[corovan_guest::coroutine]
 //! fn ask() -> Result<u64, Error> {
-//!     let server = Spawn::new("squares").daemon().start()?;
-//!     messaging::request(server, 0, &12, None)
+//!     let server = spawn("squares").daemon().start()?;
+//!     server.request(&12, None)
 //! }
 //! # fn main() {}
 //! ```
@@ -71,12 +73,12 @@ pub mod wait;
 mod address;
 mod byte_string;
 mod cbor;
+mod coroutine;
 mod error;
 mod exit;
 mod ids;
 mod incoming;
 mod lifecycle;
-mod others;
 mod run;
 mod spawn;
 mod swap;
@@ -84,6 +86,7 @@ mod values;
 
 pub use address::Address;
 pub use cbor::{from_cbor, to_cbor};
+pub use coroutine::{Status, set_daemon, suspend, suspend_bytes};
 /// Makes a function one that a client or another coroutine can run by name. Write it with its path, `#[corovan_guest::coroutine]`:
 /// by its name alone the compiler takes it for an experiment of its own.
 ///
@@ -122,13 +125,9 @@ pub use exit::{Exit, Given, Outcome, Usage};
 pub use ids::{ModuleHash, NodeId};
 pub use lifecycle::{args, args_cbor, entry, fail, finish, finish_cbor, last_error, self_address, yield_now};
 pub use log::progress;
-pub use others::{
-    Status, demonitor, interrupt, join, monitor, resume, resume_bytes, set_daemon, status, suspend, suspend_bytes,
-    terminate,
-};
 pub use run::report_panics;
 pub use spawn::{Spawn, spawn};
-pub use swap::{SwapRequest, swap};
+pub use swap::SwapRequest;
 
 /// A CBOR item of any kind, for functions that take or give what they know nothing about.
 pub use ciborium::Value;

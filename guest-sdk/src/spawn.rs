@@ -9,33 +9,31 @@ use crate::time::nanoseconds;
 use serde::Serialize;
 use std::time::Duration;
 
-/// Makes a coroutine that runs a function of this module: `args` is a tuple, list or array, `()` for none.
-/// It begins when this coroutine waits or its time slice ends; [`Spawn`] has everything that can be said about it.
+/// Makes a coroutine that runs a function of this module: say what it is to have, then [`start`](Spawn::start) it.
 ///
 /// What it prints goes to the client of this coroutine. It ends by itself, or with its computation.
 ///
-/// # Errors
-/// As [`Spawn::start`].
-///
 /// ```no_run
 /// # fn main() -> Result<(), corovan_guest::Error> {
-/// let first = corovan_guest::spawn("greet", ("world", 3))?;
-/// let second = corovan_guest::spawn("listen", ())?;
+/// let first = corovan_guest::spawn("greet").arg("world").arg(3).start()?;
+/// let second = corovan_guest::spawn("listen").start()?;
 /// # Ok(())
 /// # }
 /// ```
-pub fn spawn(function: &str, args: impl Serialize) -> Result<Address, Error> {
-    Spawn::new(function).args(args).start()
+pub fn spawn(function: &str) -> Spawn {
+    Spawn::new(function)
 }
 
-/// A coroutine that is to be made. It can be kept and started many times.
+/// A coroutine that is to be made, see [`spawn`]. It can be kept and started many times, and never has more than its parent:
+/// memory, time and rights are cut to that.
 ///
 /// ```no_run
 /// use corovan_guest::Spawn;
 /// use std::time::Duration;
 ///
 /// # fn main() -> Result<(), corovan_guest::Error> {
-/// let worker = Spawn::new("worker").arg("parts/7").arg(2.5).monitor().deadline(Duration::from_secs(60)).start()?;
+/// let worker = Spawn::new("worker").args(("parts/7", 2.5)).monitor().deadline(Duration::from_secs(60));
+/// let (first, second) = (worker.start()?, worker.start()?);
 /// # Ok(())
 /// # }
 /// ```
@@ -104,7 +102,7 @@ impl Spawn {
         self.flag(SpawnOptions::DAEMON)
     }
 
-    /// One exit message comes when it ends, as if [`monitor`](crate::monitor) were called before it begins.
+    /// One exit message comes when it ends, as if [`monitor`](Address::monitor) were called before it begins.
     pub fn monitor(self) -> Spawn {
         self.flag(SpawnOptions::MONITOR)
     }
@@ -160,7 +158,7 @@ impl Spawn {
         &self.function
     }
 
-    /// Makes the coroutine.
+    /// Makes the coroutine, which begins when this one waits or its time slice ends.
     ///
     /// # Errors
     /// `unknown-function`; `overloaded` when a quota is used up; `denied`; `too-large` for arguments over 16 MiB; `invalid`

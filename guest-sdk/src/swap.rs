@@ -11,34 +11,6 @@ use serde::Serialize;
 use std::io::Write as _;
 use std::time::Duration;
 
-/// Asks a coroutine to go on as this function, of this module or, with `None`, of the one it has. Waits for its answer.
-/// It gets a message, [`Received::Swap`](crate::messaging::Received::Swap), and goes on unchanged if it never looks.
-///
-/// # Errors
-/// `swap-failed` when it refused or the new instance could not start; `gone`; `denied`; `unknown-function`;
-/// `need-module`; `bad-module`; `timeout`; `node-lost`; `interrupted`.
-///
-/// ```no_run
-/// use std::time::Duration;
-///
-/// # fn main() -> Result<(), corovan_guest::Error> {
-/// # let server = corovan_guest::self_address();
-/// corovan_guest::swap(server, None, "server_2", Duration::from_secs(5))?;
-/// # Ok(())
-/// # }
-/// ```
-pub fn swap(
-    target: Address,
-    module: Option<ModuleHash>,
-    function: &str,
-    limit: impl Into<Option<Duration>>,
-) -> Result<(), Error> {
-    let module = module.as_ref().map_or(std::ptr::null(), |module| module.as_bytes().as_ptr());
-    let target = target.as_bytes().as_ptr();
-    // SAFETY: the node reads the 32 bytes of an address and of a hash, and a string by its pointer and length.
-    check(unsafe { sys::swap(target, module, function.as_ptr(), function.len(), timeout(limit)) }).map(drop)
-}
-
 /// Another coroutine wants this one to go on as another function.
 #[derive(PartialEq, Eq, Debug)]
 #[must_use = "whoever asks waits for an answer: `accept` or `refuse`"]
@@ -46,7 +18,7 @@ pub struct SwapRequest {
     /// The new function.
     pub function: String,
     /// Who asks.
-    pub by: Address,
+    pub sender: Address,
 }
 
 impl SwapRequest {
@@ -104,5 +76,35 @@ impl SwapRequest {
     pub fn refuse(self, why: &str) -> Result<(), Error> {
         // SAFETY: the node reads a string by its pointer and length.
         check(unsafe { sys::swap_refuse(why.as_ptr(), why.len()) }).map(drop)
+    }
+}
+
+impl Address {
+    /// Asks a coroutine to go on as this function, of this module or, with `None`, of the one it has. Waits for its answer.
+    /// It gets a message, [`Received::Swap`](crate::messaging::Received::Swap), and goes on unchanged if it never looks.
+    ///
+    /// # Errors
+    /// `swap-failed` when it refused or the new instance could not start; `gone`; `denied`; `unknown-function`;
+    /// `need-module`; `bad-module`; `timeout`; `node-lost`; `interrupted`.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// # let server = corovan_guest::self_address();
+    /// server.swap(None, "server_2", Duration::from_secs(5))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn swap(
+        &self,
+        module: Option<ModuleHash>,
+        function: &str,
+        limit: impl Into<Option<Duration>>,
+    ) -> Result<(), Error> {
+        let module = module.as_ref().map_or(std::ptr::null(), |module| module.as_bytes().as_ptr());
+        let target = self.as_bytes().as_ptr();
+        // SAFETY: the node reads the 32 bytes of an address and of a hash, and a string by its pointer and length.
+        check(unsafe { sys::swap(target, module, function.as_ptr(), function.len(), timeout(limit)) }).map(drop)
     }
 }

@@ -214,8 +214,10 @@ pub(crate) fn nanoseconds(duration: Duration) -> u64 {
 
 /// How the interface takes a limit: `None` is for ever.
 pub(crate) fn timeout(limit: impl Into<Option<Duration>>) -> u64 {
-    limit.into().map_or(u64::MAX, nanoseconds)
+    limit.into().map_or(FOREVER, nanoseconds)
 }
+
+pub(crate) const FOREVER: u64 = u64::MAX;
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,7 @@ pub enum Event {
     Timer(Instant),
     /// There is a message that the filter chooses.
     Message(Filter),
-    /// This coroutine has ended. It needs no [`monitor`](crate::monitor), and sends no message.
+    /// This coroutine has ended. It needs no [`monitor`](Address::monitor), and sends no message.
     Exit(Address),
 }
 
@@ -36,9 +36,9 @@ pub enum Event {
 /// use std::time::Duration;
 ///
 /// # fn main() -> Result<(), corovan_guest::Error> {
-/// let worker = corovan_guest::spawn("worker", ())?;
+/// let worker = corovan_guest::spawn("worker").start()?;
 /// let tick = Instant::now() + Duration::from_secs(1);
-/// match wait(&[Event::Message(Filter::ALL), Event::Exit(worker), Event::Timer(tick)], None)? {
+/// match wait(&[Event::Message(Filter::any()), Event::Exit(worker), Event::Timer(tick)], None)? {
 ///     0 => println!("a message can be received"),
 ///     1 => println!("the worker has ended"),
 ///     _ => println!("a second has passed"),

@@ -3,13 +3,13 @@
 use crate::address::Address;
 use crate::sys;
 
-/// Which messages to receive; those that it does not choose stay in their place. [`Filter::ALL`] chooses every one.
+/// Which messages to receive; those that it does not choose stay in their place.
 ///
 /// ```
 /// use corovan_guest::messaging::{Filter, Kind};
 ///
-/// let urgent = Filter::ALL.tag(1);
-/// let alarms = Filter::ALL.kind(Kind::Timer).tag(7);
+/// let urgent = Filter::any().tag(1);
+/// let alarms = Filter::any().kind(Kind::Timer).tag(7);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[must_use]
@@ -41,7 +41,9 @@ pub enum Kind {
 
 impl Filter {
     /// Chooses every message.
-    pub const ALL: Filter = Filter { tag: None, kind: None, sender: None };
+    pub const fn any() -> Filter {
+        Filter { tag: None, kind: None, sender: None }
+    }
 
     /// Only with this tag.
     pub const fn tag(mut self, tag: u64) -> Filter {
@@ -110,13 +112,13 @@ mod tests {
 
     #[test]
     fn a_filter_says_what_it_chooses_by_and_nothing_else() {
-        assert_eq!(Filter::ALL.raw(), None);
+        assert_eq!(Filter::any().raw(), None);
         let sender = Address::from_bytes([5; 32]);
-        let all = Filter::ALL.tag(9).kind(Kind::Swap).sender(sender).raw().unwrap();
+        let all = Filter::any().tag(9).kind(Kind::Swap).sender(sender).raw().unwrap();
         assert_eq!((all.size, all.by, all.tag, all.kind, all.sender), (56, 7, 9, 4, [5; 32]));
-        let zero = Filter::ALL.tag(0).raw().unwrap();
+        let zero = Filter::any().tag(0).raw().unwrap();
         assert_eq!((zero.by, zero.tag, zero.kind, zero.sender), (1, 0, 0, [0; 32]));
-        assert_eq!(Filter::ALL.kind(Kind::Message).raw().map(|filter| (filter.by, filter.kind)), Some((2, 0)));
+        assert_eq!(Filter::any().kind(Kind::Message).raw().map(|filter| (filter.by, filter.kind)), Some((2, 0)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The mailbox of this coroutine as values: messages of one type, and what the node itself has to say, in their order.
 
-use super::bytes::{self, Message};
+use super::message::{self, Message};
 use super::{Filter, Kind, Reply};
 use crate::address::Address;
 use crate::cbor::from_cbor;
@@ -9,13 +9,13 @@ use crate::exit::Exit;
 use crate::incoming::Incoming;
 use crate::swap::SwapRequest;
 use crate::sys::MessageHead;
-use crate::time::timeout;
+use crate::time::{FOREVER, nanoseconds};
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// This coroutine's mailbox, read as messages of type `T` whose answers are of type `R`. It holds nothing itself: there is
-/// one mailbox, and any number of ways to look at it.
+/// This coroutine's mailbox, read as messages of type `T` whose answers are of type `R`. There is one mailbox a coroutine:
+/// several of these read from the same, each by its own filter.
 ///
 /// ```no_run
 /// use corovan_guest::messaging::{Mailbox, Received};
@@ -38,7 +38,7 @@ use std::time::Duration;
 ///                     total += n;
 ///                 }
 ///                 if let Some(reply) = question.reply {
-///                     reply.answer(&total)?;
+///                     reply.send(&total)?;
 ///                 }
 ///             }
 ///             other => eprintln!("not expected: {other:?}"),
@@ -48,6 +48,7 @@ use std::time::Duration;
 /// # fn main() {}
 /// ```
 pub struct Mailbox<T, R: ?Sized = ()> {
+    filter: Filter,
     values: PhantomData<fn() -> T>,
     answers: PhantomData<fn(&R)>,
 }
@@ -87,15 +88,30 @@ pub enum Received<T, R: ?Sized = ()> {
 }
 
 impl<T: DeserializeOwned, R: ?Sized> Mailbox<T, R> {
-    /// A way to look at the mailbox.
+    /// Everything in this coroutine's mailbox.
     pub const fn new() -> Mailbox<T, R> {
-        Mailbox { values: PhantomData, answers: PhantomData }
+        Mailbox::filtered(Filter::any())
     }
 
-    /// Waits for the oldest message of any kind.
+    /// Only what the filter chooses; the others stay in their place and order.
+    ///
+    /// ```no_run
+    /// use corovan_guest::messaging::{Filter, Mailbox};
+    ///
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// const URGENT: u64 = 1;
+    /// let urgent = Mailbox::<String>::filtered(Filter::any().tag(URGENT)).receive()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn filtered(filter: Filter) -> Mailbox<T, R> {
+        Mailbox { filter, values: PhantomData, answers: PhantomData }
+    }
+
+    /// Waits for the next, of any kind.
     ///
     /// # Errors
-    /// `interrupted`.
+    /// `interrupted`; `overloaded` when the mailbox is full and has none that the filter chooses.
     ///
     /// ```no_run
     /// use corovan_guest::messaging::Mailbox;
@@ -106,91 +122,73 @@ impl<T: DeserializeOwned, R: ?Sized> Mailbox<T, R> {
     /// # }
     /// ```
     pub fn receive(&self) -> Result<Received<T, R>, Error> {
-        self.receive_if(&Filter::ALL, None)
+        let (head, bytes) = message::received(&self.filter, FOREVER)?;
+        Ok(read(&head, bytes))
     }
 
-    /// The same for so long; zero only looks.
+    /// Waits for the next so long; zero only looks. `None` when there was none.
     ///
     /// # Errors
-    /// `timeout`; `interrupted`.
+    /// As [`receive`](Mailbox::receive).
     ///
     /// ```no_run
-    /// use corovan_guest::Code;
     /// use corovan_guest::messaging::Mailbox;
     /// use std::time::Duration;
     ///
     /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// match Mailbox::<String>::new().receive_timeout(Duration::from_millis(10)) {
-    ///     Err(error) if error.code == Code::Timeout => println!("nothing"),
-    ///     other => println!("{:?}", other?),
+    /// while let Some(received) = Mailbox::<String>::new().receive_within(Duration::from_secs(1))? {
+    ///     println!("{received:?}");
     /// }
     /// # Ok(())
     /// # }
     /// ```
-    pub fn receive_timeout(&self, limit: impl Into<Option<Duration>>) -> Result<Received<T, R>, Error> {
-        self.receive_if(&Filter::ALL, limit)
+    pub fn receive_within(&self, limit: Duration) -> Result<Option<Received<T, R>>, Error> {
+        match message::received(&self.filter, nanoseconds(limit)) {
+            Ok((head, bytes)) => Ok(Some(read(&head, bytes))),
+            Err(error) if error.code == Code::Timeout => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    /// The oldest message that the filter chooses; the others stay in their place and order.
+    /// Waits for the next message of another coroutine, a client or a channel; what the node has to tell stays. For programs
+    /// that expect nothing else.
     ///
     /// # Errors
-    /// `timeout`; `interrupted`; `overloaded` when the mailbox is full and has none that the filter chooses.
+    /// As [`receive`](Mailbox::receive); `invalid` for a message of another type, which is lost.
     ///
     /// ```no_run
-    /// use corovan_guest::messaging::{Filter, Mailbox};
-    /// use std::time::Duration;
-    ///
     /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// let urgent = Mailbox::<String>::new().receive_if(&Filter::ALL.tag(1), Duration::from_secs(1))?;
+    /// let number: u32 = corovan_guest::messaging::Mailbox::<_>::new().next()?.value;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn receive_if(&self, filter: &Filter, limit: impl Into<Option<Duration>>) -> Result<Received<T, R>, Error> {
-        let (head, bytes) = bytes::received(filter, timeout(limit))?;
-        Ok(read(&head, bytes))
+    pub fn next(&self) -> Result<Envelope<T, R>, Error> {
+        self.messages().receive().and_then(only_message)
     }
 
-    /// The oldest message of another coroutine, a client or a channel; what the node has to say waits. For programs that
-    /// expect nothing else.
+    /// The same for so long; zero only looks. `None` when there was none.
     ///
     /// # Errors
-    /// `timeout`; `interrupted`; `overloaded` as [`receive_if`](Mailbox::receive_if); `invalid` for a message of another type,
-    /// which is lost.
+    /// As [`next`](Mailbox::next).
     ///
     /// ```no_run
     /// use corovan_guest::messaging::Mailbox;
+    /// use std::time::Duration;
     ///
     /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// let name = Mailbox::<String>::new().message(None)?.value;
+    /// let mailbox = Mailbox::<String>::new();
+    /// while let Some(message) = mailbox.next_within(Duration::ZERO)? {
+    ///     println!("{}", message.value);
+    /// }
     /// # Ok(())
     /// # }
     /// ```
-    pub fn message(&self, limit: impl Into<Option<Duration>>) -> Result<Envelope<T, R>, Error> {
-        self.message_if(Filter::ALL, limit)
+    pub fn next_within(&self, limit: Duration) -> Result<Option<Envelope<T, R>>, Error> {
+        self.messages().receive_within(limit)?.map(only_message).transpose()
     }
 
-    /// The oldest of those messages that the filter chooses.
-    ///
-    /// # Errors
-    /// As [`message`](Mailbox::message).
-    ///
-    /// ```no_run
-    /// use corovan_guest::messaging::{Filter, Mailbox};
-    ///
-    /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// # let server = corovan_guest::self_address();
-    /// let answer = Mailbox::<u64>::new().message_if(Filter::ALL.sender(server), None)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn message_if(&self, filter: Filter, limit: impl Into<Option<Duration>>) -> Result<Envelope<T, R>, Error> {
-        match self.receive_if(&filter.kind(Kind::Message), limit)? {
-            Received::Message(envelope) => Ok(envelope),
-            Received::Unreadable { message, why } => {
-                Err(Error::new(Code::Invalid, format!("a message of {}: {why}", message.sender)))
-            }
-            _ => Err(Error::new(Code::Internal, "a message came that the filter had not chosen")),
-        }
+    fn messages(&self) -> Mailbox<T, R> {
+        Mailbox::filtered(self.filter.kind(Kind::Message))
     }
 }
 
@@ -200,23 +198,33 @@ impl<T: DeserializeOwned, R: ?Sized> Default for Mailbox<T, R> {
     }
 }
 
+fn only_message<T, R: ?Sized>(received: Received<T, R>) -> Result<Envelope<T, R>, Error> {
+    match received {
+        Received::Message(envelope) => Ok(envelope),
+        Received::Unreadable { message, why } => {
+            Err(Error::new(Code::Invalid, format!("a message of {}: {why}", message.sender)))
+        }
+        _ => Err(Error::new(Code::Internal, "a message came that the filter had not chosen")),
+    }
+}
+
 fn read<T: DeserializeOwned, R: ?Sized>(head: &MessageHead, bytes: Incoming) -> Received<T, R> {
     let (tag, sender) = (head.tag, Address::from_bytes(head.sender));
     let text = |bytes: &Incoming| String::from_utf8_lossy(bytes.bytes()).into_owned();
     match Kind::from_number(head.kind) {
         Kind::Message => match from_cbor(bytes.bytes()) {
             Ok(value) => Received::Message(Envelope { tag, sender, value, reply: Reply::new(head.reply) }),
-            Err(error) => Received::Unreadable { message: bytes::message(head, bytes), why: error.detail },
+            Err(error) => Received::Unreadable { message: message::message(head, bytes), why: error.detail },
         },
         Kind::Exit => match from_cbor(bytes.bytes()) {
             Ok(exit) => Received::Exit(exit),
-            Err(error) => Received::Unreadable { message: bytes::message(head, bytes), why: error.detail },
+            Err(error) => Received::Unreadable { message: message::message(head, bytes), why: error.detail },
         },
         Kind::Timer => Received::Timer { tag, bytes: bytes.into_vec() },
         Kind::NameLost => Received::NameLost(text(&bytes)),
-        Kind::Swap => Received::Swap(SwapRequest { function: text(&bytes), by: sender }),
+        Kind::Swap => Received::Swap(SwapRequest { function: text(&bytes), sender }),
         Kind::Peers => Received::Peers { bytes: bytes.into_vec() },
-        Kind::Unknown(_) => Received::Other(bytes::message(head, bytes)),
+        Kind::Unknown(_) => Received::Other(message::message(head, bytes)),
     }
 }
 
@@ -237,7 +245,7 @@ mod tests {
         assert_eq!(received(Kind::Message, 7, &[0x18, 42]), envelope(7));
         assert_eq!(received(Kind::Timer, 0, &[1]), Received::Timer { tag: 4, bytes: vec![1] });
         assert_eq!(received(Kind::NameLost, 0, b"me"), Received::NameLost("me".into()));
-        let swap = SwapRequest { function: "f".into(), by: sender };
+        let swap = SwapRequest { function: "f".into(), sender };
         assert_eq!(received(Kind::Swap, 0, b"f"), Received::Swap(swap));
         assert_eq!(received(Kind::Peers, 0, &[2]), Received::Peers { bytes: vec![2] });
         assert!(matches!(received(Kind::Unknown(77), 0, &[3]), Received::Other(Message { bytes, .. }) if bytes == [3]));

@@ -8,8 +8,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 
-/// Answers a request, once: whoever asked waits for it in [`request`](super::request). It may be kept and used later;
-/// when this coroutine ends without using it, the other side gets `gone`.
+/// Answers a request, once: whoever asked waits for it in [`request`](crate::Address::request). It may be kept and used later; when
+/// this coroutine ends without using it, the other side gets `closed`.
 ///
 /// `R` is the type of the answer, by which a server cannot answer with another by mistake.
 #[must_use = "somebody waits for the answer"]
@@ -34,38 +34,37 @@ impl<R: ?Sized> Reply<R> {
     /// use corovan_guest::messaging::Mailbox;
     ///
     /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// let mailbox = Mailbox::<String, usize>::new();
-    /// let question = mailbox.message(None)?;
+    /// let question = Mailbox::<String, usize>::new().next()?;
     /// if let Some(reply) = question.reply {
-    ///     reply.answer(&question.value.len())?;
+    ///     reply.send(&question.value.len())?;
     /// }
     /// # Ok(())
     /// # }
     /// ```
-    pub fn answer(self, value: &R) -> Result<(), Error>
+    pub fn send(self, value: &R) -> Result<(), Error>
     where
         R: Serialize,
     {
         with_cbor(value, |bytes| self.give(bytes))
     }
 
-    /// Answers with bytes of any kind, for a [`bytes::request`](super::bytes::request).
+    /// Answers with bytes of any kind, for a [`request_bytes`](crate::Address::request_bytes).
     ///
     /// # Errors
-    /// As [`answer`](Reply::answer).
+    /// As [`send`](Reply::send).
     ///
     /// ```no_run
-    /// use corovan_guest::messaging::{Filter, bytes};
+    /// use corovan_guest::messaging::{Filter, receive};
     ///
     /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// let question = bytes::receive(&Filter::ALL, None)?;
+    /// let question = receive(&Filter::any(), None)?;
     /// if let Some(reply) = question.reply {
-    ///     reply.answer_bytes(&question.bytes)?;
+    ///     reply.send_bytes(&question.bytes)?;
     /// }
     /// # Ok(())
     /// # }
     /// ```
-    pub fn answer_bytes(self, bytes: &[u8]) -> Result<(), Error> {
+    pub fn send_bytes(self, bytes: &[u8]) -> Result<(), Error> {
         self.give(bytes)
     }
 

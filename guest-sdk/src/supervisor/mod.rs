@@ -2,17 +2,18 @@
 //! with its neighbours, unless that happens too often. It is a plain loop on `spawn`, `monitor` and `terminate`.
 //!
 //! ```no_run
-//! use corovan_guest::Spawn;
-//! use corovan_guest::supervisor::{Child, Restart, Strategy, Supervisor};
+//! use corovan_guest::spawn;
+//! use corovan_guest::supervisor::{Restart, Strategy, Supervisor};
 //! use std::time::Duration;
 //!
 //! #[corovan_guest::coroutine]
-//! fn main_loop() -> Result<(), corovan_guest::Error> {
+//! fn main_supervisor() -> Result<(), corovan_guest::Error> {
 //!     Supervisor::new(Strategy::OneForOne)
-//!         .at_most(3, Duration::from_secs(5))
-//!         .child(Child::new("index", Spawn::new("index")))
-//!         .child(Child::new("import", Spawn::new("import").arg("all")).restart(Restart::Transient))
-//!         .run(|event| eprintln!("{event}"))
+//!         .intensity(5, Duration::from_secs(10))
+//!         .child("store", Restart::Permanent, spawn("store"))
+//!         .child("import", Restart::Transient, spawn("import").arg("data.csv"))
+//!         .on_event(|event| eprintln!("{event}"))
+//!         .run()
 //! }
 //! # fn main() {}
 //! ```
@@ -24,31 +25,29 @@ pub use decision::{Restart, Strategy};
 use crate::address::Address;
 use crate::error::{Code, Error};
 use crate::exit::Exit;
-use crate::messaging::{Filter, Kind, Mailbox, Received};
-use crate::others;
+use crate::messaging::{Filter, Kind, Mailbox, Received, receive};
 use crate::spawn::Spawn;
 use crate::time::Instant;
 use decision::{Decider, Decision};
 use std::fmt;
 use std::time::Duration;
 
-/// A child that is to be kept running: how it is made, and when it is made again.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Child {
-    name: String,
-    spawn: Spawn,
-    restart: Restart,
-}
-
 /// Children, in the order in which they are started, and the rules for them.
-#[derive(Clone, Debug)]
 #[must_use = "nothing is started before `run`"]
-pub struct Supervisor {
+pub struct Supervisor<'a> {
     strategy: Strategy,
     children: Vec<Child>,
-    restarts: usize,
+    most: usize,
     period: Duration,
+    told: Box<dyn FnMut(Event<'_>) + 'a>,
+}
+
+struct Child {
+    name: String,
+    restart: Restart,
+    spawn: Spawn,
+    /// While it runs.
+    address: Option<Address>,
 }
 
 /// What a supervisor does, for whoever wants to log it.
@@ -65,36 +64,29 @@ pub enum Event<'a> {
     Stranger { exit: &'a Exit },
 }
 
-impl Child {
-    /// A child that is always started again. `name` is for events only; how it is spawned is used each time anew, and it is
-    /// monitored whether that says so or not.
-    pub fn new(name: &str, spawn: Spawn) -> Child {
-        Child { name: name.to_owned(), spawn: spawn.monitor(), restart: Restart::Permanent }
-    }
-
-    /// When it is started again.
-    pub fn restart(mut self, restart: Restart) -> Child {
-        self.restart = restart;
-        self
-    }
-}
-
-impl Supervisor {
+impl<'a> Supervisor<'a> {
     /// Without children, and at most 3 restarts in 5 s.
-    pub fn new(strategy: Strategy) -> Supervisor {
-        Supervisor { strategy, children: Vec::new(), restarts: RESTARTS, period: PERIOD }
+    pub fn new(strategy: Strategy) -> Supervisor<'a> {
+        Supervisor { strategy, children: Vec::new(), most: RESTARTS, period: PERIOD, told: Box::new(|_| {}) }
     }
 
-    /// Gives up when there were more restarts than this in the last `period`: a child that cannot live is not to be started
-    /// for ever.
-    pub fn at_most(mut self, restarts: usize, period: Duration) -> Supervisor {
-        (self.restarts, self.period) = (restarts, period);
+    /// Gives up when there were more restarts than `most` in the last `period`: a child that cannot live is not to be
+    /// started for ever.
+    pub fn intensity(mut self, most: usize, period: Duration) -> Supervisor<'a> {
+        (self.most, self.period) = (most, period);
         self
     }
 
-    /// The next child: started after those before it, stopped before them.
-    pub fn child(mut self, child: Child) -> Supervisor {
-        self.children.push(child);
+    /// The next child: started after those before it, stopped before them. Each start makes it as `spawn` says; it is
+    /// monitored whether that says so or not. Its name is for events.
+    pub fn child(mut self, name: &str, restart: Restart, spawn: Spawn) -> Supervisor<'a> {
+        self.children.push(Child { name: name.to_owned(), restart, spawn: spawn.monitor(), address: None });
+        self
+    }
+
+    /// Called with all that happens, to log or count it.
+    pub fn on_event(mut self, told: impl FnMut(Event<'_>) + 'a) -> Supervisor<'a> {
+        self.told = Box::new(told);
         self
     }
 
@@ -106,58 +98,38 @@ impl Supervisor {
     /// what [`Spawn::start`] gives when a child cannot be made.
     ///
     /// ```no_run
-    /// use corovan_guest::Spawn;
-    /// use corovan_guest::supervisor::{Child, Strategy, Supervisor};
+    /// use corovan_guest::spawn;
+    /// use corovan_guest::supervisor::{Restart, Strategy, Supervisor};
     ///
     /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// let worker = Child::new("worker", Spawn::new("worker"));
-    /// Supervisor::new(Strategy::OneForOne).child(worker).run(|event| println!("{event}"))?;
+    /// Supervisor::new(Strategy::OneForOne).child("worker", Restart::Permanent, spawn("worker")).run()?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn run(self, mut told: impl FnMut(Event<'_>)) -> Result<(), Error> {
-        let mut running = Running {
-            decider: Decider::new(
-                self.strategy,
-                self.children.iter().map(|child| child.restart).collect(),
-                self.restarts,
-                self.period,
-            ),
-            addresses: vec![None; self.children.len()],
-            children: self.children,
-            told: &mut told,
-        };
-        let result = running.keep();
-        let all: Vec<usize> = (0..running.children.len()).rev().collect();
+    pub fn run(mut self) -> Result<(), Error> {
+        let result = self.keep();
+        let all: Vec<usize> = (0..self.children.len()).rev().collect();
         // Also after an error: no child outlives its supervisor.
-        let stopped = running.stop(&all);
+        let stopped = self.stop(&all);
         result.and(stopped)
     }
-}
 
-/// Children as they are now.
-struct Running<'a> {
-    decider: Decider,
-    children: Vec<Child>,
-    addresses: Vec<Option<Address>>,
-    told: &'a mut dyn FnMut(Event<'_>),
-}
-
-impl Running<'_> {
     fn keep(&mut self) -> Result<(), Error> {
+        let restarts = self.children.iter().map(|child| child.restart).collect();
+        let mut decider = Decider::new(self.strategy, restarts, self.most, self.period);
         let all: Vec<usize> = (0..self.children.len()).collect();
         self.start(&all)?;
         // Exits have no type of their own: whatever `T` is, none is read as one.
-        let mailbox = Mailbox::<()>::new();
-        while self.decider.is_needed() {
-            let Received::Exit(exit) = mailbox.receive_if(&Filter::ALL.kind(Kind::Exit), None)? else { continue };
-            let Some(index) = self.addresses.iter().position(|address| *address == Some(exit.address)) else {
+        let mailbox = Mailbox::<()>::filtered(Filter::any().kind(Kind::Exit));
+        while decider.is_needed() {
+            let Received::Exit(exit) = mailbox.receive()? else { continue };
+            let Some(index) = self.children.iter().position(|child| child.address == Some(exit.address)) else {
                 (self.told)(Event::Stranger { exit: &exit });
                 continue;
             };
-            self.addresses[index] = None;
+            self.children[index].address = None;
             (self.told)(Event::Ended { name: &self.children[index].name, exit: &exit });
-            match self.decider.ended(index, exit.is_normal(), Instant::now().since_node_start()) {
+            match decider.ended(index, exit.is_normal(), Instant::now().since_node_start()) {
                 Decision::Leave => {}
                 Decision::Restart { stop, start } => {
                     self.stop(&stop)?;
@@ -174,11 +146,11 @@ impl Running<'_> {
 
     fn start(&mut self, which: &[usize]) -> Result<(), Error> {
         for index in which {
-            let child = &self.children[*index];
+            let child = &mut self.children[*index];
             let address = child.spawn.start().map_err(|error| {
                 Error::new(error.code, format!("{} cannot be started: {}", child.name, error.detail))
             })?;
-            self.addresses[*index] = Some(address);
+            child.address = Some(address);
             (self.told)(Event::Started { name: &child.name, address });
         }
         Ok(())
@@ -188,12 +160,13 @@ impl Running<'_> {
     fn stop(&mut self, which: &[usize]) -> Result<(), Error> {
         let mut result = Ok(());
         for index in which {
-            let Some(address) = self.addresses[*index].take() else { continue };
-            (self.told)(Event::Stopping { name: &self.children[*index].name, address });
+            let child = &mut self.children[*index];
+            let Some(address) = child.address.take() else { continue };
+            (self.told)(Event::Stopping { name: &child.name, address });
             // Its end is no news then. Should the notice be there already, it is taken out.
-            let _ = others::demonitor(address);
-            let terminated = others::terminate(address, None);
-            let _ = Mailbox::<()>::new().receive_if(&Filter::ALL.kind(Kind::Exit).sender(address), Duration::ZERO);
+            let _ = address.demonitor();
+            let terminated = address.terminate(None);
+            let _ = receive(&Filter::any().kind(Kind::Exit).sender(address), Duration::ZERO);
             result = result.and(terminated);
         }
         result
