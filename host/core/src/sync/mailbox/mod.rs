@@ -3,6 +3,8 @@
 //!
 //! `T` is what a letter carries beside its key, `W` what wakes a waiting sender.
 
+pub mod model;
+
 use super::slab_list::{Place, SlabList};
 use crate::ids::Address;
 use std::collections::{BTreeMap, VecDeque};
@@ -372,3 +374,6 @@ impl<T, W> Mailbox<T, W> {
         (wake, senders)
     }
 }
+
+#[cfg(test)]
+mod tests;
