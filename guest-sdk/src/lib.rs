@@ -26,17 +26,24 @@
 //! What a call needs of the node is in `guest-sdk/abi/`: the same functions for C and for every other language.
 
 pub mod log;
+pub mod messaging;
+pub mod supervisor;
 pub mod sys;
 pub mod time;
 pub mod wait;
 
 mod address;
+mod coroutine;
 mod error;
+mod exit;
 mod lifecycle;
+mod parts;
 mod run;
+mod swap;
 mod values;
 
 pub use address::Address;
+pub use coroutine::{ModuleHash, Spawn, Status, set_daemon, spawn, suspend};
 /// Makes a function one that a client or another coroutine can run by name. Write it with its path, `#[corovan_guest::coroutine]`:
 /// by its name alone the compiler takes it for an experiment of its own.
 ///
@@ -71,9 +78,11 @@ pub use corovan_guest_macros::coroutine;
 /// ```
 pub use corovan_guest_macros::manifest;
 pub use error::{Code, Error};
+pub use exit::{Exit, Outcome, Usage};
 pub use lifecycle::{args, args_cbor, entry, fail, finish, finish_cbor, last_error, self_address, yield_now};
 pub use log::progress;
 pub use run::report_panics;
+pub use swap::SwapRequest;
 
 /// A CBOR item of any kind, for functions that take or give what they know nothing about.
 pub use ciborium::Value;

@@ -48,6 +48,46 @@ pub fn sleep_until(instant: Instant) -> Result<(), Error> {
     sleep(instant - Instant::now())
 }
 
+/// A timer that sends; see [`send_after`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timer(u64);
+
+/// After so long a message goes to an address. To oneself it comes as
+/// [`Received::Timer`](crate::messaging::Received::Timer), whatever else is in the mailbox; to another it is sent without
+/// waiting for room, and dropped where there is none. The timer ends with this coroutine.
+///
+/// # Errors
+/// `overloaded` (100,000 timers, or the tenant's quota), `too-large`, `denied`, `node-lost`.
+///
+/// ```no_run
+/// use corovan_guest::{self_address, time};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), corovan_guest::Error> {
+/// const TICK: u64 = 1;
+/// let timer = time::send_after(Duration::from_secs(5), self_address(), TICK, b"")?;
+/// timer.cancel()?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn send_after(delay: Duration, to: crate::Address, tag: u64, bytes: &[u8]) -> Result<Timer, Error> {
+    let address = to.as_bytes().as_ptr();
+    // SAFETY: an address and a slice, which the node only reads.
+    let number = unsafe { sys::send_after(nanoseconds(delay), address, tag, bytes.as_ptr(), bytes.len()) };
+    u64::try_from(number).map(Timer).map_err(|_| Error::from_result(number))
+}
+
+impl Timer {
+    /// Its message will not be sent.
+    ///
+    /// # Errors
+    /// `not-found`: it was.
+    pub fn cancel(self) -> Result<(), Error> {
+        // SAFETY: takes a number.
+        check(unsafe { sys::cancel_timer(self.0) }).map(drop)
+    }
+}
+
 /// Wall-clock time as the duration since 1970-01-01 UTC. It may be set back while a job runs: measure with [`Instant`].
 ///
 /// ```no_run

@@ -1,8 +1,10 @@
 //! Waiting for the first of several things. It consumes nothing: the thing that is ready stays ready until it is used.
 //!
-//! This version waits for timers. Messages, sockets, streams and exits join the same set as their interfaces come.
+//! Timers, messages and exits of other coroutines; sockets and streams join the same set as their interfaces come.
 
+use crate::address::Address;
 use crate::error::{Error, check};
+use crate::messaging::Filter;
 use crate::sys::{self, WaitEntry};
 use crate::time::{Instant, nanoseconds};
 use std::time::Duration;
@@ -13,16 +15,10 @@ use std::time::Duration;
 pub enum Event {
     /// Ready from this time on.
     Timer(Instant),
-}
-
-impl Event {
-    fn entry(self) -> WaitEntry {
-        match self {
-            Event::Timer(at) => {
-                WaitEntry { kind: WaitEntry::TIMER, handle: 0, value: at.nanoseconds(), value2: 0, reserved: 0 }
-            }
-        }
-    }
+    /// Ready while a message that the filter takes is in the mailbox.
+    Message(Filter),
+    /// Ready when this coroutine has ended.
+    Exit(Address),
 }
 
 /// Suspends this coroutine until one of `events` is ready, and gives its index; the lowest where several are.
@@ -30,7 +26,7 @@ impl Event {
 ///
 /// # Errors
 /// `timeout`; `interrupted`, once, when another coroutine or the client interrupted this one; `invalid` for no event, or
-/// more than 256.
+/// more than 256; `denied` for the exit of another tenant's.
 ///
 /// ```no_run
 /// use corovan_guest::time::Instant;
@@ -48,7 +44,20 @@ impl Event {
 /// # }
 /// ```
 pub fn wait(events: &[Event], timeout: Option<Duration>) -> Result<usize, Error> {
-    let set: Vec<WaitEntry> = events.iter().map(|event| event.entry()).collect();
+    // What entries point to stays in its place until the call is over.
+    let filters: Vec<sys::Filter> = events
+        .iter()
+        .map(|event| if let Event::Message(filter) = event { filter.raw() } else { sys::Filter::default() })
+        .collect();
+    let entry = |(event, filter): (&Event, &sys::Filter)| {
+        let (kind, value) = match event {
+            Event::Timer(at) => (WaitEntry::TIMER, at.nanoseconds()),
+            Event::Message(_) => (WaitEntry::MESSAGE, std::ptr::from_ref(filter).addr() as u64),
+            Event::Exit(address) => (WaitEntry::EXIT, address.as_bytes().as_ptr().addr() as u64),
+        };
+        WaitEntry { kind, handle: 0, value, value2: 0, reserved: 0 }
+    };
+    let set: Vec<WaitEntry> = events.iter().zip(&filters).map(entry).collect();
     let timeout = timeout.map_or(u64::MAX, nanoseconds);
     // SAFETY: the pointer and length are those of a slice of 32-byte entries, which the node only reads.
     check(unsafe { sys::wait(set.as_ptr(), set.len(), timeout) })

@@ -123,6 +123,14 @@ pub fn decode_all<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     T::deserialize(lenient::Lenient(&value)).map_err(|error| format!("arguments: {error}"))
 }
 
+/// One CBOR item, as another coroutine or the node wrote it.
+///
+/// # Errors
+/// A text for a person.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    ciborium::from_reader(bytes).map_err(|error| format!("not of the type that is wanted: {error}"))
+}
+
 /// The result as one CBOR item.
 ///
 /// # Errors

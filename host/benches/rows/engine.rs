@@ -147,10 +147,11 @@ impl Observer for Handoff {
         &self.0.output
     }
     fn output_ready(&self) {}
-    fn child(&self) -> Arc<dyn Observer> {
+    fn set_daemon(&self, _: bool) {}
+    fn child(&self, _: bool) -> Arc<dyn Observer> {
         Arc::new(Handoff(Arc::clone(&self.0)))
     }
-    fn ended(&self, _: &Arc<ExitRecord>, _: bool) {
+    fn ended(&self, _: &Arc<ExitRecord>) {
         self.0.launch();
         // The measuring thread is woken once: what is measured is not how fast it can be woken.
         if self.0.open.fetch_sub(1, Ordering::Relaxed) == 1

@@ -191,6 +191,8 @@ impl Entry {
             let text = format!("its result and {output} bytes of output that nobody took were dropped: {refused}");
             record.outcome = Outcome::Failed { kind: "overloaded".into(), text };
         }
+        // What daemons print from now on, nobody is there to read.
+        self.output.close();
         let quiet = state.progress.is_none() && state.logs.is_empty() && self.output.is_empty();
         if quiet && weight <= DIRECT_EXIT && !self.session.is_behind() {
             let held = state.held.take();
@@ -251,13 +253,15 @@ impl Observer for Follower {
         self.0.mark();
     }
 
-    fn ended(&self, record: &Arc<ExitRecord>, _more: bool) {
+    fn ended(&self, record: &Arc<ExitRecord>) {
         self.0.ended_with(ExitRecord::clone(record));
     }
 
-    fn child(&self) -> Arc<dyn Observer> {
+    fn child(&self, _: bool) -> Arc<dyn Observer> {
         Arc::new(Follower(Arc::clone(&self.0)))
     }
+
+    fn set_daemon(&self, _: bool) {}
 }
 
 fn log_weight(text: &str) -> u64 {

@@ -6,8 +6,10 @@ use crate::runtime::stdio::Output;
 use crate::runtime::{Attendance, Control, Group, Launch, Refusal, coroutine::WasiProgram};
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
+use corovan_core::limits;
 use corovan_core::wire::{ExitRecord, Outcome, Usage};
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -27,20 +29,19 @@ pub struct Job {
 /// What its coroutine made, and those made.
 #[derive(Default)]
 struct Kin {
-    /// Alive as long as one of them is.
-    alive: Weak<Alive>,
+    /// Coroutines that are no daemons; the job is over when the last of them has ended.
+    open: usize,
     /// Counter of its first coroutine, by which all are found.
     tree: Option<u64>,
-    /// Its own coroutine has ended.
-    ended: bool,
+    /// How its own coroutine ended, until that is told.
+    record: Option<Arc<ExitRecord>>,
 }
 
 /// Follows a coroutine that a job's coroutine made: what it says goes to the job's follower.
 struct Child {
-    alive: Arc<Alive>,
+    job: Arc<Job>,
+    daemon: AtomicBool,
 }
-
-struct Alive(Arc<Job>);
 
 enum State {
     Waiting { start: Start, ticket: u64 },
@@ -66,11 +67,11 @@ impl Job {
 
     /// Ends it, with all coroutines that it made: at once where it waits, by interrupt, grace and hard stop where it runs.
     pub fn cancel(&self, by: &str, reason: &str, grace: Duration) {
-        let (tree, has_kin) = {
+        let open = {
             let kin = self.kin.lock();
-            (kin.tree, kin.alive.strong_count() > 0)
+            kin.tree.filter(|_| kin.open > 0)
         };
-        if let Some(tree) = tree.filter(|_| has_kin) {
+        if let Some(tree) = open {
             self.dispatch.runtime().terminate_tree(tree, by, reason, grace);
         }
         let control = {
@@ -160,6 +161,12 @@ impl Job {
         }
     }
 
+    /// It is over, with all that it made but daemons.
+    fn tell(&self, record: &Arc<ExitRecord>) {
+        self.follower.ended(record);
+        self.depart();
+    }
+
     /// It keeps its computation open no longer.
     fn depart(&self) {
         let attendance = self.attendance.lock().take();
@@ -176,7 +183,7 @@ impl Job {
             outcome,
             usage: Usage::default(),
         };
-        self.follower.ended(&Arc::new(record), false);
+        self.follower.ended(&Arc::new(record));
         self.depart();
     }
 }
@@ -203,31 +210,66 @@ impl Observer for Job {
         self.follower.output_ready();
     }
 
-    fn ended(&self, record: &Arc<ExitRecord>, _: bool) {
+    fn ended(&self, record: &Arc<ExitRecord>) {
         *self.state.lock() = State::Ended;
-        let more = {
-            let mut kin = self.kin.lock();
-            kin.ended = true;
-            kin.alive.strong_count() > 0
-        };
-        self.follower.ended(record, more);
-        self.depart();
         self.dispatch.admission().leave(self.share_id());
+        let open = {
+            let mut kin = self.kin.lock();
+            if kin.open > 0 {
+                kin.record = Some(Arc::clone(record));
+            }
+            kin.tree.filter(|_| kin.open > 0)
+        };
+        match open {
+            None => self.tell(record),
+            // What a coroutine made goes on without it, unless it failed: then nobody waits for the others.
+            Some(tree) if record.outcome.is_abnormal() => {
+                let reason = format!("{}, which made it, ended: {}", record.address, record.outcome.name());
+                self.dispatch.runtime().terminate_tree(tree, "node", &reason, limits::TERMINATE_GRACE);
+            }
+            Some(_) => {}
+        }
     }
 
-    fn child(&self) -> Arc<dyn Observer> {
-        let mut kin = self.kin.lock();
-        let alive = kin.alive.upgrade().or_else(|| {
-            let alive = Arc::new(Alive(self.this.upgrade()?));
-            kin.alive = Arc::downgrade(&alive);
-            Some(alive)
-        });
-        drop(kin);
-        match alive {
-            Some(alive) => Arc::new(Child { alive }),
+    fn child(&self, daemon: bool) -> Arc<dyn Observer> {
+        match self.this.upgrade() {
+            Some(job) => Child::new(job, daemon),
             // It is being dropped, so it has no coroutine that could make another.
             None => Arc::clone(&self.follower),
         }
+    }
+
+    // A job is followed to its end, whatever it is to its computation.
+    fn set_daemon(&self, _: bool) {}
+}
+
+impl Child {
+    fn new(job: Arc<Job>, daemon: bool) -> Arc<dyn Observer> {
+        let child = Child { job, daemon: AtomicBool::new(daemon) };
+        child.count(daemon, 1);
+        Arc::new(child)
+    }
+
+    /// It comes or goes; with the last, what was held back of its job is told.
+    fn count(&self, daemon: bool, change: isize) {
+        if daemon {
+            return;
+        }
+        let record = {
+            let mut kin = self.job.kin.lock();
+            kin.open = kin.open.saturating_add_signed(change);
+            if kin.open == 0 { kin.record.take() } else { None }
+        };
+        if let Some(record) = record {
+            self.job.tell(&record);
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let daemon = self.daemon.load(Ordering::Relaxed);
+        self.count(daemon, -1);
     }
 }
 
@@ -235,46 +277,32 @@ impl Observer for Child {
     fn started(&self, _: Address) {}
 
     fn progress(&self, done: u64, total: u64, text: String) {
-        self.job().follower.progress(done, total, text);
+        self.job.follower.progress(done, total, text);
     }
 
     fn log(&self, level: u8, text: String) {
-        self.job().follower.log(level, text);
+        self.job.follower.log(level, text);
     }
 
     fn output(&self) -> &Output {
-        self.job().follower.output()
+        self.job.follower.output()
     }
 
     fn output_ready(&self) {
-        self.job().follower.output_ready();
+        self.job.follower.output_ready();
     }
 
-    fn ended(&self, _: &Arc<ExitRecord>, _: bool) {
-        let job = self.job();
-        job.dispatch.admission().leave(job.share_id());
+    fn ended(&self, _: &Arc<ExitRecord>) {
+        self.job.dispatch.admission().leave(self.job.share_id());
     }
 
-    fn child(&self) -> Arc<dyn Observer> {
-        Arc::new(Child { alive: Arc::clone(&self.alive) })
+    fn child(&self, daemon: bool) -> Arc<dyn Observer> {
+        Child::new(Arc::clone(&self.job), daemon)
     }
-}
 
-impl Child {
-    fn job(&self) -> &Job {
-        &self.alive.0
-    }
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        // In a moment between the last child's end and a new one another may have been made: then it is not over.
-        let over = {
-            let kin = self.0.kin.lock();
-            kin.ended && kin.alive.strong_count() == 0
-        };
-        if over {
-            self.0.follower.over();
+    fn set_daemon(&self, daemon: bool) {
+        if self.daemon.swap(daemon, Ordering::Relaxed) != daemon {
+            self.count(false, if daemon { -1 } else { 1 });
         }
     }
 }

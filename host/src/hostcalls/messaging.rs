@@ -21,7 +21,6 @@ const BY_SENDER: u32 = 4;
 
 /// `send`, `deliver`: `None` when the message is in the mailbox of a coroutine of this node. Errors: gone, denied,
 /// node-lost, overloaded (the tenant's quota).
-#[expect(clippy::result_large_err, reason = "a letter without room comes back as it was")]
 pub fn send(coroutine: &mut Coroutine, to: &Address, letter: Letter) -> Result<Option<Unsent>, Refusal> {
     let Coroutine { control, own, runtime, .. } = coroutine;
     if let Some(known) = own.routes.get(to) {

@@ -42,7 +42,9 @@ pub fn interrupt(coroutine: &Coroutine, target: &Address, reason: String) -> Res
 
 /// `set_daemon`: whether this coroutine keeps its computation open.
 pub fn set_daemon(coroutine: &Coroutine, daemon: bool) {
-    coroutine.runtime.set_daemon(&coroutine.control, daemon);
+    if coroutine.runtime.set_daemon(&coroutine.control, daemon) {
+        coroutine.observer.set_daemon(daemon);
+    }
 }
 
 /// `status`: what the target does, in CBOR. Errors: gone, denied, node-lost.

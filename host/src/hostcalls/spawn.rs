@@ -65,7 +65,7 @@ pub async fn spawn(coroutine: &mut Coroutine, request: Request) -> Result<Addres
     let now = runtime.clock().now();
     let used = control.cpu();
     let parent = Parent {
-        observer: Arc::clone(coroutine.own.children.get_or_insert_with(|| coroutine.observer.child())),
+        observer: coroutine.observer.child(request.options.flags & DAEMON != 0),
         memory: coroutine.memory_limit,
         deadline: coroutine.deadline.saturating_sub(now),
         cpu: (coroutine.cpu_limit != u64::MAX).then(|| coroutine.cpu_limit.saturating_sub(used)),

@@ -44,10 +44,11 @@ impl Observer for Nobody {
         &self.0
     }
     fn output_ready(&self) {}
-    fn ended(&self, _: &Arc<ExitRecord>, _: bool) {}
-    fn child(&self) -> Arc<dyn Observer> {
+    fn ended(&self, _: &Arc<ExitRecord>) {}
+    fn child(&self, _: bool) -> Arc<dyn Observer> {
         Arc::new(Nobody(Output::default()))
     }
+    fn set_daemon(&self, _: bool) {}
 }
 
 /// The store.

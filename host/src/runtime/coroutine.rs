@@ -45,8 +45,6 @@ pub struct Own {
     pub tokens: Tokens,
     pub replies: Replies,
     pub routes: Routes,
-    /// Who follows the coroutines it makes.
-    pub children: Option<Arc<dyn super::ports::Observer>>,
     /// What it made last, so that making another needs no search.
     pub spawned: Option<Arc<Program>>,
 }

@@ -57,7 +57,7 @@ impl ExitGuard {
             usage: control.usage(now, control.cpu() + control.slice_time(now), memory_peak),
         });
         settle(&self.runtime, control, &record, now);
-        self.observer.ended(&record, false);
+        self.observer.ended(&record);
         let then = control.group.leave(control.daemon.load(Ordering::Relaxed));
         self.runtime.follow_up(&control.group, then);
     }
@@ -82,8 +82,8 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
         closed
     };
     let leftovers = control.post.lock().close();
-    drop(leftovers.letters);
-    leftovers.senders.into_iter().for_each(|(_, waker)| waker.wake());
+    drop(leftovers.closed.unread);
+    leftovers.closed.waited.into_iter().for_each(|(_, waker)| waker.wake());
     drop(leftovers.waker);
     let Ties { monitors, links, waits, watching, timers, swap, .. } = ties;
     for timed in timers.into_values() {

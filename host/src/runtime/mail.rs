@@ -129,7 +129,6 @@ pub fn check_size(len: u32) -> Result<(), Refusal> {
 }
 
 /// Sends without waiting. `Ok(Some)`: there is no room yet.
-#[expect(clippy::result_large_err, clippy::large_enum_variant, reason = "a letter without room comes back as it was")]
 pub fn try_send(from: &Control, to: &Arc<Control>, letter: Letter) -> Result<Option<Unsent>, Refusal> {
     let size = letter.size;
     let outcome = put(to, letter);

@@ -22,14 +22,12 @@ pub trait Observer: Send + Sync {
     fn output(&self) -> &Output;
     /// [`Observer::output`] is no longer empty.
     fn output_ready(&self);
-    /// Called exactly once, after everything the coroutine held has been given back. `more`: coroutines that it made, or
-    /// those made, are still there and may have output; [`Observer::over`] comes when the last has ended.
-    fn ended(&self, record: &Arc<ExitRecord>, more: bool);
-    /// All coroutines that this one made, and those made, have ended, and it has too. Comes only where `ended` said so;
-    /// may come again.
-    fn over(&self) {}
+    /// Called exactly once, after everything the coroutine held has been given back.
+    fn ended(&self, record: &Arc<ExitRecord>);
     /// Who follows a coroutine that this one makes.
-    fn child(&self) -> Arc<dyn Observer>;
+    fn child(&self, daemon: bool) -> Arc<dyn Observer>;
+    /// It has become a daemon, or is none any more.
+    fn set_daemon(&self, daemon: bool);
 }
 
 /// Makes programs, and finds room for coroutines that coroutines make.

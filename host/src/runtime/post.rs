@@ -2,7 +2,7 @@
 
 use super::message::{Letter, Parcel};
 use corovan_core::limits;
-use corovan_core::sync::mailbox::{Bounds, Fate, Full, Mailbox, Ticket};
+use corovan_core::sync::mailbox::{Bounds, Closed, Fate, Full, Mailbox, Ticket};
 use corovan_core::sync::slab_list::Place;
 use corovan_core::tenancy::quota::{Exhausted, Ledger, Permit, Resource};
 use std::sync::Arc;
@@ -30,8 +30,7 @@ pub(super) enum NotTaken {
 /// What closing left, to be dropped or woken outside of the lock.
 #[derive(Debug)]
 pub(super) struct Leftovers {
-    pub letters: Vec<Letter>,
-    pub senders: Vec<(Letter, Waker)>,
+    pub closed: Closed<Parcel, Waker>,
     pub waker: Option<Waker>,
 }
 
@@ -98,10 +97,10 @@ impl Post {
     }
 
     pub fn close(&mut self) -> Leftovers {
-        let (letters, senders) = self.mailbox.close();
+        let closed = self.mailbox.close();
         let amount = self.held.amount();
         self.held.shrink(amount);
-        Leftovers { letters, senders, waker: self.waker.take() }
+        Leftovers { closed, waker: self.waker.take() }
     }
 
     /// Sees to it that one more letter of this size is charged for. Call before any push that is not reserved.

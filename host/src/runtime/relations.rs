@@ -198,11 +198,13 @@ impl Runtime {
         Err(Refusal::new(Code::Overloaded, text))
     }
 
-    /// Whether a coroutine keeps its computation open.
-    pub(crate) fn set_daemon(self: &Arc<Self>, control: &Control, daemon: bool) {
-        if control.daemon.swap(daemon, Ordering::Relaxed) != daemon {
+    /// Whether a coroutine keeps its computation open; `true` when that is new.
+    pub(crate) fn set_daemon(self: &Arc<Self>, control: &Control, daemon: bool) -> bool {
+        let is_new = control.daemon.swap(daemon, Ordering::Relaxed) != daemon;
+        if is_new {
             self.follow_up(&control.group, control.group.set_daemon(daemon));
         }
+        is_new
     }
 
     /// Asks the target to go on as another program, and waits for how it went. Errors: swap-failed, gone, denied, timeout,

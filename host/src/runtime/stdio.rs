@@ -105,6 +105,16 @@ impl Output {
         self.len() == 0
     }
 
+    /// What is there will be drained, and nothing else is taken: writes succeed and vanish.
+    pub fn close(&self) {
+        let writer = {
+            let mut state = self.state.lock();
+            state.detached = true;
+            state.writer.take()
+        };
+        writer.into_iter().for_each(Waker::wake);
+    }
+
     /// Nobody will drain any more.
     pub fn detach(&self) {
         let writer = {

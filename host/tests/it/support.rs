@@ -97,10 +97,11 @@ impl Observer for Remember {
         &self.output
     }
     fn output_ready(&self) {}
-    fn child(&self) -> Arc<dyn Observer> {
+    fn set_daemon(&self, _: bool) {}
+    fn child(&self, _: bool) -> Arc<dyn Observer> {
         Arc::new(Child(Arc::clone(&self.kin)))
     }
-    fn ended(&self, record: &Arc<ExitRecord>, _: bool) {
+    fn ended(&self, record: &Arc<ExitRecord>) {
         self.exits.lock().push(ExitRecord::clone(record));
         self.order.lock().iter().for_each(|(order, name)| order.lock().push(name));
         self.changed.notify_all();
@@ -117,10 +118,11 @@ impl Observer for Child {
         &self.0.output
     }
     fn output_ready(&self) {}
-    fn ended(&self, record: &Arc<ExitRecord>, _: bool) {
+    fn ended(&self, record: &Arc<ExitRecord>) {
         self.0.exits.lock().push(ExitRecord::clone(record));
     }
-    fn child(&self) -> Arc<dyn Observer> {
+    fn set_daemon(&self, _: bool) {}
+    fn child(&self, _: bool) -> Arc<dyn Observer> {
         Arc::new(Child(Arc::clone(&self.0)))
     }
 }

@@ -81,6 +81,14 @@ pub struct Via<T> {
     pub taken: bool,
 }
 
+/// What was in a mailbox when it was closed.
+#[derive(Debug)]
+pub struct Closed<T, W> {
+    pub unread: Vec<Letter<T>>,
+    /// Letters of senders that waited.
+    pub waited: Vec<(Letter<T>, W)>,
+}
+
 /// What is dropped when a subscription has its fill.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Drop {
@@ -294,14 +302,14 @@ impl<T, W> Mailbox<T, W> {
     }
 
     /// Nothing is taken any more: what was unread, and who waited.
-    pub fn close(&mut self) -> (Vec<Letter<T>>, Vec<(Letter<T>, W)>) {
+    pub fn close(&mut self) -> Closed<T, W> {
         self.closed = true;
         self.receiver = None;
         self.vias.clear();
         (self.messages, self.bytes, self.reserved) = (0, 0, 0);
         let unread = std::mem::take(&mut self.letters).into_values();
         let waited = std::mem::take(&mut self.waiting).into_iter().map(|(_, letter, sender)| (letter, sender));
-        (unread, waited.collect())
+        Closed { unread, waited: waited.collect() }
     }
 
     pub fn is_closed(&self) -> bool {

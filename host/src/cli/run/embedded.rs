@@ -23,15 +23,13 @@ pub struct Embedded {
 }
 
 const CLUSTER: &str = "embedded";
-/// A pool takes time to set up; a few jobs do not need a large one.
-const MIN_SLOTS: u64 = 64;
 /// Jobs have ended or were cancelled when this node goes.
 const GRACE: Duration = Duration::from_millis(500);
 
 impl Embedded {
-    /// `jobs`: how many there will be. `data`: where it keeps compiled modules; by default the user's cache, or where
+    /// `data`: where it keeps compiled modules; by default the user's cache, or where
     /// that cannot be used (another command has it), a temporary directory.
-    pub async fn start(data: Option<&Path>, jobs: u64) -> anyhow::Result<Embedded> {
+    pub async fn start(data: Option<&Path>) -> anyhow::Result<Embedded> {
         let now = SystemTime::now();
         let authority = Authority::generate(CLUSTER, now)?;
         let issue = |role, name| authority.issue(role, name, now, limits::CERTIFICATE_LIFE);
@@ -43,7 +41,7 @@ impl Embedded {
                 name: "local".into(),
                 data,
                 credentials: authority.credentials(&node)?,
-                slots: Some(u32::try_from(jobs.max(MIN_SLOTS)).unwrap_or(u32::MAX)),
+                slots: None,
                 workers: cores(),
                 grace: GRACE,
             })

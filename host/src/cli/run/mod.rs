@@ -84,7 +84,7 @@ async fn prepare(plan: &Plan) -> anyhow::Result<(Option<Embedded>, Vec<Target>)>
 async fn connect(plan: &Plan) -> anyhow::Result<(Option<Embedded>, Vec<Node>)> {
     let options = ConnectOptions { agent: crate::api::AGENT.into(), ..ConnectOptions::default() };
     if plan.nodes.is_empty() {
-        let embedded = Embedded::start(plan.data.as_deref(), plan.jobs).await?;
+        let embedded = Embedded::start(plan.data.as_deref()).await?;
         let node = Node::connect(&embedded.address(), embedded.credentials(), options).await?;
         return Ok((Some(embedded), vec![node]));
     }

@@ -1,0 +1,50 @@
+//! client_server: messages from ten clients to a server that never ends. The server is a daemon, so the program ends with
+//! the last client.
+
+use corovan_guest::messaging::Mailbox;
+use corovan_guest::{Address, Error, spawn, time};
+use std::time::Duration;
+
+/// Makes the server and `clients` clients, each of which sends `messages` with pauses of at most `pause` seconds. Gives how
+/// many were processed.
+#[corovan_guest::coroutine]
+fn client_server(clients: Option<u32>, messages: Option<u32>, pause: Option<f64>) -> Result<u64, Error> {
+    let (clients, messages) = (clients.unwrap_or(10), messages.unwrap_or(3));
+    let server = spawn("server_proc").daemon().start()?;
+    let mut running = Vec::new();
+    for n in 0..clients {
+        running.push(spawn("client_proc").arg(&server).arg(&n).arg(&messages).arg(&pause.unwrap_or(1.0)).start()?);
+    }
+    for client in running {
+        client.join(None)?;
+    }
+    // The last word: after it all messages before it have been processed.
+    server.request(&None::<String>, None)
+}
+
+/// Processes messages, and numbers them: what the clients of the original shared as a global variable is here the state of the one that
+/// they all talk to. Tells the count to who asks for it.
+#[corovan_guest::coroutine]
+fn server_proc() -> Result<(), Error> {
+    let (mailbox, mut processed) = (Mailbox::<Option<String>>::new(), 0_u64);
+    loop {
+        let message = mailbox.next()?;
+        if let Some(text) = message.value {
+            processed += 1;
+            println!("processing {processed}: {text}");
+        }
+        if let Some(reply) = message.reply {
+            reply.send(&processed)?;
+        }
+    }
+}
+
+/// Sends messages, with pauses.
+#[corovan_guest::coroutine]
+fn client_proc(server: Address, n: u32, messages: u32, pause: f64) -> Result<(), Error> {
+    for x in 0..messages {
+        time::sleep(Duration::from_secs_f64(pause * f64::from((n * 7 + x * 3) % 10 + 1) / 10.0))?;
+        server.send(&Some(format!("{n} / {x}")))?;
+    }
+    Ok(())
+}
