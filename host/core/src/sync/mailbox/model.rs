@@ -78,7 +78,8 @@ pub fn drive(bytes: &[u8]) {
                 let letter = Letter { via: u64::from(op[1] % 2) + 1, ..letter };
                 let outcome = real.push_via(letter.clone(), cap, drop);
                 let (taken, dropped) = model.push_via(letter, cap, drop);
-                assert_eq!((outcome.taken, outcome.dropped.map(|letter| letter.body)), (taken, dropped));
+                let gone: Vec<_> = outcome.dropped.iter().map(|letter| letter.body).collect();
+                assert_eq!((outcome.taken, gone), (taken, dropped));
             }
             _ if op[1] > 250 => {
                 let closed = real.close();
@@ -149,26 +150,24 @@ impl Model {
         woken
     }
 
-    fn push_via(&mut self, letter: Plain, cap: usize, drop: Drop) -> (bool, Option<u32>) {
-        if self.closed {
-            return (false, Some(letter.body));
-        }
+    /// Whether it was taken, and what was dropped.
+    fn push_via(&mut self, letter: Plain, cap: usize, drop: Drop) -> (bool, Vec<u32>) {
+        let mut dropped = Vec::new();
         if self.unread(letter.via) < cap && self.has_room(&letter) {
             self.letters.push(letter);
-            return (true, None);
+            return (true, dropped);
         }
-        let oldest = self.letters.iter().position(|old| old.via == letter.via);
-        match oldest.filter(|_| drop == Drop::Oldest) {
-            None => (false, Some(letter.body)),
-            Some(at) => {
-                let oldest = self.letters.remove(at);
-                let fits = self.fits(&letter);
-                if fits {
-                    self.letters.push(letter);
-                }
-                (fits, Some(oldest.body))
+        while drop == Drop::Oldest
+            && let Some(at) = self.letters.iter().position(|old| old.via == letter.via)
+        {
+            dropped.push(self.letters.remove(at).body);
+            if self.unread(letter.via) < cap && self.fits(&letter) {
+                self.letters.push(letter);
+                return (true, dropped);
             }
         }
+        dropped.push(letter.body);
+        (false, dropped)
     }
 }
 
