@@ -85,7 +85,10 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
     drop(leftovers.closed.unread);
     leftovers.closed.waited.into_iter().for_each(|(_, waker)| waker.wake());
     drop(leftovers.waker);
-    let Ties { monitors, links, waits, watching, timers, swap, .. } = ties;
+    let Ties { monitors, links, waits, watching, timers, swap, named, .. } = ties;
+    if named {
+        control.group.tenant.names.forget(&address);
+    }
     for timed in timers.into_values() {
         runtime.cancel_timed(&timed);
     }

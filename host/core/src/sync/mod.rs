@@ -1,6 +1,8 @@
 //! Queues, mailboxes and timers as plain state machines: no threads, no clock, no waiting.
 
 pub mod fair_queue;
+pub mod lock;
 pub mod mailbox;
+pub mod names;
 pub mod slab_list;
 pub mod timers;
