@@ -18,5 +18,6 @@ mod sessions;
 mod streams;
 mod support;
 mod tidy;
+mod tutorial;
 mod wasi;
 mod wire;
