@@ -492,23 +492,23 @@ int32_t corovan_channels_close(const corovan_address *channel);
 /* ---- names: one holder each, found from anywhere ---- */
 
 /* Gives the address this name within the tenant, until it ends.
- * Errors: taken, denied, overloaded, invalid (the name), timeout, node-lost, interrupted.
+ * Errors: taken, gone (the holder), denied, overloaded, invalid (the name), timeout, node-lost, interrupted.
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(register)
 int32_t corovan_names_register(const char *name, uint32_t name_len, const corovan_address *holder, uint64_t timeout);
 
-/* Gives up a name.
- * Errors: not-found, denied.
+/* Gives up a name of a coroutine of this computation.
+ * Errors: not-found, denied, invalid (the name).
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(unregister)
 int32_t corovan_names_unregister(const char *name, uint32_t name_len);
 
 /* Waits for a holder of this name and writes its address.
- * Errors: timeout, denied, overloaded, interrupted.
+ * Errors: timeout, denied, overloaded, invalid (the name), interrupted.
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(locate)
 int32_t corovan_names_locate(const char *name, uint32_t name_len, uint64_t timeout, corovan_address *out);
 
@@ -571,65 +571,65 @@ int32_t corovan_node_node_info(const corovan_address *node, uint64_t timeout, co
 /* ---- locks: named, shared inside one computation on one node ---- */
 
 /* Makes or finds a lock of this enum corovan_lock_kind: its handle. value is a new semaphore's count, else 0.
- * Errors: invalid (of another kind, or the name), denied, overloaded.
+ * Errors: invalid (of another kind, or the name), overloaded.
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(lock_open)
 int32_t corovan_locks_open(uint32_t kind, const char *name, uint32_t name_len, uint32_t value);
 
 /* Takes a lock, condition or one of a semaphore. First come, first served.
- * Errors: timeout, interrupted, invalid (an event).
+ * Errors: timeout, interrupted, invalid (an event), overloaded (a reentrant one is held too often).
  * Traps: handle.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(lock_acquire)
 int32_t corovan_locks_acquire(uint32_t lock, uint64_t timeout);
 
 /* Gives it back.
  * Errors: not-held, invalid (an event).
  * Traps: handle.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(lock_release)
 int32_t corovan_locks_release(uint32_t lock);
 
 /* Waits for an event to be set, or for a condition, which must be held, to be notified.
  * Errors: timeout, interrupted, not-held, invalid (another kind).
  * Traps: handle.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(lock_wait)
 int32_t corovan_locks_wait(uint32_t lock, uint64_t timeout);
 
 /* Wakes n who wait for a condition, which must be held; UINT32_MAX wakes all. How many woke.
  * Errors: not-held, invalid (another kind).
  * Traps: handle.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(lock_notify)
 int32_t corovan_locks_notify(uint32_t lock, uint32_t n);
 
 /* Sets an event and wakes all who wait.
  * Errors: invalid (another kind).
  * Traps: handle.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(lock_set)
 int32_t corovan_locks_set(uint32_t lock);
 
 /* Clears an event.
  * Errors: invalid (another kind).
  * Traps: handle.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(lock_clear)
 int32_t corovan_locks_clear(uint32_t lock);
 
 /* Whether an event is set (1) or not (0).
  * Errors: invalid (another kind).
  * Traps: handle.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(lock_is_set)
 int32_t corovan_locks_is_set(uint32_t lock);
 
 /* Closes the handle; what is held is released.
  * Errors: none.
  * Traps: handle.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(lock_close)
 int32_t corovan_locks_close(uint32_t lock);
 

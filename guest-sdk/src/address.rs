@@ -1,6 +1,7 @@
 //! A coroutine's address: 32 bytes, unguessable, never reused. It can be put inside any value, compared and printed.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use crate::byte_string;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// Where a coroutine (or channel, or node) can be reached from anywhere in the mesh.
@@ -48,20 +49,7 @@ impl Serialize for Address {
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Address;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an address (32 bytes)")
-            }
-
-            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Address, E> {
-                let bytes = bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))?;
-                Ok(Address(bytes))
-            }
-        }
-        deserializer.deserialize_bytes(Visitor)
+        byte_string::array(deserializer, "an address").map(Address)
     }
 }
 

@@ -1,381 +1,268 @@
-//! Other coroutines: making them, waiting for their end, stopping them, waking them.
+//! What one coroutine does to another: waits for its end, is told of it, interrupts, ends, wakes and watches it.
 
 use crate::address::Address;
-use crate::error::{Code, Error, check};
+use crate::cbor::{from_cbor, with_cbor};
+use crate::error::{Error, check};
 use crate::exit::{Exit, Usage};
-use crate::messaging::{decode, encode, wait_time};
-use crate::time::nanoseconds;
-use crate::{parts, sys};
+use crate::ids::ModuleHash;
+use crate::incoming::Incoming;
+use crate::sys::{self, Part};
+use crate::time::timeout;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Makes a coroutine of a function of this module: name its arguments, then [`start`](Spawn::start) it.
-///
-/// ```no_run
-/// # fn main() -> Result<(), corovan_guest::Error> {
-/// let child = corovan_guest::spawn("square").arg(&7).start()?;
-/// println!("{child} squares");
-/// # Ok(())
-/// # }
-/// ```
-pub fn spawn(function: &str) -> Spawn<'_> {
-    Spawn {
-        function,
-        arguments: Vec::new(),
-        count: 0,
-        failure: None,
-        module: None,
-        flags: 0,
-        deadline: None,
-        memory: 0,
-    }
-}
-
-/// A coroutine to be made; see [`spawn`]. It never has more than its parent: memory, time and rights are cut to that.
-#[derive(Clone, Debug)]
-#[must_use = "a coroutine is made by `start`"]
-pub struct Spawn<'a> {
-    function: &'a str,
-    /// CBOR items, one after the other.
-    arguments: Vec<u8>,
-    count: usize,
-    failure: Option<Error>,
-    module: Option<ModuleHash>,
-    flags: u32,
-    deadline: Option<Duration>,
-    memory: u64,
-}
-
-/// The name of a module: the BLAKE3 hash of its bytes. A byte string of 32 bytes in CBOR.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct ModuleHash(pub [u8; 32]);
-
-/// What a coroutine is doing.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Status {
-    /// `running` (or ready to), or `waiting`.
-    pub state: String,
-    /// What it waits for: `receive`, `send`, `sleep`, `join` and so on.
-    pub waiting: Option<String>,
-    pub function: String,
-    pub daemon: bool,
-    /// Messages it has not read, their bytes, and coroutines that wait for room to send it more.
-    pub mailbox: u64,
-    pub mailbox_bytes: u64,
-    pub senders: u64,
-    /// Messages of its timers to others that found no room.
-    pub dropped: u64,
-    pub usage: Usage,
-}
-
-impl Spawn<'_> {
-    /// The next argument.
-    pub fn arg<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
-        match encode(value) {
-            Ok(bytes) => self.arguments.extend(bytes),
-            Err(error) => self.failure = Some(error),
-        }
-        self.count += 1;
-        self
-    }
-
-    /// A function of another module, which this tenant has shipped.
-    pub fn module(mut self, module: ModuleHash) -> Self {
-        self.module = Some(module);
-        self
-    }
-
-    /// It does not keep its computation open: when all others have ended, it is terminated.
-    pub fn daemon(mut self) -> Self {
-        self.flags |= sys::SpawnOptions::DAEMON;
-        self
-    }
-
-    /// Its end comes to this coroutine as a message: [`Received::Exit`](crate::messaging::Received::Exit).
-    pub fn monitor(mut self) -> Self {
-        self.flags |= sys::SpawnOptions::MONITOR;
-        self
-    }
-
-    /// The abnormal end of either terminates the other.
-    pub fn link(mut self) -> Self {
-        self.flags |= sys::SpawnOptions::LINK;
-        self
-    }
-
-    /// It is ended after so long.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
-        self
-    }
-
-    /// Bytes of linear memory.
-    pub fn memory(mut self, bytes: u64) -> Self {
-        self.memory = bytes;
-        self
-    }
-
-    /// Makes it; returns at once, with its address.
+/// What one coroutine does to another, wherever that runs.
+impl Address {
+    /// Waits for its end, at once if it has ended, and tells how it was. Any number may wait for one.
     ///
     /// # Errors
-    /// `unknown-function`, `overloaded` (the tenant's quota, or the node's), `denied`, `too-large`, `need-module`,
-    /// `bad-module`, `shutting-down`, `invalid`.
+    /// `timeout`; `expired` when it ended so long ago that its record is no longer kept (60 s); `denied`; `node-lost`;
+    /// `interrupted`.
     ///
     /// ```no_run
     /// use std::time::Duration;
     ///
     /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// let worker = corovan_guest::spawn("work")
-    ///     .arg("input.csv")
-    ///     .arg(&4)
-    ///     .monitor()
-    ///     .deadline(Duration::from_secs(60))
-    ///     .start()?;
+    /// let child = corovan_guest::spawn("primes").arg(1000).start()?;
+    /// let exit = child.join(Duration::from_secs(10))?;
+    /// println!("{exit} after {:?}", exit.usage.wall);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn start(self) -> Result<Address, Error> {
-        if let Some(error) = self.failure {
-            return Err(error);
-        }
-        let mut arguments = array_head(self.count);
-        arguments.extend(self.arguments);
-        let module = self.module.as_ref().map_or(std::ptr::null(), |hash| hash.0.as_ptr());
-        let options = sys::SpawnOptions {
-            size: size_of::<sys::SpawnOptions>() as u32,
-            flags: self.flags,
-            module,
-            place: std::ptr::null(),
-            place_len: 0,
-            rights_len: 0,
-            rights: std::ptr::null(),
-            reserved: 0,
-            timeout: 0,
-            deadline: self.deadline.map_or(0, |deadline| nanoseconds(deadline).max(1)),
-            memory: self.memory,
-        };
-        let mut address = [0; Address::SIZE];
-        let (name, out) = (self.function, address.as_mut_ptr());
-        // SAFETY: the pointers are those of slices and a struct that the node reads, and of 32 bytes that it writes.
-        check(unsafe {
-            sys::spawn(name.as_ptr(), name.len(), arguments.as_ptr(), arguments.len(), &raw const options, out)
+    pub fn join(&self, limit: impl Into<Option<Duration>>) -> Result<Exit, Error> {
+        let limit = timeout(limit);
+        let record = part(|part, buf, cap| {
+            // SAFETY: `buf` has room for `cap` bytes, `part` for the 16 of a part; the address is only read.
+            unsafe { sys::join(self.as_bytes().as_ptr(), limit, part, buf, cap) }
         })?;
-        Ok(Address::from_bytes(address))
-    }
-}
-
-/// What one coroutine does to another, wherever that runs.
-impl Address {
-    /// Waits until it has ended, and tells how. `None` waits for ever.
-    ///
-    /// # Errors
-    /// `timeout`; `expired`: it ended and its record is no longer kept; `denied`, `node-lost`, `interrupted`, `invalid` (oneself).
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// let child = corovan_guest::spawn("square").arg(&7).start()?;
-    /// let exit = child.join(None)?;
-    /// println!("it {}", exit.outcome);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn join(&self, timeout: Option<Duration>) -> Result<Exit, Error> {
-        let record = parts::read(|part, buf, cap| {
-            // SAFETY: an address, a header and a buffer of `cap` bytes.
-            unsafe { sys::join(self.as_bytes().as_ptr(), wait_time(timeout), part, buf, cap) }
-        })?;
-        Exit::decode(&record).map_err(|text| Error::new(Code::Invalid, text))
+        from_cbor(record.bytes())
     }
 
-    /// Its end will come as a message, once; at once if it has ended. Asking again changes nothing.
+    /// One exit message will come when it ends, at once if it has. Asking again changes nothing.
+    /// [`Spawn::monitor`](crate::Spawn::monitor) does the same for a new coroutine.
     ///
     /// # Errors
-    /// `denied`, `overloaded`, `invalid` (oneself).
+    /// `denied`; `overloaded` when too many are watched.
     ///
     /// ```no_run
+    /// use corovan_guest::messaging::{Mailbox, Received};
+    ///
     /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// # let partner = corovan_guest::self_address();
-    /// partner.monitor()?;
+    /// # let server = corovan_guest::self_address();
+    /// server.monitor()?;
+    /// match Mailbox::<String>::new().receive()? {
+    ///     Received::Exit(exit) => println!("no server any more: {exit}"),
+    ///     other => println!("{other:?}"),
+    /// }
     /// # Ok(())
     /// # }
     /// ```
     pub fn monitor(&self) -> Result<(), Error> {
-        // SAFETY: an address, which the node only reads.
+        // SAFETY: the node reads the 32 bytes of an address.
         check(unsafe { sys::monitor(self.as_bytes().as_ptr()) }).map(drop)
     }
 
-    /// Its end will not come as a message any more.
+    /// No exit message of it will come any more. One that is in the mailbox stays there.
     ///
     /// # Errors
-    /// `not-found`: it is not monitored, or the message has come.
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// # let partner = corovan_guest::self_address();
-    /// partner.demonitor()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn demonitor(&self) -> Result<(), Error> {
-        // SAFETY: an address, which the node only reads.
-        check(unsafe { sys::demonitor(self.as_bytes().as_ptr()) }).map(drop)
-    }
-
-    /// Its current or next waiting call gives `interrupted`, once. The first reason wins.
-    ///
-    /// # Errors
-    /// `gone`, `denied`, `node-lost`.
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// # let sleeper = corovan_guest::self_address();
-    /// sleeper.interrupt("wake up")?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn interrupt(&self, reason: &str) -> Result<(), Error> {
-        // SAFETY: an address and a slice, which the node only reads.
-        let result = unsafe { sys::interrupt(self.as_bytes().as_ptr(), reason.as_ptr(), reason.len(), u64::MAX) };
-        check(result).map(drop)
-    }
-
-    /// Interrupts it, stops it hard a second later if it has not ended, and waits until it has.
-    ///
-    /// # Errors
-    /// `denied`, `node-lost`, `timeout`, `interrupted` (also by terminating oneself).
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// let child = corovan_guest::spawn("serve").start()?;
-    /// child.terminate(None)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn terminate(&self, timeout: Option<Duration>) -> Result<(), Error> {
-        // SAFETY: an address, which the node only reads.
-        check(unsafe { sys::terminate(self.as_bytes().as_ptr(), wait_time(timeout)) }).map(drop)
-    }
-
-    /// Ends its [`suspend`], or its next one, with a value.
-    ///
-    /// # Errors
-    /// `overloaded`: an earlier resume is still to be taken; `gone`, `denied`, `too-large`, `node-lost`.
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// # let waiting = corovan_guest::self_address();
-    /// waiting.resume(&"go on")?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn resume<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Error> {
-        let bytes = encode(value)?;
-        // SAFETY: an address and a slice, which the node only reads.
-        let result = unsafe { sys::resume(self.as_bytes().as_ptr(), bytes.as_ptr(), bytes.len(), u64::MAX) };
-        check(result).map(drop)
-    }
-
-    /// What it is doing.
-    ///
-    /// # Errors
-    /// `gone`, `denied`, `node-lost`, `overloaded`.
+    /// `not-found` when it is not watched.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), corovan_guest::Error> {
     /// # let server = corovan_guest::self_address();
-    /// println!("{} messages are waiting", server.status()?.mailbox);
+    /// server.monitor()?;
+    /// server.demonitor()?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn status(&self) -> Result<Status, Error> {
-        let bytes = parts::read(|part, buf, cap| {
-            // SAFETY: an address, a header and a buffer of `cap` bytes.
-            unsafe { sys::status(self.as_bytes().as_ptr(), u64::MAX, part, buf, cap) }
+    pub fn demonitor(&self) -> Result<(), Error> {
+        // SAFETY: the node reads the 32 bytes of an address.
+        check(unsafe { sys::demonitor(self.as_bytes().as_ptr()) }).map(drop)
+    }
+
+    /// Its current or next waiting call gives `interrupted`, once, with this reason as its detail. Interrupts do not add up:
+    /// of several before it waits, the first counts.
+    ///
+    /// # Errors
+    /// `gone`; `denied`; `too-large` for the reason; with another node `timeout`, `node-lost`, `interrupted`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// # let worker = corovan_guest::self_address();
+    /// worker.interrupt("new orders", None)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn interrupt(&self, reason: &str, limit: impl Into<Option<Duration>>) -> Result<(), Error> {
+        let address = self.as_bytes().as_ptr();
+        // SAFETY: the node reads the 32 bytes of an address, and a string by its pointer and length.
+        check(unsafe { sys::interrupt(address, reason.as_ptr(), reason.len(), timeout(limit)) }).map(drop)
+    }
+
+    /// Interrupts it, stops it hard after a grace period of 1 s, and waits until it has ended; at once if it has.
+    /// Its sockets, locks, subscriptions, timers and names go with it.
+    ///
+    /// # Errors
+    /// `timeout` (it will end all the same); `denied`; `node-lost`; `interrupted`, also by terminating oneself.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// # let worker = corovan_guest::self_address();
+    /// worker.terminate(None)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn terminate(&self, limit: impl Into<Option<Duration>>) -> Result<(), Error> {
+        // SAFETY: the node reads the 32 bytes of an address.
+        check(unsafe { sys::terminate(self.as_bytes().as_ptr(), timeout(limit)) }).map(drop)
+    }
+
+    /// Ends its [`suspend`], or its next one, with this value.
+    ///
+    /// # Errors
+    /// `gone`; `denied`; `overloaded` when a resume waits there already; `too-large`; with another node `timeout`,
+    /// `node-lost`, `interrupted`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// # let sleeper = corovan_guest::self_address();
+    /// sleeper.resume(&42, None)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resume<T: Serialize + ?Sized>(&self, value: &T, limit: impl Into<Option<Duration>>) -> Result<(), Error> {
+        let limit = timeout(limit);
+        with_cbor(value, |bytes| resumed(self, bytes, limit))
+    }
+
+    /// [`resume`] with bytes of any kind.
+    ///
+    /// # Errors
+    /// As [`resume`].
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// # let sleeper = corovan_guest::self_address();
+    /// sleeper.resume_bytes(b"wake up", None)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resume_bytes(&self, bytes: &[u8], limit: impl Into<Option<Duration>>) -> Result<(), Error> {
+        resumed(self, bytes, timeout(limit))
+    }
+
+    /// What a coroutine is doing.
+    ///
+    /// # Errors
+    /// `gone`; `denied`; with another node `timeout`, `node-lost`, `interrupted`.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// # let worker = corovan_guest::self_address();
+    /// let status = worker.status(None)?;
+    /// println!("{} has {} messages to read", status.function, status.mailbox);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn status(&self, limit: impl Into<Option<Duration>>) -> Result<Status, Error> {
+        let limit = timeout(limit);
+        let status = part(|part, buf, cap| {
+            // SAFETY: `buf` has room for `cap` bytes, `part` for the 16 of a part; the address is only read.
+            unsafe { sys::status(self.as_bytes().as_ptr(), limit, part, buf, cap) }
         })?;
-        decode::<RawStatus>(&bytes).map(Status::from)
+        from_cbor(status.bytes())
     }
 }
 
-/// Waits for [`Address::resume`], and gives its value. A resume that came before is taken at once.
+/// Waits until another coroutine calls [`resume`](Address::resume), and gives its value. A resume that came before is taken at once.
 ///
 /// # Errors
-/// `timeout`, `interrupted`; `invalid`: the value is of another type.
+/// `timeout`; `interrupted`; `invalid` when the value is not of this type, and is lost.
 ///
 /// ```no_run
 /// use std::time::Duration;
 ///
 /// # fn main() -> Result<(), corovan_guest::Error> {
-/// let word: String = corovan_guest::suspend(Some(Duration::from_secs(60)))?;
+/// let next: u32 = corovan_guest::suspend(Duration::from_secs(1))?;
 /// # Ok(())
 /// # }
 /// ```
-pub fn suspend<T: DeserializeOwned>(timeout: Option<Duration>) -> Result<T, Error> {
-    let bytes = parts::read(|part, buf, cap| {
-        // SAFETY: a header and a buffer of `cap` bytes.
-        unsafe { sys::suspend(wait_time(timeout), part, buf, cap) }
-    })?;
-    decode(&bytes)
+pub fn suspend<T: DeserializeOwned>(limit: impl Into<Option<Duration>>) -> Result<T, Error> {
+    from_cbor(suspended(timeout(limit))?.bytes())
 }
 
-/// A daemon does not keep its computation open: when all others have ended, it is terminated.
+/// [`suspend`] for bytes of any kind.
+///
+/// # Errors
+/// `timeout`; `interrupted`.
+///
+/// ```no_run
+/// # fn main() -> Result<(), corovan_guest::Error> {
+/// let bytes: Vec<u8> = corovan_guest::suspend_bytes(None)?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn suspend_bytes(limit: impl Into<Option<Duration>>) -> Result<Vec<u8>, Error> {
+    suspended(timeout(limit)).map(Incoming::into_vec)
+}
+
+/// Whether this coroutine is a daemon: its computation then ends without it.
 ///
 /// ```no_run
 /// corovan_guest::set_daemon(true);
+/// // ... serve requests for as long as there is somebody to serve ...
 /// ```
 pub fn set_daemon(daemon: bool) {
-    // SAFETY: takes a number.
-    unsafe { sys::set_daemon(u32::from(daemon)) };
+    // SAFETY: takes a number. It has no errors.
+    let _ = unsafe { sys::set_daemon(u32::from(daemon)) };
 }
 
-/// The map that the node writes.
-#[derive(Deserialize)]
-struct RawStatus {
-    state: String,
+/// What a coroutine is doing, see [`Address::status`].
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// `running`, `waiting` and the like.
+    pub state: String,
+    /// What for, where it waits.
     #[serde(default)]
-    waiting: Option<String>,
-    function: String,
-    daemon: bool,
-    mailbox: u64,
-    mailbox_bytes: u64,
-    senders: u64,
+    pub waiting: Option<String>,
+    /// The function that it runs.
+    pub function: String,
+    pub module: ModuleHash,
+    /// Unread messages.
     #[serde(default)]
-    dropped: u64,
+    pub mailbox: u64,
     #[serde(default)]
-    usage: crate::exit::RawUsage,
+    pub mailbox_bytes: u64,
+    /// Coroutines that wait for room in its mailbox.
+    #[serde(default)]
+    pub senders: u64,
+    /// Messages of timers that found no room.
+    #[serde(default)]
+    pub dropped: u64,
+    #[serde(default)]
+    pub usage: Usage,
+    #[serde(default)]
+    pub daemon: bool,
 }
 
-impl From<RawStatus> for Status {
-    fn from(raw: RawStatus) -> Status {
-        let RawStatus { state, waiting, function, daemon, mailbox, mailbox_bytes, senders, dropped, usage } = raw;
-        let usage = usage.into();
-        Status { state, waiting, function, daemon, mailbox, mailbox_bytes, senders, dropped, usage }
-    }
+fn suspended(limit: u64) -> Result<Incoming, Error> {
+    part(|part, buf, cap| {
+        // SAFETY: `buf` has room for `cap` bytes, `part` for the 16 of a part.
+        unsafe { sys::suspend(limit, part, buf, cap) }
+    })
 }
 
-/// The head of a CBOR array (RFC 8949, section 3).
-fn array_head(count: usize) -> Vec<u8> {
-    match count {
-        0..=23 => vec![0x80 | count as u8],
-        24..=0xff => vec![0x98, count as u8],
-        _ => {
-            let mut head = vec![0x9a];
-            head.extend((count as u32).to_be_bytes());
-            head
-        }
-    }
+fn resumed(target: &Address, bytes: &[u8], limit: u64) -> Result<(), Error> {
+    // SAFETY: the node reads the 32 bytes of an address, and a slice by its pointer and length.
+    check(unsafe { sys::resume(target.as_bytes().as_ptr(), bytes.as_ptr(), bytes.len(), limit) }).map(drop)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_one_array_however_many_there_are() {
-        for count in [0, 1, 23, 24, 255, 256, 70_000] {
-            let mut bytes = array_head(count);
-            bytes.extend(std::iter::repeat_n(0x07, count));
-            assert_eq!(decode::<Vec<u8>>(&bytes).unwrap(), vec![7; count]);
-        }
-    }
+/// A result that comes with a part.
+fn part(call: impl FnOnce(*mut Part, *mut u8, usize) -> i32) -> Result<Incoming, Error> {
+    Incoming::get(|buf, cap| {
+        let mut part = Part::default();
+        (call(&raw mut part, buf, cap), part.token)
+    })
 }

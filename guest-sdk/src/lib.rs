@@ -23,27 +23,70 @@
 //! - `println!` and `eprintln!` reach the client as they are printed. A panic ends the coroutine with its message and place.
 //! - Units are those of `std::time::Duration`; errors are [`Error`], a code for the program and a detail for the person.
 //!
+//! # A tour
+//! - **Coroutines.** [`spawn`] makes one from a function. Its [`Address`] does the rest: [`join`](Address::join) waits for its
+//!   [`Exit`], [`monitor`](Address::monitor) has that sent as a message, and there are [`interrupt`](Address::interrupt),
+//!   [`terminate`](Address::terminate), [`resume`](Address::resume), [`swap`](Address::swap) and [`status`](Address::status).
+//!   A [`supervisor`] keeps coroutines running.
+//! - **Messages.** An address [sends](Address::send) and [requests](Address::request) values of any serde type, a
+//!   [`Mailbox`](messaging::Mailbox) receives them; [`time::send_after`] sends later. [`wait`](mod@wait) waits for the first of
+//!   messages, exits and times.
+//! - **In common.** [`channels`] send to all who are subscribed, [`names`] find an address, [`locks`] order who comes when.
+//!   Coroutines share no memory, not even with those they make: what they have in common, they send.
+//!
+//! ```no_run
+//! use corovan_guest::messaging::Mailbox;
+//! use corovan_guest::{Error, spawn};
+//!
+//! /// Squares what it is sent, for as long as there is somebody to send.
+//! #[corovan_guest::coroutine]
+//! fn squares() -> Result<(), Error> {
+//!     let mailbox = Mailbox::<u64, u64>::new();
+//!     loop {
+//!         let question = mailbox.next()?;
+//!         if let Some(reply) = question.reply {
+//!             reply.send(&(question.value * question.value))?;
+//!         }
+//!     }
+//! }
+//!
+//! #[corovan_guest::coroutine]
+//! fn ask() -> Result<u64, Error> {
+//!     let server = spawn("squares").daemon().start()?;
+//!     server.request(&12, None)
+//! }
+//! # fn main() {}
+//! ```
+//!
 //! What a call needs of the node is in `guest-sdk/abi/`: the same functions for C and for every other language.
 
+pub mod channels;
+pub mod locks;
 pub mod log;
 pub mod messaging;
+pub mod names;
 pub mod supervisor;
 pub mod sys;
 pub mod time;
 pub mod wait;
 
 mod address;
+mod byte_string;
+mod cbor;
 mod coroutine;
 mod error;
 mod exit;
+mod ids;
+mod incoming;
 mod lifecycle;
-mod parts;
 mod run;
+mod spawn;
 mod swap;
 mod values;
 
 pub use address::Address;
-pub use coroutine::{ModuleHash, Spawn, Status, set_daemon, spawn, suspend};
+pub use cbor::{from_cbor, to_cbor};
+pub use coroutine::{Status, set_daemon, suspend, suspend_bytes};
 /// Makes a function one that a client or another coroutine can run by name. Write it with its path, `#[corovan_guest::coroutine]`:
 /// by its name alone the compiler takes it for an experiment of its own.
 ///
@@ -78,10 +121,12 @@ pub use corovan_guest_macros::coroutine;
 /// ```
 pub use corovan_guest_macros::manifest;
 pub use error::{Code, Error};
-pub use exit::{Exit, Outcome, Usage};
+pub use exit::{Exit, Given, Outcome, Usage};
+pub use ids::{ModuleHash, NodeId};
 pub use lifecycle::{args, args_cbor, entry, fail, finish, finish_cbor, last_error, self_address, yield_now};
 pub use log::progress;
 pub use run::report_panics;
+pub use spawn::{Spawn, spawn};
 pub use swap::SwapRequest;
 
 /// A CBOR item of any kind, for functions that take or give what they know nothing about.

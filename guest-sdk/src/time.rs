@@ -1,10 +1,13 @@
-//! Sleeping and clocks. All waits suspend the coroutine and cost the node nothing; clocks have a resolution of 100 us.
+//! Sleeping, clocks and timers. All waits suspend the coroutine and cost the node nothing; clocks have a resolution of 100 us.
 //!
 //! `std::time` and `std::thread::sleep` work as well, and on the same clock: what is here also says when a sleep was
 //! interrupted, and when the coroutine's deadline is.
 
+use crate::address::Address;
+use crate::cbor::with_cbor;
 use crate::error::{Error, check};
 use crate::sys;
+use serde::Serialize;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
@@ -48,46 +51,6 @@ pub fn sleep_until(instant: Instant) -> Result<(), Error> {
     sleep(instant - Instant::now())
 }
 
-/// A timer that sends; see [`send_after`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Timer(u64);
-
-/// After so long a message goes to an address. To oneself it comes as
-/// [`Received::Timer`](crate::messaging::Received::Timer), whatever else is in the mailbox; to another it is sent without
-/// waiting for room, and dropped where there is none. The timer ends with this coroutine.
-///
-/// # Errors
-/// `overloaded` (100,000 timers, or the tenant's quota), `too-large`, `denied`, `node-lost`.
-///
-/// ```no_run
-/// use corovan_guest::{self_address, time};
-/// use std::time::Duration;
-///
-/// # fn main() -> Result<(), corovan_guest::Error> {
-/// const TICK: u64 = 1;
-/// let timer = time::send_after(Duration::from_secs(5), self_address(), TICK, b"")?;
-/// timer.cancel()?;
-/// # Ok(())
-/// # }
-/// ```
-pub fn send_after(delay: Duration, to: crate::Address, tag: u64, bytes: &[u8]) -> Result<Timer, Error> {
-    let address = to.as_bytes().as_ptr();
-    // SAFETY: an address and a slice, which the node only reads.
-    let number = unsafe { sys::send_after(nanoseconds(delay), address, tag, bytes.as_ptr(), bytes.len()) };
-    u64::try_from(number).map(Timer).map_err(|_| Error::from_result(number))
-}
-
-impl Timer {
-    /// Its message will not be sent.
-    ///
-    /// # Errors
-    /// `not-found`: it was.
-    pub fn cancel(self) -> Result<(), Error> {
-        // SAFETY: takes a number.
-        check(unsafe { sys::cancel_timer(self.0) }).map(drop)
-    }
-}
-
 /// Wall-clock time as the duration since 1970-01-01 UTC. It may be set back while a job runs: measure with [`Instant`].
 ///
 /// ```no_run
@@ -112,6 +75,76 @@ pub fn deadline() -> Option<Duration> {
     match unsafe { sys::deadline() } {
         i64::MAX => None,
         left => Some(Duration::from_nanos(u64::try_from(left).unwrap_or(0))),
+    }
+}
+
+/// After so long a value goes to this address, as a send that does not wait: where there is no room it is dropped and
+/// counted. To [oneself](crate::self_address) it comes as [`Received::Timer`](crate::messaging::Received::Timer), in room
+/// that is reserved now. Timers end with the coroutine that made them.
+///
+/// # Errors
+/// `denied`; `overloaded` when a quota is used up; `too-large`; `invalid` for a value without CBOR form.
+///
+/// ```no_run
+/// use corovan_guest::{self_address, time};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), corovan_guest::Error> {
+/// let alarm = time::send_after(Duration::from_secs(5), self_address(), 1, &"too late")?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn send_after<T: Serialize + ?Sized>(delay: Duration, to: Address, tag: u64, value: &T) -> Result<Timer, Error> {
+    with_cbor(value, |bytes| send_bytes_after(delay, to, tag, bytes))
+}
+
+/// [`send_after`] with bytes of any kind.
+///
+/// # Errors
+/// `denied`; `overloaded`; `too-large`.
+///
+/// ```no_run
+/// use corovan_guest::{self_address, time};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), corovan_guest::Error> {
+/// time::send_bytes_after(Duration::from_secs(5), self_address(), 1, b"")?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn send_bytes_after(delay: Duration, to: Address, tag: u64, bytes: &[u8]) -> Result<Timer, Error> {
+    let address = to.as_bytes().as_ptr();
+    // SAFETY: the node reads the 32 bytes of an address, and a slice by its pointer and length.
+    let number = unsafe { sys::send_after(nanoseconds(delay), address, tag, bytes.as_ptr(), bytes.len()) };
+    u64::try_from(number).map(|number| Timer { number }).map_err(|_| Error::from_result(number))
+}
+
+/// A message that is to be sent. Dropping this leaves it as it is.
+#[derive(PartialEq, Eq, Hash, Debug)]
+pub struct Timer {
+    number: u64,
+}
+
+impl Timer {
+    /// The message will not be sent.
+    ///
+    /// # Errors
+    /// `not-found` when it was.
+    ///
+    /// ```no_run
+    /// use corovan_guest::{self_address, time};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// let alarm = time::send_after(Duration::from_secs(5), self_address(), 1, &())?;
+    /// // ... what should take less ...
+    /// alarm.cancel()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel(self) -> Result<(), Error> {
+        // SAFETY: takes a number.
+        check(unsafe { sys::cancel_timer(self.number) }).map(drop)
     }
 }
 
@@ -178,6 +211,13 @@ impl Sub for Instant {
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
+
+/// How the interface takes a limit: `None` is for ever.
+pub(crate) fn timeout(limit: impl Into<Option<Duration>>) -> u64 {
+    limit.into().map_or(FOREVER, nanoseconds)
+}
+
+pub(crate) const FOREVER: u64 = u64::MAX;
 
 #[cfg(test)]
 mod tests {

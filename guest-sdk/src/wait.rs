@@ -1,12 +1,13 @@
 //! Waiting for the first of several things. It consumes nothing: the thing that is ready stays ready until it is used.
 //!
-//! Timers, messages and exits of other coroutines; sockets and streams join the same set as their interfaces come.
+//! This version waits for timers, messages and ends of coroutines. Sockets and streams join the same set as their
+//! interfaces come.
 
 use crate::address::Address;
 use crate::error::{Error, check};
 use crate::messaging::Filter;
 use crate::sys::{self, WaitEntry};
-use crate::time::{Instant, nanoseconds};
+use crate::time::{Instant, timeout};
 use std::time::Duration;
 
 /// A thing to wait for.
@@ -15,50 +16,63 @@ use std::time::Duration;
 pub enum Event {
     /// Ready from this time on.
     Timer(Instant),
-    /// Ready while a message that the filter takes is in the mailbox.
+    /// There is a message that the filter chooses.
     Message(Filter),
-    /// Ready when this coroutine has ended.
+    /// This coroutine has ended. It needs no [`monitor`](Address::monitor), and sends no message.
     Exit(Address),
 }
 
 /// Suspends this coroutine until one of `events` is ready, and gives its index; the lowest where several are.
-/// A `timeout` of `None` is for ever, zero only looks. 1 to 256 events.
+/// A `limit` of `None` is for ever, zero only looks. 1 to 256 events.
 ///
 /// # Errors
-/// `timeout`; `interrupted`, once, when another coroutine or the client interrupted this one; `invalid` for no event, or
-/// more than 256; `denied` for the exit of another tenant's.
+/// `timeout`; `interrupted`, once, when another coroutine or the client interrupted this one; `denied` for another tenant's
+/// coroutine; `invalid` for no event, or more than 256.
 ///
 /// ```no_run
+/// use corovan_guest::messaging::Filter;
 /// use corovan_guest::time::Instant;
 /// use corovan_guest::wait::{Event, wait};
 /// use std::time::Duration;
 ///
 /// # fn main() -> Result<(), corovan_guest::Error> {
+/// let worker = corovan_guest::spawn("worker").start()?;
 /// let tick = Instant::now() + Duration::from_secs(1);
-/// let end = Instant::now() + Duration::from_secs(60);
-/// match wait(&[Event::Timer(tick), Event::Timer(end)], None)? {
-///     0 => println!("a second has passed"),
-///     _ => println!("a minute has passed"),
+/// match wait(&[Event::Message(Filter::any()), Event::Exit(worker), Event::Timer(tick)], None)? {
+///     0 => println!("a message can be received"),
+///     1 => println!("the worker has ended"),
+///     _ => println!("a second has passed"),
 /// }
 /// # Ok(())
 /// # }
 /// ```
-pub fn wait(events: &[Event], timeout: Option<Duration>) -> Result<usize, Error> {
-    // What entries point to stays in its place until the call is over.
-    let filters: Vec<sys::Filter> = events
-        .iter()
-        .map(|event| if let Event::Message(filter) = event { filter.raw() } else { sys::Filter::default() })
-        .collect();
-    let entry = |(event, filter): (&Event, &sys::Filter)| {
-        let (kind, value) = match event {
+pub fn wait(events: &[Event], limit: impl Into<Option<Duration>>) -> Result<usize, Error> {
+    // The set has pointers to these, so they are all there before it is made.
+    let filters: Vec<Option<sys::Filter>> = events.iter().map(Event::filter).collect();
+    let set: Vec<WaitEntry> = events.iter().zip(&filters).map(|(event, filter)| event.entry(filter)).collect();
+    // SAFETY: the pointer and length are those of a slice of 32-byte entries, which the node only reads, as it does the
+    // filters and addresses that they point to.
+    check(unsafe { sys::wait(set.as_ptr(), set.len(), timeout(limit)) })
+}
+
+impl Event {
+    fn filter(&self) -> Option<sys::Filter> {
+        match self {
+            Event::Message(filter) => filter.raw(),
+            _ => None,
+        }
+    }
+
+    fn entry(&self, filter: &Option<sys::Filter>) -> WaitEntry {
+        let (kind, value) = match self {
             Event::Timer(at) => (WaitEntry::TIMER, at.nanoseconds()),
-            Event::Message(_) => (WaitEntry::MESSAGE, std::ptr::from_ref(filter).addr() as u64),
-            Event::Exit(address) => (WaitEntry::EXIT, address.as_bytes().as_ptr().addr() as u64),
+            Event::Message(_) => (WaitEntry::MESSAGE, filter.as_ref().map_or(0, pointer)),
+            Event::Exit(address) => (WaitEntry::EXIT, pointer(address.as_bytes())),
         };
         WaitEntry { kind, handle: 0, value, value2: 0, reserved: 0 }
-    };
-    let set: Vec<WaitEntry> = events.iter().zip(&filters).map(entry).collect();
-    let timeout = timeout.map_or(u64::MAX, nanoseconds);
-    // SAFETY: the pointer and length are those of a slice of 32-byte entries, which the node only reads.
-    check(unsafe { sys::wait(set.as_ptr(), set.len(), timeout) })
+    }
+}
+
+fn pointer<T>(to: &T) -> u64 {
+    std::ptr::from_ref(to).expose_provenance() as u64
 }

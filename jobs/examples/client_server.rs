@@ -5,28 +5,29 @@ use corovan_guest::messaging::Mailbox;
 use corovan_guest::{Address, Error, spawn, time};
 use std::time::Duration;
 
-/// Makes the server and `clients` clients, each of which sends `messages` with pauses of at most `pause` seconds. Gives how
-/// many were processed.
+/// Makes the server and so many clients, each of which sends so many messages with pauses of at most pause seconds. Gives
+/// how many were processed.
 #[corovan_guest::coroutine]
 fn client_server(clients: Option<u32>, messages: Option<u32>, pause: Option<f64>) -> Result<u64, Error> {
-    let (clients, messages) = (clients.unwrap_or(10), messages.unwrap_or(3));
     let server = spawn("server_proc").daemon().start()?;
+    let client = spawn("client_proc").arg(server).arg(messages.unwrap_or(3)).arg(pause.unwrap_or(0.05));
     let mut running = Vec::new();
-    for n in 0..clients {
-        running.push(spawn("client_proc").arg(&server).arg(&n).arg(&messages).arg(&pause.unwrap_or(1.0)).start()?);
+    for n in 0..clients.unwrap_or(10) {
+        running.push(client.clone().arg(n).start()?);
     }
     for client in running {
-        client.join(None)?;
+        client.join(None)?.value::<()>()?;
     }
-    // The last word: after it all messages before it have been processed.
+    // Sent after all others, so it is answered after them.
     server.request(&None::<String>, None)
 }
 
-/// Processes messages, and numbers them: what the clients of the original shared as a global variable is here the state of the one that
-/// they all talk to. Tells the count to who asks for it.
+/// Processes messages, and numbers them: what the clients of the original share as a global variable is here the state of
+/// the one that they all talk to. Tells the count to whoever asks for it.
 #[corovan_guest::coroutine]
 fn server_proc() -> Result<(), Error> {
-    let (mailbox, mut processed) = (Mailbox::<Option<String>>::new(), 0_u64);
+    let mailbox = Mailbox::<Option<String>, u64>::new();
+    let mut processed = 0;
     loop {
         let message = mailbox.next()?;
         if let Some(text) = message.value {
@@ -39,9 +40,9 @@ fn server_proc() -> Result<(), Error> {
     }
 }
 
-/// Sends messages, with pauses.
+/// Sends messages, with pauses that differ from client to client.
 #[corovan_guest::coroutine]
-fn client_proc(server: Address, n: u32, messages: u32, pause: f64) -> Result<(), Error> {
+fn client_proc(server: Address, messages: u32, pause: f64, n: u32) -> Result<(), Error> {
     for x in 0..messages {
         time::sleep(Duration::from_secs_f64(pause * f64::from((n * 7 + x * 3) % 10 + 1) / 10.0))?;
         server.send(&Some(format!("{n} / {x}")))?;

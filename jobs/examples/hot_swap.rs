@@ -1,50 +1,54 @@
-//! hot_swap: the function of a running server is replaced while messages wait for it. Its address, its unread messages and its count go
-//! on; the output switches to that of the new function.
+//! hot_swap: the function of a running server is replaced while messages wait for it. Its address, its unread messages and its
+//! count go on; the output switches to that of the new function.
 
 use corovan_guest::messaging::{Filter, Kind, Mailbox, Received};
-use corovan_guest::{Error, spawn, time};
-use std::time::Duration;
+use corovan_guest::{Error, SwapRequest, spawn};
 
-/// Sends `n` messages to a server, has its function replaced, and sends `n` more. Gives how many the server received in all.
+/// Has a server process n messages, sends it n more, and has its function replaced before it reads them. Gives how many the
+/// server processed in all.
 #[corovan_guest::coroutine]
 fn hot_swap(n: Option<u32>) -> Result<u64, Error> {
     let n = n.unwrap_or(3);
-    let server = spawn("server").arg(&0).start()?;
+    let server = spawn("server").arg(0).start()?;
     for i in 0..n {
-        server.send(&format!("message {i}"))?;
+        server.request::<_, ()>(&format!("message {i}"), None)?;
     }
-    // A function that does not start leaves the old one where it is.
-    match server.swap(None, "no_such_function", Some(Duration::from_secs(5))) {
-        Err(error) => println!("not swapped: {}", error.code),
-        Ok(()) => println!("swapped to nothing"),
+    // Neither a function that is not there nor one that is refused changes anything.
+    for function in ["no_such_function", "new_server"] {
+        match server.swap(None, function, None) {
+            Err(error) => println!("not swapped: {}", error.code),
+            Ok(()) => println!("swapped to {function}"),
+        }
     }
-    server.swap(None, "new_server", Some(Duration::from_secs(5)))?;
+    server.send(PAUSE)?;
     for i in n..2 * n {
         server.send(&format!("message {i}"))?;
     }
-    server.send("end")?;
-    let exit = server.join(None)?;
-    exit.value().map_err(|text| Error::new(corovan_guest::Code::Invalid, text))
+    server.swap(None, "new_server", None)?;
+    server.send(END)?;
+    server.join(None)?.value()
 }
 
-/// The first version: a swap that is asked for comes before the messages that wait, and those are left to the next.
+/// The first version. It is replaced only while it pauses.
 #[corovan_guest::coroutine]
 fn server(mut count: u64) -> Result<u64, Error> {
-    let system = Mailbox::<String>::filtered(Filter::any().kind(Kind::Swap));
     loop {
-        if let Some(Received::Swap(request)) = system.receive_within(Duration::ZERO)? {
-            eprintln!("not swapped: {}", request.accept(&count));
-        }
         match Mailbox::<String>::new().receive()? {
-            Received::Message(message) if message.value == "end" => return Ok(count),
+            Received::Message(message) if message.value == PAUSE => {
+                let error = next_swap()?.accept(&count);
+                println!("not swapped: {error}");
+            }
+            Received::Message(message) if message.value == END => return Ok(count),
             Received::Message(message) => {
                 println!("{} received", message.value);
                 count += 1;
+                if let Some(reply) = message.reply {
+                    reply.send(&())?;
+                }
             }
-            Received::Swap(request) => eprintln!("not swapped: {}", request.accept(&count)),
-            _ => {}
+            Received::Swap(request) => request.refuse("not while it works")?,
+            other => println!("not expected: {other:?}"),
         }
-        time::sleep(Duration::from_millis(20))?;
     }
 }
 
@@ -53,10 +57,23 @@ fn server(mut count: u64) -> Result<u64, Error> {
 fn new_server(mut count: u64) -> Result<u64, Error> {
     loop {
         let message = Mailbox::<String>::new().next()?;
-        if message.value == "end" {
+        if message.value == END {
             return Ok(count);
         }
         println!("* {} received", message.value);
         count += 1;
     }
 }
+
+/// Waits until somebody wants this one to change, whatever else is in the mailbox.
+fn next_swap() -> Result<SwapRequest, Error> {
+    let system = Mailbox::<()>::filtered(Filter::any().kind(Kind::Swap));
+    loop {
+        if let Received::Swap(request) = system.receive()? {
+            return Ok(request);
+        }
+    }
+}
+
+const PAUSE: &str = "pause";
+const END: &str = "end";

@@ -2,7 +2,7 @@
 //! a command line, so numbers are taken by value and not by form, and what is wrong is said in that person's words.
 
 mod expect;
-mod lenient;
+pub(crate) mod lenient;
 
 use ciborium::Value;
 use serde::{Serialize, de::DeserializeOwned};
@@ -121,14 +121,6 @@ pub fn decode_all<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let value: Value =
         ciborium::from_reader(bytes).map_err(|error| format!("the arguments are not valid CBOR: {error}"))?;
     T::deserialize(lenient::Lenient(&value)).map_err(|error| format!("arguments: {error}"))
-}
-
-/// One CBOR item, as another coroutine or the node wrote it.
-///
-/// # Errors
-/// A text for a person.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    ciborium::from_reader(bytes).map_err(|error| format!("not of the type that is wanted: {error}"))
 }
 
 /// The result as one CBOR item.

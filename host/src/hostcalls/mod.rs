@@ -3,11 +3,9 @@
 pub mod channels;
 pub mod door;
 pub mod lifecycle;
-pub mod locks;
 pub mod log;
 pub mod memory;
 pub mod messaging;
-pub mod names;
 pub mod poll;
 pub mod relations;
 pub mod spawn;

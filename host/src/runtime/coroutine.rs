@@ -45,6 +45,7 @@ pub struct Own {
     pub tokens: Tokens,
     pub replies: Replies,
     pub routes: Routes,
+    pub locks: super::locks::Handles,
     /// What it made last, so that making another needs no search.
     pub spawned: Option<Arc<Program>>,
 }

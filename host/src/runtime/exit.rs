@@ -86,7 +86,10 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
     leftovers.closed.waited.into_iter().for_each(|(_, waker)| waker.wake());
     leftovers.closed.holding.into_iter().for_each(std::task::Waker::wake);
     drop(leftovers.waker);
-    let Ties { monitors, links, waits, watching, timers, swap, subscriptions, .. } = ties;
+    let Ties { monitors, links, waits, watching, timers, swap, subscriptions, named, .. } = ties;
+    if named {
+        control.group.tenant.names.forget(&address);
+    }
     for timed in timers.into_values() {
         runtime.cancel_timed(&timed);
     }

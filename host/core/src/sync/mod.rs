@@ -2,6 +2,8 @@
 
 pub mod channel;
 pub mod fair_queue;
+pub mod lock;
 pub mod mailbox;
+pub mod names;
 pub mod slab_list;
 pub mod timers;
