@@ -4,6 +4,7 @@
 
 mod attack;
 mod bad_input;
+mod channels;
 mod cli;
 mod coroutines;
 mod endurance;

@@ -37,6 +37,8 @@ pub(super) struct State {
     pub turn: Turn<Waker, Post>,
     pub transform: Option<Arc<Transform>>,
     pub closed: bool,
+    /// It has been given names, so that they are looked for at its end.
+    pub named: bool,
     /// What the tenant is charged for the channel and its subscriptions.
     pub held: Permit,
 }
@@ -89,6 +91,7 @@ impl Channel {
                 turn: Turn::default(),
                 transform: None,
                 closed: false,
+                named: false,
                 held,
             }),
             counts: Counts::default(),
@@ -120,7 +123,7 @@ impl Channel {
         std::ptr::eq(self.tenant.as_ptr(), Arc::as_ptr(tenant))
     }
 
-    pub(super) fn is_owned_by(&self, group: &Arc<Group>) -> bool {
+    pub(in crate::runtime) fn is_owned_by(&self, group: &Arc<Group>) -> bool {
         std::ptr::eq(self.owner.as_ptr(), Arc::as_ptr(group))
     }
 
@@ -149,6 +152,16 @@ impl Channel {
         Refusal::gone(format!("channel {:?}", self.name))
     }
 
+    /// Runs while it cannot close, and looks for its name then. Errors: gone.
+    pub(in crate::runtime) fn name(&self, register: impl FnOnce() -> Result<(), Refusal>) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(self.gone());
+        }
+        state.named = true;
+        register()
+    }
+
     /// A subscribed channel has closed.
     pub(super) fn forget_child(&self, child: &Address) {
         let mut state = self.state.lock();
@@ -162,14 +175,17 @@ impl Channel {
 
     /// Ends it, once it cannot be found any more.
     pub(super) fn shut(&self) {
-        let (subscriptions, publishers, posts, transform) = {
+        let (named, subscriptions, publishers, posts, transform) = {
             let mut state = self.state.lock();
             state.closed = true;
             let amount = state.held.amount();
             state.held.shrink(amount);
             let (publishers, posts) = state.turn.close();
-            (state.subscriptions.clear(), publishers, posts, state.transform.take())
+            (state.named, state.subscriptions.clear(), publishers, posts, state.transform.take())
         };
+        if let Some(tenant) = self.tenant().filter(|_| named) {
+            tenant.names.forget(&self.address);
+        }
         publishers.into_iter().for_each(Waker::wake);
         subscriptions.iter().for_each(|subscription| release(subscription));
         drop((posts, transform));

@@ -111,7 +111,7 @@ impl Delivery {
     /// Over an edge that holds nobody: at once where the turn of the sub-channel is free and nothing there takes long, else
     /// it is left to a pump.
     async fn descend(&mut self, turn: &Turn, edge: &Arc<Subscribed>, child: &Arc<Channel>, pace: &mut Pace) {
-        let Some(message) = self.message.further() else { return too_far(turn, edge) };
+        let Some(message) = self.message.further(child.address) else { return too_far(turn, edge) };
         let terms = edge.terms();
         let Some(drop) = drop_of(terms.policy) else { return self.held.push(Arc::clone(edge)) };
         let (child_turn, is_slow) = {
@@ -155,7 +155,7 @@ impl Delivery {
         child: &Arc<Channel>,
         way: &mut Way<'_>,
     ) -> Result<(), Refusal> {
-        let Some(message) = self.message.further() else {
+        let Some(message) = self.message.further(child.address) else {
             too_far(turn, edge);
             return Ok(());
         };

@@ -17,7 +17,8 @@ use std::task::{Context, Poll, Waker};
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     pub tag: u64,
-    pub sender: Address,
+    /// The channel that it goes through now. Receivers know it by that, and may choose by it.
+    pub through: Address,
     pub payload: Payload,
     /// Channels that it went through after the first.
     pub hops: usize,
@@ -65,13 +66,13 @@ impl Message {
     pub fn letter(&self, via: u64) -> Letter {
         let payload = self.payload.clone();
         let size = payload.len();
-        Letter { kind: Kind::Message, tag: self.tag, sender: self.sender, via, size, body: Parcel::from(payload) }
+        Letter { kind: Kind::Message, tag: self.tag, sender: self.through, via, size, body: Parcel::from(payload) }
     }
 
     /// As it goes on to a sub-channel; `None` when it has come far enough.
-    pub fn further(&self) -> Option<Message> {
+    pub fn further(&self, through: Address) -> Option<Message> {
         let hops = self.hops + 1;
-        (hops <= limits::CHANNEL_HOPS).then(|| Message { hops, ..self.clone() })
+        (hops <= limits::CHANNEL_HOPS).then(|| Message { through, hops, ..self.clone() })
     }
 
     /// One more mailbox has it.

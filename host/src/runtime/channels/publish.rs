@@ -56,7 +56,7 @@ pub async fn send(
     let mut way = Way::new(Some(control), patience);
     let turn = Turn::wait(runtime, &channel, &mut way).await?;
     control.sent(payload.len());
-    let message = Message { tag, sender: control.address, payload, hops: 0, tally: None };
+    let message = Message { tag, through: channel.address, payload, hops: 0, tally: None };
     delivery::forward(&turn, message, &mut way).await
 }
 
@@ -83,7 +83,7 @@ pub async fn deliver(
     };
     control.sent(payload.len());
     let tally = Arc::new(Tally::default());
-    let message = Message { tag, sender: control.address, payload, hops: 0, tally: Some(Arc::clone(&tally)) };
+    let message = Message { tag, through: channel.address, payload, hops: 0, tally: Some(Arc::clone(&tally)) };
     let sent = delivery::forward(&turn, message, &mut way).await;
     // Others send while this one waits for what was left to pumps.
     drop(turn);

@@ -1,3 +1,5 @@
+//! The mailbox against the simplest one, and what that one does not show: who is woken, and in which order.
+
 use super::*;
 use proptest::prelude::*;
 
