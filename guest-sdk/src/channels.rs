@@ -53,6 +53,15 @@ impl Channel {
     }
 
     /// The channel with this address, which came in a message or from [`locate`](crate::names::locate).
+    ///
+    /// ```no_run
+    /// use corovan_guest::{channels::Channel, names};
+    ///
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// Channel::at(names::locate("news", None)?).send("it rains")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub const fn at(address: Address) -> Channel {
         Channel { address }
     }
