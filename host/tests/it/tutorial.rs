@@ -133,6 +133,20 @@ fn a_child_that_crashes_too_often_is_given_up() {
 }
 
 #[test]
+fn a_supervisors_strategy_says_who_is_started_anew_and_no_child_outlives_it() {
+    let (lines, result) = run("supervisors", &[]);
+    let crash = "b ended: child failed (as-asked): woken";
+    let (begin, end) =
+        (["a started", "b started", "c started", crash], ["c is stopped", "b is stopped", "a is stopped"]);
+    let expected = |between: &[&str]| json!([&begin, between, &end].concat());
+    assert!(lines.is_empty(), "{lines:?}");
+    assert_eq!(result["one_for_one"], expected(&["b started"]));
+    let all = ["c is stopped", "a is stopped", "a started", "b started", "c started"];
+    assert_eq!(result["one_for_all"], expected(&all));
+    assert_eq!(result["rest_for_one"], expected(&["c is stopped", "b started", "c started"]));
+}
+
+#[test]
 fn a_token_goes_round_a_ring_of_ten_thousand() {
     let (lines, result) = run("ring", &["10000", "2"]);
     assert_eq!(result, json!(20_000));
