@@ -61,7 +61,7 @@ impl Runtime {
             let text = format!("{name:?} is a name of another computation: that one, or its holder's end, gives it up");
             return Err(Refusal::new(Code::Denied, text));
         }
-        if names.table.lock().unregister(name) { Ok(()) } else { Err(not_found()) }
+        if names.table.lock().unregister(name, found) { Ok(()) } else { Err(not_found()) }
     }
 
     /// Waits for a holder of this name. Errors: timeout, overloaded, interrupted.
