@@ -93,6 +93,22 @@ pub const EXIT_VALUE_BYTES: usize = 64 << 10;
 /// Between asking a coroutine for a swap and its answer, at most; also where its caller waits for ever.
 pub const SWAP_TIME: Duration = Duration::from_secs(3600);
 
+/// Channels of one tenant on one node, and subscriptions of channels to channels: a new one is checked against all, which
+/// so takes a few milliseconds at most.
+pub const TENANT_CHANNELS: usize = 10_000;
+pub const TENANT_CHANNEL_EDGES: usize = 10_000;
+/// Subscribers of one channel: one message is not to take longer than a blink.
+pub const CHANNEL_SUBSCRIBERS: usize = 100_000;
+/// Channels that a message goes through after the first. Hierarchies are not deep; more than this is a mistake.
+pub const CHANNEL_HOPS: usize = 8;
+/// Subscribers that are served before others run.
+pub const CHANNEL_BATCH: usize = 128;
+/// What is counted as held for a channel, and for a subscription: about what they take.
+pub const CHANNEL_BYTES: u64 = 1 << 10;
+pub const SUBSCRIPTION_BYTES: u64 = 512;
+/// What a transform may take for one message; whoever sent it, and all behind, wait for it.
+pub const TRANSFORM_TIME: Duration = Duration::from_secs(5);
+
 /// Wall time of a coroutine when the client names none, and the most it may name.
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(3600);
 pub const DEADLINE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -1,1 +1,71 @@
-//! The functions of the interface `channels`.
+//! Channels: opening, subscribing, the function that sees each message. Sending waits, and is in the runtime.
+
+use super::{Refusal, spawn};
+use crate::runtime::Coroutine;
+use crate::runtime::channels::{Terms, Transform};
+use corovan_core::code::Code;
+use corovan_core::ids::{Address, ModuleHash};
+use corovan_core::limits;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// `channel_open`: makes or finds the tenant's channel of this name. Errors: overloaded.
+pub fn open(coroutine: &Coroutine, name: &str) -> Result<Address, Refusal> {
+    coroutine.runtime.open_channel(&coroutine.control, name)
+}
+
+/// `channel_subscribe`: with room for `cap` unread messages and a policy. Errors: gone, denied, overloaded, cycle,
+/// second-path, invalid, node-lost.
+pub fn subscribe(
+    coroutine: &Coroutine,
+    channel: &Address,
+    subscriber: &Address,
+    cap: u32,
+    policy: u32,
+) -> Result<(), Refusal> {
+    let invalid = || {
+        let text = format!(
+            "a subscription has a cap of 1 to {} (MAILBOX_MESSAGES) and a policy of 0 to 2, not {cap} and {policy}",
+            limits::MAILBOX_MESSAGES
+        );
+        Refusal::new(Code::Invalid, text)
+    };
+    let terms = Terms::new(cap, policy).ok_or_else(invalid)?;
+    coroutine.runtime.subscribe(&coroutine.control, channel, subscriber, terms)
+}
+
+/// `channel_unsubscribe`. Errors: gone, denied, not-found, node-lost.
+pub fn unsubscribe(coroutine: &Coroutine, channel: &Address, subscriber: &Address) -> Result<(), Refusal> {
+    coroutine.runtime.unsubscribe(&coroutine.control, channel, subscriber)
+}
+
+/// `channel_transform`: has a function see each message; `None` ends that. Errors: gone, denied, unknown-function,
+/// need-module, bad-module, node-lost.
+pub async fn transform(
+    coroutine: &mut Coroutine,
+    channel: &Address,
+    function: Option<(Option<ModuleHash>, String)>,
+) -> Result<(), Refusal> {
+    let (control, runtime) = (Arc::clone(&coroutine.control), Arc::clone(&coroutine.runtime));
+    // Before a module is loaded for one who may not.
+    runtime.find_channel(&control, channel)?.check_owner(&control, "have a function see its messages")?;
+    let transform = match function {
+        None => None,
+        Some((module, function)) => {
+            let module = module.unwrap_or_else(|| control.program().module);
+            let limited = coroutine.cpu_limit != u64::MAX;
+            Some(Transform {
+                program: spawn::program(&control.group, module, &function).await?,
+                memory: coroutine.memory_limit,
+                cpu: limited.then(|| Duration::from_nanos(coroutine.cpu_limit.saturating_sub(control.cpu()))),
+                follower: Arc::downgrade(&coroutine.observer),
+            })
+        }
+    };
+    runtime.set_transform(&control, channel, transform)
+}
+
+/// `channel_close`. Errors: gone, denied, node-lost.
+pub fn close(coroutine: &Coroutine, channel: &Address) -> Result<(), Refusal> {
+    coroutine.runtime.close_channel(&coroutine.control, channel)
+}

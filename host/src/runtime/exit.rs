@@ -84,8 +84,9 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
     let leftovers = control.post.lock().close();
     drop(leftovers.closed.unread);
     leftovers.closed.waited.into_iter().for_each(|(_, waker)| waker.wake());
+    leftovers.closed.holding.into_iter().for_each(std::task::Waker::wake);
     drop(leftovers.waker);
-    let Ties { monitors, links, waits, watching, timers, swap, named, .. } = ties;
+    let Ties { monitors, links, waits, watching, timers, swap, named, subscriptions, .. } = ties;
     if named {
         control.group.tenant.names.forget(&address);
     }
@@ -94,6 +95,10 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
     }
     if let Some(swap) = swap {
         swap.end(Err(Refusal::gone(address)));
+    }
+    for channel in subscriptions.into_values().filter_map(|channel| channel.upgrade()) {
+        // It may have been unsubscribed meanwhile.
+        let _ = channel.unsubscribe(&address);
     }
     for watched in watching.into_keys() {
         if let Some(Resident::Coroutine(other)) = runtime.registry.get(&watched) {
@@ -181,6 +186,7 @@ impl Runtime {
                 }
             }
             Then::Over => {
+                self.close_channels(group);
                 group.take_exits().into_iter().for_each(|counter| self.registry.remove(counter));
                 group.tell_over();
             }

@@ -72,15 +72,13 @@ impl Runtime {
                 let tenant = Arc::clone(&past.tenant);
                 (Place::Past(past), tenant)
             }
+            // It has no mailbox and no end that is recorded: what is done to coroutines finds nobody there.
+            Some(Resident::Channel(channel)) => match channel.is_of(&from.group.tenant) {
+                true => return Ok(Place::Nowhere),
+                false => return Err(foreign(from, to)),
+            },
         };
-        if Arc::ptr_eq(&tenant, &from.group.tenant) {
-            return Ok(place);
-        }
-        tracing::warn!(from = %from.address, %to, tenant = from.group.tenant.name(), "denied: an address of another tenant");
-        Err(Refusal::new(
-            Code::Denied,
-            format!("{to} belongs to another tenant: nothing crosses from tenant to tenant"),
-        ))
+        if Arc::ptr_eq(&tenant, &from.group.tenant) { Ok(place) } else { Err(foreign(from, to)) }
     }
 
     /// The same for a partner that has to be there. Errors: gone, denied, node-lost.
@@ -114,6 +112,12 @@ impl Patience {
     pub fn is_none(&self) -> bool {
         self.sleep.is_none()
     }
+}
+
+/// The address is another tenant's.
+pub(super) fn foreign(from: &Control, to: &Address) -> Refusal {
+    tracing::warn!(from = %from.address, %to, tenant = from.group.tenant.name(), "denied: an address of another tenant");
+    Refusal::new(Code::Denied, format!("{to} belongs to another tenant: nothing crosses from tenant to tenant"))
 }
 
 /// A message of `bytes` is too large? Asked before it is copied.
@@ -187,7 +191,7 @@ impl Unsent {
                     match post.push(letter) {
                         Err(NotTaken::Full(letter)) => {
                             let ticket = post.wait(letter, cx.waker().clone());
-                            queued.insert(Queued { to: &to, ticket: Some(ticket) })
+                            queued.insert(Queued::new(&to, ticket))
                         }
                         Err(NotTaken::Closed) => return Poll::Ready(Err(Refusal::gone(to.address))),
                         Err(NotTaken::Quota(exhausted)) => return Poll::Ready(Err(exhausted.into())),
@@ -223,13 +227,17 @@ impl Unsent {
 }
 
 /// A letter in the queue of senders; withdrawn when dropped.
-struct Queued<'a> {
+pub(super) struct Queued<'a> {
     to: &'a Arc<Control>,
     ticket: Option<Ticket>,
 }
 
-impl Queued<'_> {
-    fn fate(&mut self) -> Fate {
+impl<'a> Queued<'a> {
+    pub fn new(to: &'a Arc<Control>, ticket: Ticket) -> Queued<'a> {
+        Queued { to, ticket: Some(ticket) }
+    }
+
+    pub fn fate(&mut self) -> Fate {
         let Some(ticket) = self.ticket else { return Fate::Accepted };
         let fate = self.to.post.lock().fate(ticket);
         if fate != Fate::Waiting {
@@ -239,7 +247,7 @@ impl Queued<'_> {
     }
 
     /// `true`: it was not sent, and will not be.
-    fn withdraw(&mut self) -> bool {
+    pub fn withdraw(&mut self) -> bool {
         let Some(ticket) = self.ticket.take() else { return false };
         let (withdrawn, fate, receiver) = {
             let mut post = self.to.post.lock();

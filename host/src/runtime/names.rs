@@ -34,10 +34,23 @@ impl Names {
 }
 
 impl Runtime {
-    /// Gives a coroutine of this tenant the name, until it ends. Errors: taken, overloaded, gone, denied, node-lost.
+    /// Gives a coroutine or channel of this tenant the name, until it ends. Errors: taken, overloaded, gone, denied, node-lost.
     pub fn register(&self, control: &Control, name: &str, holder: &Address) -> Result<(), Refusal> {
-        let Place::Here(target) = self.find(control, holder)? else { return Err(Refusal::gone(holder)) };
         let names = &control.group.tenant.names;
+        match self.find_channel(control, holder) {
+            Ok(channel) => {
+                let mut woken = Vec::new();
+                channel.name(|| {
+                    woken = names.table.lock().register(name, *holder).map_err(|refused| refuse(name, refused))?;
+                    Ok(())
+                })?;
+                woken.into_iter().for_each(Waker::wake);
+                return Ok(());
+            }
+            Err(refusal) if refusal.code == Code::Denied => return Err(refusal),
+            Err(_) => {}
+        }
+        let Place::Here(target) = self.find(control, holder)? else { return Err(Refusal::gone(holder)) };
         // Under the holder's lock: it cannot end between the look and the registration.
         let mut ties = target.ties.lock();
         if ties.ended {
@@ -55,9 +68,13 @@ impl Runtime {
         let names = &control.group.tenant.names;
         let not_found = || Refusal::new(Code::NotFound, format!("nobody has the name {name:?}"));
         let found = names.table.lock().find(name).ok_or_else(not_found)?;
-        if let Ok(Place::Here(holder)) = self.find(control, &found.holder)
-            && !Arc::ptr_eq(&holder.group, &control.group)
-        {
+        let is_foreign = match self.find_channel(control, &found.holder) {
+            Ok(channel) => !channel.is_owned_by(&control.group),
+            Err(_) => {
+                matches!(self.find(control, &found.holder), Ok(Place::Here(holder)) if !Arc::ptr_eq(&holder.group, &control.group))
+            }
+        };
+        if is_foreign {
             let text = format!("{name:?} is a name of another computation: that one, or its holder's end, gives it up");
             return Err(Refusal::new(Code::Denied, text));
         }
@@ -82,6 +99,9 @@ impl Runtime {
                 let mut names = table.lock();
                 if let Some(found) = names.find(name) {
                     return Poll::Ready(Ok(found.holder));
+                }
+                if patience.is_none() {
+                    return Poll::Ready(Err(Refusal::timeout("nobody has that name")));
                 }
                 // Who was woken and finds that the name is gone again waits anew.
                 if let Some(ticket) = waiting.ticket.take() {

@@ -2,7 +2,7 @@
 
 use super::message::{Letter, Parcel};
 use corovan_core::limits;
-use corovan_core::sync::mailbox::{Bounds, Closed, Fate, Full, Mailbox, Ticket};
+use corovan_core::sync::mailbox::{Bounds, Closed, Drop, Fate, Full, Mailbox, Ticket};
 use corovan_core::sync::slab_list::Place;
 use corovan_core::tenancy::quota::{Exhausted, Ledger, Permit, Resource};
 use std::sync::Arc;
@@ -34,6 +34,15 @@ pub(super) struct Leftovers {
     pub waker: Option<Waker>,
 }
 
+/// What became of a letter that came through a subscription.
+#[derive(Debug)]
+pub(super) struct Pushed {
+    pub taken: bool,
+    pub receiver: Option<Waker>,
+    /// To be dropped outside of the lock.
+    pub dropped: Vec<Letter>,
+}
+
 impl Post {
     pub fn new(ledger: &Arc<Ledger>) -> Post {
         let bounds = Bounds {
@@ -53,13 +62,26 @@ impl Post {
         if self.mailbox.is_closed() {
             return Err(NotTaken::Closed);
         }
-        if let Err(exhausted) = self.cover(letter.size) {
+        if let Err(exhausted) = self.cover(own_size(&letter)) {
             return Err(NotTaken::Quota(exhausted));
         }
         match self.mailbox.push(letter) {
             Ok(wake) => Ok(self.receiver(wake)),
             Err(Full(letter)) => Err(NotTaken::Full(letter)),
         }
+    }
+
+    /// Takes a letter of a subscription, or drops one of it. `None`: the mailbox is closed. Where the tenant's quota does not
+    /// cover one letter more, the letter counts as one that found no room.
+    pub fn push_via(&mut self, letter: Letter, cap: usize, drop: Drop) -> Option<Pushed> {
+        if self.mailbox.is_closed() {
+            return None;
+        }
+        if self.cover(own_size(&letter)).is_err() {
+            return Some(Pushed { taken: false, receiver: None, dropped: vec![letter] });
+        }
+        let via = self.mailbox.push_via(letter, cap, drop);
+        Some(Pushed { taken: via.taken, receiver: self.receiver(via.wake), dropped: via.dropped })
     }
 
     /// Takes a message for which room was promised; it comes back when the mailbox is closed.
@@ -124,6 +146,13 @@ impl Post {
     }
 
     fn weight(&self) -> u64 {
-        self.mailbox.bytes() as u64 + self.mailbox.len() as u64 * limits::LETTER_BYTES
+        let own = self.mailbox.bytes() - self.mailbox.via_bytes();
+        own as u64 + self.mailbox.len() as u64 * limits::LETTER_BYTES
     }
+}
+
+/// Bytes that are this mailbox's alone. Those of a channel's message lie in the mailboxes of all subscribers and once in
+/// memory, and the message itself carries what is charged for them.
+fn own_size(letter: &Letter) -> usize {
+    if letter.via == 0 { letter.size } else { 0 }
 }

@@ -1,6 +1,7 @@
 //! Every coroutine and channel of this node by its address: alive, or ended with its record kept. Sharded, so that two
 //! coroutines that send to each other meet no lock that all others use.
 
+use super::channels::Channel;
 use super::control::Control;
 use super::tenant::Tenant;
 use corovan_core::ids::Address;
@@ -15,6 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Resident {
     Coroutine(Arc<Control>),
     Ended(Arc<Past>),
+    /// Until it is closed.
+    Channel(Arc<Channel>),
 }
 
 /// An ended coroutine.
@@ -65,6 +68,7 @@ impl Registry {
         let secret = match &resident {
             Resident::Coroutine(control) => control.address.secret,
             Resident::Ended(past) => past.record.address.secret,
+            Resident::Channel(channel) => channel.address.secret,
         };
         (secret == address.secret).then_some(resident)
     }
@@ -85,7 +89,7 @@ impl Registry {
         found
     }
 
-    /// Residents of both kinds.
+    /// Residents of all kinds.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().len()).sum()
     }

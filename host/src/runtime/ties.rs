@@ -1,6 +1,7 @@
 //! What ties a coroutine to others beside its mailbox: who watches it, whom it watches, its resume and reply slots, its
 //! timers, a swap that is asked of it. Plain state under one lock; nothing here wakes or sends.
 
+use super::channels::Channel;
 use super::control::Control;
 use super::message::{Letter, Payload};
 use super::refusal::Refusal;
@@ -32,6 +33,8 @@ pub(super) struct Ties {
     pub swap: Option<Arc<Swap>>,
     pub swap_point: Option<SwapPoint>,
     pub swap_failed: Option<Refusal>,
+    /// Channels that it is subscribed to, by the number of the subscription.
+    pub subscriptions: BTreeMap<u64, Weak<Channel>>,
     /// It has given names, so that they are looked for at its end.
     pub named: bool,
     /// It has ended: whoever comes now is too late.

@@ -4,6 +4,7 @@
 
 mod attack;
 mod bad_input;
+mod channels;
 mod cli;
 mod coroutines;
 mod endurance;
@@ -18,5 +19,6 @@ mod sessions;
 mod streams;
 mod support;
 mod tidy;
+mod tutorial;
 mod wasi;
 mod wire;

@@ -1,5 +1,6 @@
-//! Queues, mailboxes and timers as plain state machines: no threads, no clock, no waiting.
+//! Queues, mailboxes, channels and timers as plain state machines: no threads, no clock, no waiting.
 
+pub mod channel;
 pub mod fair_queue;
 pub mod lock;
 pub mod mailbox;

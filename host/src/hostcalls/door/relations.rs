@@ -178,7 +178,7 @@ async fn spawn(
 }
 
 /// A module's hash; a null pointer is none. Traps: pointer.
-fn read_hash(guest: &mut Guest<'_>, ptr: u32) -> wasmtime::Result<Option<ModuleHash>> {
+pub(super) fn read_hash(guest: &mut Guest<'_>, ptr: u32) -> wasmtime::Result<Option<ModuleHash>> {
     if ptr == 0 {
         return Ok(None);
     }

@@ -3,6 +3,8 @@
 //!
 //! `T` is what a letter carries beside its key, `W` what wakes a waiting sender.
 
+pub mod model;
+
 use super::slab_list::{Place, SlabList};
 use crate::ids::Address;
 use std::collections::{BTreeMap, VecDeque};
@@ -75,8 +77,8 @@ pub struct Full<T>(pub Letter<T>);
 pub struct Via<T> {
     /// The receiver waits for it.
     pub wake: bool,
-    /// A letter that was dropped for it, or the letter itself.
-    pub dropped: Option<Letter<T>>,
+    /// Older letters that were dropped for it, or the letter itself, or both.
+    pub dropped: Vec<Letter<T>>,
     /// The letter was taken.
     pub taken: bool,
 }
@@ -87,6 +89,8 @@ pub struct Closed<T, W> {
     pub unread: Vec<Letter<T>>,
     /// Letters of senders that waited.
     pub waited: Vec<(Letter<T>, W)>,
+    /// Publishers that waited for room of their subscription.
+    pub holding: Vec<W>,
 }
 
 /// What is dropped when a subscription has its fill.
@@ -111,8 +115,12 @@ pub struct Mailbox<T, W> {
     accepted: u64,
     /// The receiver waits for such a letter.
     receiver: Option<Filter>,
-    /// Unread letters of each subscription.
+    /// Unread letters of each subscription, and the bytes of all these.
     vias: BTreeMap<u64, usize>,
+    via_bytes: usize,
+    /// Publishers that wait until a subscription has less than so many unread letters. One a subscription: a channel
+    /// serves one publisher at a time.
+    holding: BTreeMap<u64, (usize, W)>,
     closed: bool,
 }
 
@@ -149,6 +157,8 @@ impl<T, W> Mailbox<T, W> {
             accepted: 0,
             receiver: None,
             vias: BTreeMap::new(),
+            via_bytes: 0,
+            holding: BTreeMap::new(),
             closed: false,
         }
     }
@@ -210,27 +220,23 @@ impl<T, W> Mailbox<T, W> {
     /// Takes a letter of a subscription, of which at most `cap` may be unread. Nobody waits: where there is no room one
     /// is dropped.
     pub fn push_via(&mut self, letter: Letter<T>, cap: usize, drop: Drop) -> Via<T> {
-        let is_free = |mailbox: &Self| {
-            mailbox.unread(letter.via) < cap && mailbox.waiting.is_empty() && mailbox.has_room(letter.size)
-        };
-        if self.closed {
-            return Via { wake: false, dropped: Some(letter), taken: false };
+        if self.has_room_via(letter.via, cap, letter.size) && !self.closed {
+            return Via { wake: self.accept(letter), dropped: Vec::new(), taken: true };
         }
-        if is_free(self) {
-            return Via { wake: self.accept(letter), dropped: None, taken: true };
-        }
-        if drop == Drop::Oldest
+        let mut dropped = Vec::new();
+        while drop == Drop::Oldest
             && let Some(oldest) = self.letters.find(|old| old.via == letter.via)
             && let Some(oldest) = self.letters.remove(oldest)
         {
             self.forget(&oldest);
+            dropped.push(oldest);
             // It takes the place of the one that went, also where senders wait: it is not a message more.
-            if self.has_room(letter.size) {
-                return Via { wake: self.accept(letter), dropped: Some(oldest), taken: true };
+            if self.unread(letter.via) < cap && self.has_room(letter.size) {
+                return Via { wake: self.accept(letter), dropped, taken: true };
             }
-            return Via { wake: false, dropped: Some(oldest), taken: false };
         }
-        Via { wake: false, dropped: Some(letter), taken: false }
+        dropped.push(letter);
+        Via { wake: false, dropped, taken: false }
     }
 
     /// Whether a letter of this subscription and size would be taken now.
@@ -241,6 +247,22 @@ impl<T, W> Mailbox<T, W> {
     /// Unread letters of a subscription.
     pub fn unread(&self, via: u64) -> usize {
         self.vias.get(&via).copied().unwrap_or(0)
+    }
+
+    /// The publisher is woken when fewer than `cap` letters of the subscription are unread, or the mailbox is closed. For
+    /// room in the mailbox itself it then waits as other senders do.
+    pub fn hold(&mut self, via: u64, cap: usize, publisher: W) {
+        self.holding.insert(via, (cap, publisher));
+    }
+
+    /// Nobody waits for this subscription's room any more: who did.
+    pub fn let_go(&mut self, via: u64) -> Option<W> {
+        self.holding.remove(&via).map(|(_, publisher)| publisher)
+    }
+
+    /// Bytes of unread letters that came through subscriptions.
+    pub fn via_bytes(&self) -> usize {
+        self.via_bytes
     }
 
     /// The oldest letter that the filter takes.
@@ -258,7 +280,12 @@ impl<T, W> Mailbox<T, W> {
         self.receiver = None;
         let letter = self.letters.remove(place)?;
         self.forget(&letter);
-        let senders = if self.waiting.is_empty() { Vec::new() } else { self.admit().1 };
+        let mut senders = if self.waiting.is_empty() { Vec::new() } else { self.admit().1 };
+        if let Some((cap, _)) = self.holding.get(&letter.via)
+            && self.unread(letter.via) < *cap
+        {
+            senders.extend(self.let_go(letter.via));
+        }
         Some((letter, senders))
     }
 
@@ -306,10 +333,13 @@ impl<T, W> Mailbox<T, W> {
         self.closed = true;
         self.receiver = None;
         self.vias.clear();
-        (self.messages, self.bytes, self.reserved) = (0, 0, 0);
-        let unread = std::mem::take(&mut self.letters).into_values();
-        let waited = std::mem::take(&mut self.waiting).into_iter().map(|(_, letter, sender)| (letter, sender));
-        Closed { unread, waited: waited.collect() }
+        (self.messages, self.bytes, self.reserved, self.via_bytes) = (0, 0, 0, 0);
+        let waiting = std::mem::take(&mut self.waiting);
+        Closed {
+            unread: std::mem::take(&mut self.letters).into_values(),
+            waited: waiting.into_iter().map(|(_, letter, sender)| (letter, sender)).collect(),
+            holding: std::mem::take(&mut self.holding).into_values().map(|(_, publisher)| publisher).collect(),
+        }
     }
 
     pub fn is_closed(&self) -> bool {
@@ -326,6 +356,7 @@ impl<T, W> Mailbox<T, W> {
         self.bytes += letter.size;
         if letter.via != 0 {
             *self.vias.entry(letter.via).or_default() += 1;
+            self.via_bytes += letter.size;
         }
         self.enqueue(letter)
     }
@@ -350,6 +381,7 @@ impl<T, W> Mailbox<T, W> {
         if letter.via != 0
             && let Some(unread) = self.vias.get_mut(&letter.via)
         {
+            self.via_bytes -= letter.size;
             *unread -= 1;
             if *unread == 0 {
                 self.vias.remove(&letter.via);
@@ -372,3 +404,6 @@ impl<T, W> Mailbox<T, W> {
         (wake, senders)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! One channel: its subscribers, whose turn it is, and what was dropped.
+
+use super::message::Post;
+use super::transform::Transform;
+use crate::runtime::control::Control;
+use crate::runtime::group::Group;
+use crate::runtime::launch::Program;
+use crate::runtime::refusal::Refusal;
+use crate::runtime::tenant::Tenant;
+use corovan_core::code::Code;
+use corovan_core::ids::Address;
+use corovan_core::limits;
+use corovan_core::sync::channel::subscriptions::{Subscription, Subscriptions};
+use corovan_core::sync::channel::turn::Turn;
+use corovan_core::tenancy::quota::Permit;
+use parking_lot::Mutex;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+
+/// See [the module](self).
+pub struct Channel {
+    pub address: Address,
+    pub name: String,
+    tenant: Weak<Tenant>,
+    owner: Weak<Group>,
+    /// What made it; for the pump, which is a task as coroutines are and so has a program.
+    pub(super) program: Arc<Program>,
+    pub(super) state: Mutex<State>,
+    pub(super) counts: Counts,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub subscriptions: Subscriptions<To>,
+    pub turn: Turn<Waker, Post>,
+    pub transform: Option<Arc<Transform>>,
+    pub closed: bool,
+    /// It has been given names, so that they are looked for at its end.
+    pub named: bool,
+    /// What the tenant is charged for the channel and its subscriptions.
+    pub held: Permit,
+}
+
+/// Where a subscription leads.
+#[derive(Clone)]
+pub(super) enum To {
+    Coroutine(Arc<Control>),
+    Channel(Arc<Channel>),
+}
+
+/// A subscription of this node.
+pub(super) type Subscribed = Subscription<To>;
+
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Messages that came through too many channels.
+    pub far: AtomicU64,
+    /// Messages that the transform did not send on, and those that it failed on.
+    pub withheld: AtomicU64,
+    pub failed: AtomicU64,
+}
+
+/// What is to be known of a channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Figures {
+    pub subscribers: usize,
+    /// Publishers, and messages of parent channels, that wait for their turn.
+    pub waiting: usize,
+    /// Messages to its subscribers and what was dropped of them, as far as these are still subscribed.
+    pub delivered: u64,
+    pub dropped: u64,
+    /// Messages that came through more than [`limits::CHANNEL_HOPS`] channels and went no further.
+    pub far: u64,
+    /// Messages that its transform did not send on, and those that it failed on.
+    pub withheld: u64,
+    pub failed: u64,
+}
+
+impl Channel {
+    pub(super) fn new(address: Address, name: &str, opener: &Control, held: Permit) -> Channel {
+        Channel {
+            address,
+            name: name.to_owned(),
+            tenant: Arc::downgrade(&opener.group.tenant),
+            owner: Arc::downgrade(&opener.group),
+            program: opener.program(),
+            state: Mutex::new(State {
+                subscriptions: Subscriptions::default(),
+                turn: Turn::default(),
+                transform: None,
+                closed: false,
+                named: false,
+                held,
+            }),
+            counts: Counts::default(),
+        }
+    }
+
+    pub fn figures(&self) -> Figures {
+        let mut state = self.state.lock();
+        let snapshot = state.subscriptions.snapshot();
+        let counts: Vec<_> = snapshot.iter().map(|subscription| subscription.counts()).collect();
+        Figures {
+            subscribers: snapshot.len(),
+            waiting: state.turn.len(),
+            delivered: counts.iter().map(|(delivered, _)| delivered).sum(),
+            dropped: counts.iter().map(|(_, dropped)| dropped).sum(),
+            far: self.counts.far.load(Ordering::Relaxed),
+            withheld: self.counts.withheld.load(Ordering::Relaxed),
+            failed: self.counts.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Messages that a subscriber was given, and those that were dropped.
+    pub fn counts_of(&self, subscriber: &Address) -> Option<(u64, u64)> {
+        self.state.lock().subscriptions.get(subscriber).map(|subscription| subscription.counts())
+    }
+
+    /// This tenant's?
+    pub fn is_of(&self, tenant: &Arc<Tenant>) -> bool {
+        std::ptr::eq(self.tenant.as_ptr(), Arc::as_ptr(tenant))
+    }
+
+    pub(in crate::runtime) fn is_owned_by(&self, group: &Arc<Group>) -> bool {
+        std::ptr::eq(self.owner.as_ptr(), Arc::as_ptr(group))
+    }
+
+    /// Errors: denied.
+    pub fn check_owner(&self, control: &Control, what: &str) -> Result<(), Refusal> {
+        if self.is_owned_by(&control.group) {
+            return Ok(());
+        }
+        let text = format!(
+            "channel {:?} belongs to the computation that first opened it, and only a coroutine of that one may {what}",
+            self.name
+        );
+        Err(Refusal::new(Code::Denied, text))
+    }
+
+    /// `None` when the computation is over.
+    pub(super) fn owner(&self) -> Option<Arc<Group>> {
+        self.owner.upgrade()
+    }
+
+    pub(super) fn tenant(&self) -> Option<Arc<Tenant>> {
+        self.tenant.upgrade()
+    }
+
+    pub(super) fn gone(&self) -> Refusal {
+        Refusal::gone(format!("channel {:?}", self.name))
+    }
+
+    /// Runs while it cannot close, and looks for its name then. Errors: gone.
+    pub(in crate::runtime) fn name(&self, register: impl FnOnce() -> Result<(), Refusal>) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(self.gone());
+        }
+        state.named = true;
+        register()
+    }
+
+    /// A subscribed channel has closed.
+    pub(super) fn forget_child(&self, child: &Address) {
+        let mut state = self.state.lock();
+        let removed = state.subscriptions.remove(child);
+        if removed.is_some() {
+            state.held.shrink(limits::SUBSCRIPTION_BYTES);
+        }
+        drop(state);
+        drop(removed);
+    }
+
+    /// Ends it, once it cannot be found any more.
+    pub(super) fn shut(&self) {
+        let (named, subscriptions, publishers, posts, transform) = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            let amount = state.held.amount();
+            state.held.shrink(amount);
+            let (publishers, posts) = state.turn.close();
+            (state.named, state.subscriptions.clear(), publishers, posts, state.transform.take())
+        };
+        if let Some(tenant) = self.tenant().filter(|_| named) {
+            tenant.names.forget(&self.address);
+        }
+        publishers.into_iter().for_each(Waker::wake);
+        subscriptions.iter().for_each(|subscription| release(subscription));
+        drop((posts, transform));
+    }
+}
+
+/// After a subscription was ended: its coroutine forgets it, and nobody waits for its room.
+pub(super) fn release(subscription: &Subscribed) {
+    let To::Coroutine(control) = &subscription.to else { return };
+    let forgotten = control.ties.lock().subscriptions.remove(&subscription.via);
+    let publisher = control.post.lock().mailbox.let_go(subscription.via);
+    publisher.into_iter().for_each(Waker::wake);
+    drop(forgotten);
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Channel({:?} at {})", self.name, self.address)
+    }
+}
+
+impl fmt::Debug for To {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            To::Coroutine(control) => write!(f, "To({})", control.address),
+            To::Channel(channel) => write!(f, "To({channel:?})"),
+        }
+    }
+}
