@@ -80,6 +80,8 @@ pub const LOCK_DEPTH: u32 = 1 << 20;
 pub const COMPUTATION_LOCKS: usize = 10_000;
 /// Handles of one coroutine.
 pub const COROUTINE_HANDLES: usize = 1_024;
+/// What is counted as held for a handle and the lock that it may be the only one to keep.
+pub const HANDLE_BYTES: u64 = 512;
 /// Names of a tenant on a node, and coroutines of it that wait for one.
 pub const TENANT_NAMES: usize = 10_000;
 /// Exit records of ended coroutines of one computation: how many, how long, and bytes of them together.
