@@ -5,6 +5,7 @@
 mod attack;
 mod bad_input;
 mod cli;
+mod conformance;
 mod coroutines;
 mod endurance;
 mod false_nodes;
