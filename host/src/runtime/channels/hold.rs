@@ -101,7 +101,10 @@ pub(super) async fn give(
                 }
             } else if !way.is_of(control) {
                 post.mailbox.hold(via, terms.cap, cx.waker().clone());
-                holding = Some(Holding(control, via));
+                // Not put in the place of another: that one would be dropped here, under the lock it takes.
+                if holding.is_none() {
+                    holding = Some(Holding(control, via));
+                }
             }
         }
         if way.is_of(control) {
