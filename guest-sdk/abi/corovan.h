@@ -188,7 +188,7 @@ COROVAN_IMPORT(args)
 int32_t corovan_lifecycle_args(void *buf, uint32_t cap);
 
 /* Records the result, one CBOR item, and goes on: the coroutine ends when its function returns.
- * Errors: already, too-large, invalid (not one CBOR item).
+ * Errors: already, too-large, invalid (not one CBOR item), overloaded (the tenant's quota).
  * Traps: pointer.
  * since 1 */
 COROVAN_IMPORT(finish)

@@ -6,6 +6,7 @@ mod attack;
 mod bad_input;
 mod channels;
 mod cli;
+mod conformance;
 mod coroutines;
 mod endurance;
 mod false_nodes;

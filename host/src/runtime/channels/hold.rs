@@ -94,7 +94,9 @@ pub(super) async fn give(
                         return Poll::Ready(Err(Refusal::timeout(&text)));
                     }
                     Err(NotTaken::Full(letter)) if !way.is_of(control) && way.over.is_none() => {
-                        let ticket = post.wait(letter, cx.waker().clone());
+                        let (ticket, receiver) = post.wait(letter, cx.waker().clone());
+                        drop(post);
+                        receiver.into_iter().for_each(Waker::wake);
                         queued = Some(Queued::new(control, ticket));
                     }
                     Err(NotTaken::Full(_)) => {}
