@@ -74,8 +74,8 @@ pub const HELD_STEP: u64 = 64 << 10;
 pub const COROUTINE_TIMERS: usize = 100_000;
 /// Requests that a coroutine has received and not answered yet; the oldest is given up for a new one.
 pub const OPEN_REPLIES: usize = 10_000;
-/// How often a reentrant lock is held at a time.
-pub const LOCK_DEPTH: u32 = 1 << 20;
+/// How often a reentrant lock is held at a time: a recursion of so many calls does not fit a guest's stack.
+pub const LOCK_DEPTH: u32 = 1 << 16;
 /// Locks, conditions, events and semaphores of a computation on a node.
 pub const COMPUTATION_LOCKS: usize = 10_000;
 /// Handles of one coroutine.
