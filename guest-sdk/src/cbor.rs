@@ -32,11 +32,15 @@ pub fn to_cbor<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
 /// assert_eq!(error.detail, "expected a whole number from 0 to 255, found \"a\"");
 /// ```
 pub fn from_cbor<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    let mut rest = bytes;
-    match ciborium::de::from_reader_with_buffer(&mut rest, &mut [0; SCRATCH]) {
-        Ok(value) if rest.is_empty() => Ok(value),
-        _ => by_value(bytes),
+    match exact(bytes) {
+        Some(value) => Ok(value),
+        None => by_value(bytes),
     }
+}
+
+/// Reads what the node itself has written, which is of its type to the letter.
+pub(crate) fn from_node<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    exact(bytes).ok_or_else(|| Error::new(Code::Internal, "the node wrote what this SDK cannot read"))
 }
 
 /// Calls `send` with the value's CBOR, in a buffer that is used again.
@@ -57,6 +61,12 @@ pub(crate) fn with_cbor<T: Serialize + ?Sized, R>(
 fn write<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<(), Error> {
     ciborium::into_writer(value, bytes)
         .map_err(|error| Error::new(Code::Invalid, format!("the value cannot be encoded: {error}")))
+}
+
+fn exact<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let mut rest = bytes;
+    let value = ciborium::de::from_reader_with_buffer(&mut rest, &mut [0; SCRATCH]).ok()?;
+    rest.is_empty().then_some(value)
 }
 
 /// The slow way, for a value of a kindred type, and for the words of what is wrong.

@@ -1,7 +1,7 @@
 //! What one coroutine does to another: waits for its end, is told of it, interrupts, ends, wakes and watches it.
 
 use crate::address::Address;
-use crate::cbor::{from_cbor, with_cbor};
+use crate::cbor::{from_cbor, from_node, with_cbor};
 use crate::error::{Error, check};
 use crate::exit::{Exit, Usage};
 use crate::ids::ModuleHash;
@@ -36,7 +36,7 @@ impl Address {
             // SAFETY: `buf` has room for `cap` bytes, `part` for the 16 of a part; the address is only read.
             unsafe { sys::join(self.as_bytes().as_ptr(), limit, part, buf, cap) }
         })?;
-        from_cbor(record.bytes())
+        from_node(record.bytes())
     }
 
     /// One exit message will come when it ends, at once if it has. Asking again changes nothing.
@@ -136,10 +136,10 @@ impl Address {
         with_cbor(value, |bytes| resumed(self, bytes, limit))
     }
 
-    /// [`resume`] with bytes of any kind.
+    /// [`resume`](Address::resume) with bytes of any kind.
     ///
     /// # Errors
-    /// As [`resume`].
+    /// As [`resume`](Address::resume).
     ///
     /// ```no_run
     /// # fn main() -> Result<(), corovan_guest::Error> {
@@ -171,7 +171,7 @@ impl Address {
             // SAFETY: `buf` has room for `cap` bytes, `part` for the 16 of a part; the address is only read.
             unsafe { sys::status(self.as_bytes().as_ptr(), limit, part, buf, cap) }
         })?;
-        from_cbor(status.bytes())
+        from_node(status.bytes())
     }
 }
 

@@ -224,6 +224,7 @@ const NULL: &[u8] = &[0xf6];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cbor::from_node;
     use corovan_core::ids as core_ids;
     use corovan_core::wire::{ExitRecord, Outcome as Theirs};
 
@@ -236,7 +237,7 @@ mod tests {
             outcome,
             usage: corovan_core::wire::Usage { cpu: 12, bytes_out: 34, ..Default::default() },
         };
-        from_cbor(&record.to_cbor(most)).unwrap()
+        from_node(&record.to_cbor(most)).unwrap()
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::cmd::{Cmd, headline, say};
 use crate::repo::Repo;
+use crate::setup::apt;
 
 /// What to measure and where to put it.
 #[derive(Args)]
@@ -17,8 +18,17 @@ pub struct Options {
     /// Also write the results to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also run the same in another system, in turn: `erlang` (installed where it is missing)
+    #[arg(long, value_name = "SYSTEM")]
+    peer: Option<Peer>,
     /// Rows of the table of targets (all if none is given)
     rows: Vec<String>,
+}
+
+/// A system that the rows are measured beside.
+#[derive(Clone, Copy, ValueEnum)]
+enum Peer {
+    Erlang,
 }
 
 /// Runs the benchmarks and shows what they measured.
@@ -26,7 +36,14 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     headline("building and measuring (optimised; on a busy machine the figures mean little)");
     let mut rows = Vec::new();
     let mut broken = None;
-    Cmd::cargo()
+    let mut cargo = Cmd::cargo();
+    if let Some(Peer::Erlang) = options.peer {
+        if !Cmd::new("erl").args(["-noshell", "-eval", "halt()."]).quiet().works() {
+            apt::install(&["erlang-base"], "to run the same in Erlang")?;
+        }
+        cargo = cargo.env("COROVAN_BENCH_ERLANG", repo.root().join("host/benches/peers/messages.escript"));
+    }
+    cargo
         .dir(repo.root())
         .args(["bench", "-p", "corovan", "--bench", "rows", "--"])
         .args(&options.rows)

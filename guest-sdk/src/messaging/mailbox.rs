@@ -3,7 +3,7 @@
 use super::message::{self, Message};
 use super::{Filter, Kind, Reply};
 use crate::address::Address;
-use crate::cbor::from_cbor;
+use crate::cbor::{from_cbor, from_node};
 use crate::error::{Code, Error};
 use crate::exit::Exit;
 use crate::incoming::Incoming;
@@ -163,7 +163,8 @@ impl<T: DeserializeOwned, R: ?Sized> Mailbox<T, R> {
     /// # }
     /// ```
     pub fn next(&self) -> Result<Envelope<T, R>, Error> {
-        self.messages().receive().and_then(only_message)
+        let (head, bytes) = message::received(&self.messages(), FOREVER)?;
+        value(&head, bytes)
     }
 
     /// The same for so long; zero only looks. `None` when there was none.
@@ -184,11 +185,15 @@ impl<T: DeserializeOwned, R: ?Sized> Mailbox<T, R> {
     /// # }
     /// ```
     pub fn next_within(&self, limit: Duration) -> Result<Option<Envelope<T, R>>, Error> {
-        self.messages().receive_within(limit)?.map(only_message).transpose()
+        match message::received(&self.messages(), nanoseconds(limit)) {
+            Ok((head, bytes)) => value(&head, bytes).map(Some),
+            Err(error) if error.code == Code::Timeout => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    fn messages(&self) -> Mailbox<T, R> {
-        Mailbox::filtered(self.filter.kind(Kind::Message))
+    fn messages(&self) -> Filter {
+        self.filter.kind(Kind::Message)
     }
 }
 
@@ -198,13 +203,12 @@ impl<T: DeserializeOwned, R: ?Sized> Default for Mailbox<T, R> {
     }
 }
 
-fn only_message<T, R: ?Sized>(received: Received<T, R>) -> Result<Envelope<T, R>, Error> {
-    match received {
-        Received::Message(envelope) => Ok(envelope),
-        Received::Unreadable { message, why } => {
-            Err(Error::new(Code::Invalid, format!("a message of {}: {why}", message.sender)))
-        }
-        _ => Err(Error::new(Code::Internal, "a message came that the filter had not chosen")),
+/// A message that can only be one with a value: without the code that reads all other kinds.
+fn value<T: DeserializeOwned, R: ?Sized>(head: &MessageHead, bytes: Incoming) -> Result<Envelope<T, R>, Error> {
+    let (tag, sender) = (head.tag, Address::from_bytes(head.sender));
+    match from_cbor(bytes.bytes()) {
+        Ok(value) => Ok(Envelope { tag, sender, value, reply: Reply::new(head.reply) }),
+        Err(error) => Err(Error::new(error.code, format!("a message of {sender}: {}", error.detail))),
     }
 }
 
@@ -216,7 +220,7 @@ fn read<T: DeserializeOwned, R: ?Sized>(head: &MessageHead, bytes: Incoming) -> 
             Ok(value) => Received::Message(Envelope { tag, sender, value, reply: Reply::new(head.reply) }),
             Err(error) => Received::Unreadable { message: message::message(head, bytes), why: error.detail },
         },
-        Kind::Exit => match from_cbor(bytes.bytes()) {
+        Kind::Exit => match from_node(bytes.bytes()) {
             Ok(exit) => Received::Exit(exit),
             Err(error) => Received::Unreadable { message: message::message(head, bytes), why: error.detail },
         },

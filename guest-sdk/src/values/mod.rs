@@ -45,11 +45,7 @@ impl Arguments {
     /// # Errors
     /// A text for the person who called.
     pub fn parse(signature: &'static Signature, bytes: &[u8]) -> Result<Arguments, String> {
-        let values = match ciborium::from_reader(bytes) {
-            Ok(Value::Array(values)) => values,
-            Ok(_) => return Err("the arguments are not a CBOR array".to_owned()),
-            Err(error) => return Err(format!("the arguments are not valid CBOR: {error}")),
-        };
+        let Value::Array(values) = value(bytes)? else { return Err("the arguments are not a CBOR array".to_owned()) };
         if !signature.takes(values.len()) {
             return Err(signature.wrong_number(values.len()));
         }
@@ -118,9 +114,7 @@ impl Signature {
 /// # Errors
 /// A text for the person who called.
 pub fn decode_all<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let value: Value =
-        ciborium::from_reader(bytes).map_err(|error| format!("the arguments are not valid CBOR: {error}"))?;
-    T::deserialize(lenient::Lenient(&value)).map_err(|error| format!("arguments: {error}"))
+    T::deserialize(lenient::Lenient(&value(bytes)?)).map_err(|error| format!("arguments: {error}"))
 }
 
 /// The result as one CBOR item.
@@ -131,6 +125,11 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     ciborium::into_writer(value, &mut bytes).map_err(|error| format!("the result cannot be encoded: {error}"))?;
     Ok(bytes)
+}
+
+fn value(mut bytes: &[u8]) -> Result<Value, String> {
+    // By `&mut`, as everywhere: the reader's type makes a second copy of all the code that reads.
+    ciborium::from_reader(&mut bytes).map_err(|error| format!("the arguments are not valid CBOR: {error}"))
 }
 
 fn count_of(n: usize) -> String {

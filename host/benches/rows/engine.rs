@@ -15,7 +15,7 @@ use corovan_core::limits;
 use corovan_core::sync::fair_queue::Share;
 use corovan_core::tenancy::quota::{Ledger, Limits};
 use corovan_core::wire::ExitRecord;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use wasmtime::{Engine, Linker, Module, Store};
@@ -30,7 +30,7 @@ const GUEST: &str = r#"(module
     (func (export "spins") (loop (br 0))))"#;
 
 /// A runtime of its own.
-struct Bench {
+pub struct Bench {
     runtime: Arc<Runtime>,
     module: Module,
     linker: Linker<Coroutine>,
@@ -57,7 +57,7 @@ impl Spawn for Programs {
 }
 
 /// Launches the next when one has ended, until there have been enough.
-struct Relay {
+pub struct Relay {
     bench: Arc<Bench>,
     program: Arc<Program>,
     left: AtomicUsize,
@@ -65,19 +65,28 @@ struct Relay {
     open: AtomicUsize,
     done: Mutex<bool>,
     changed: Condvar,
+    /// One did not return.
+    bad: AtomicBool,
     output: Output,
 }
 
 struct Handoff(Arc<Relay>);
 
+/// What a coroutine that a guest made tells: nothing.
+struct Child(Arc<Relay>);
+
 impl Bench {
     fn new(workers: usize, slots: u32) -> anyhow::Result<Arc<Bench>> {
+        Bench::with_guest(workers, slots, GUEST)
+    }
+
+    pub fn with_guest(workers: usize, slots: u32, guest: &str) -> anyhow::Result<Arc<Bench>> {
         let engine = engine::build(Preemption::Epoch, slots)?;
         let weak = engine.weak();
         let tick = move || weak.upgrade().into_iter().for_each(|engine| engine.increment_epoch());
         let (scheduler, threads) = Scheduler::start(Arc::new(RealClock::new()), workers, tick)?;
         let linker = hostcalls::linker(&engine)?;
-        let module = Module::from_binary(&engine, &wat::parse_str(GUEST)?)?;
+        let module = Module::from_binary(&engine, &wat::parse_str(guest)?)?;
         let random = Arc::new(SystemRandom);
         let runtime = Arc::new(Runtime::new(engine, Preemption::Epoch, scheduler, random, NodeId::default(), 1));
         let quota = Limits { coroutines: u64::MAX, memory: u64::MAX, held: u64::MAX, connections: 0 };
@@ -92,7 +101,7 @@ impl Bench {
         Ok(Arc::new(Bench { runtime, module, linker, group, _threads: threads }))
     }
 
-    fn relay(self: &Arc<Self>, export: &str, total: usize) -> anyhow::Result<Arc<Relay>> {
+    pub fn relay(self: &Arc<Self>, export: &str, total: usize) -> anyhow::Result<Arc<Relay>> {
         let program =
             Program::new(ModuleHash([0; 32]), &self.module, &self.linker, export, None, limits::MEMORY_DEFAULT)?;
         Ok(Arc::new(Relay {
@@ -102,13 +111,14 @@ impl Bench {
             open: AtomicUsize::new(total),
             done: Mutex::new(false),
             changed: Condvar::new(),
+            bad: AtomicBool::new(false),
             output: Output::default(),
         }))
     }
 }
 
 impl Relay {
-    fn launch(self: &Arc<Self>) -> Option<Arc<corovan::runtime::Control>> {
+    pub fn launch(self: &Arc<Self>) -> Option<Arc<corovan::runtime::Control>> {
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok()?;
         let launch = Launch {
             program: Arc::clone(&self.program),
@@ -128,7 +138,12 @@ impl Relay {
         self.bench.runtime.launch(launch).ok()
     }
 
-    fn wait(&self) -> anyhow::Result<()> {
+    /// Whether all have returned.
+    pub fn is_good(&self) -> bool {
+        !self.bad.load(Ordering::Relaxed)
+    }
+
+    pub fn wait(&self) -> anyhow::Result<()> {
         let guard = self.done.lock().map_err(|_| anyhow::anyhow!("an observer panicked"))?;
         let (_guard, waited) = self
             .changed
@@ -149,9 +164,10 @@ impl Observer for Handoff {
     fn output_ready(&self) {}
     fn set_daemon(&self, _: bool) {}
     fn child(&self, _: bool) -> Arc<dyn Observer> {
-        Arc::new(Handoff(Arc::clone(&self.0)))
+        Arc::new(Child(Arc::clone(&self.0)))
     }
-    fn ended(&self, _: &Arc<ExitRecord>) {
+    fn ended(&self, record: &Arc<ExitRecord>) {
+        self.0.bad.fetch_or(record.outcome.is_abnormal(), Ordering::Relaxed);
         self.0.launch();
         // The measuring thread is woken once: what is measured is not how fast it can be woken.
         if self.0.open.fetch_sub(1, Ordering::Relaxed) == 1
@@ -161,6 +177,21 @@ impl Observer for Handoff {
             self.0.changed.notify_all();
         }
     }
+}
+
+impl Observer for Child {
+    fn started(&self, _: Address) {}
+    fn progress(&self, _: u64, _: u64, _: String) {}
+    fn log(&self, _: u8, _: String) {}
+    fn output(&self) -> &Output {
+        &self.0.output
+    }
+    fn output_ready(&self) {}
+    fn set_daemon(&self, _: bool) {}
+    fn child(&self, _: bool) -> Arc<dyn Observer> {
+        Arc::new(Child(Arc::clone(&self.0)))
+    }
+    fn ended(&self, _: &Arc<ExitRecord>) {}
 }
 
 /// Row 1: spawn to finish of an empty coroutine, everything included, on one worker.
@@ -191,7 +222,7 @@ pub fn spawn() -> anyhow::Result<Vec<Row>> {
 }
 
 /// The same module and engine settings with no product code: instantiate, call, drop, one thread.
-fn bare_loop(rounds: usize) -> anyhow::Result<f64> {
+pub fn bare_loop(rounds: usize) -> anyhow::Result<f64> {
     let engine: Engine = engine::build(Preemption::Epoch, 1_000)?;
     let module = Module::from_binary(&engine, &wat::parse_str(GUEST)?)?;
     let mut linker: Linker<()> = Linker::new(&engine);

@@ -3,6 +3,7 @@
 
 mod engine;
 mod jobs;
+mod messages;
 mod process;
 
 use serde_json::json;
@@ -37,6 +38,9 @@ type Measure = fn() -> anyhow::Result<Vec<Row>>;
 
 const ROWS: &[(&str, Measure)] = &[
     ("1", engine::spawn),
+    ("1", messages::spawn),
+    ("2", messages::ping_pong),
+    ("3", messages::one_way),
     ("4", engine::suspended),
     ("7", jobs::attached),
     ("8", jobs::first_run),

@@ -233,7 +233,7 @@ impl Observer for Job {
 
     fn child(&self, daemon: bool) -> Arc<dyn Observer> {
         match self.this.upgrade() {
-            Some(job) => Child::new(job, daemon),
+            Some(job) => Child::follow(job, daemon),
             // It is being dropped, so it has no coroutine that could make another.
             None => Arc::clone(&self.follower),
         }
@@ -244,7 +244,7 @@ impl Observer for Job {
 }
 
 impl Child {
-    fn new(job: Arc<Job>, daemon: bool) -> Arc<dyn Observer> {
+    fn follow(job: Arc<Job>, daemon: bool) -> Arc<dyn Observer> {
         let child = Child { job, daemon: AtomicBool::new(daemon) };
         child.count(daemon, 1);
         Arc::new(child)
@@ -297,7 +297,7 @@ impl Observer for Child {
     }
 
     fn child(&self, daemon: bool) -> Arc<dyn Observer> {
-        Child::new(Arc::clone(&self.job), daemon)
+        Child::follow(Arc::clone(&self.job), daemon)
     }
 
     fn set_daemon(&self, daemon: bool) {

@@ -86,7 +86,7 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
     leftovers.closed.waited.into_iter().for_each(|(_, waker)| waker.wake());
     leftovers.closed.holding.into_iter().for_each(std::task::Waker::wake);
     drop(leftovers.waker);
-    let Ties { monitors, links, waits, watching, timers, swap, subscriptions, named, .. } = ties;
+    let Ties { monitors, links, waits, watching, timers, swap, named, subscriptions, .. } = ties;
     if named {
         control.group.tenant.names.forget(&address);
     }

@@ -190,7 +190,9 @@ impl Unsent {
                     let mut post = to.post.lock();
                     match post.push(letter) {
                         Err(NotTaken::Full(letter)) => {
-                            let ticket = post.wait(letter, cx.waker().clone());
+                            let (ticket, receiver) = post.wait(letter, cx.waker().clone());
+                            drop(post);
+                            receiver.into_iter().for_each(Waker::wake);
                             queued.insert(Queued::new(&to, ticket))
                         }
                         Err(NotTaken::Closed) => return Poll::Ready(Err(Refusal::gone(to.address))),

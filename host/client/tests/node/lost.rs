@@ -28,7 +28,7 @@ where
     let mut job = fake.job().await;
     let exit = job.result().await;
     assert_eq!(exit.outcome, Outcome::NodeLost(NODE));
-    assert_eq!((exit.function.as_str(), exit.module), ("f", record(Outcome::Exited(0)).module));
+    assert_eq!((&*exit.function, exit.module), ("f", record(Outcome::Exited(0)).module));
     match job.failure() {
         Some(Error::NodeLost { node, why, .. }) => {
             assert_eq!(node, "one");

@@ -180,7 +180,7 @@ impl Delivery {
 impl Pace {
     async fn step(&mut self) {
         self.0 += 1;
-        if self.0 % limits::CHANNEL_BATCH != 0 {
+        if !self.0.is_multiple_of(limits::CHANNEL_BATCH) {
             return;
         }
         let mut yielded = false;

@@ -133,7 +133,13 @@ fn look(subscription: &Subscribed, control: &Control, message: &Message, waker: 
             Look::Refused(Refusal::timeout(&format!("{} does not have it: {exhausted}", control.address)))
         }
         Err(NotTaken::Full(letter)) => match waker {
-            Some(waker) => Look::Queued(post.wait(letter, waker.clone())),
+            Some(waker) => {
+                // A receiver that wants none of what fills its mailbox learns that it is full.
+                let (ticket, receiver) = post.wait(letter, waker.clone());
+                drop(post);
+                receiver.into_iter().for_each(Waker::wake);
+                Look::Queued(ticket)
+            }
             None => Look::Wait,
         },
     }

@@ -1,0 +1,61 @@
+//! The mailbox against the simplest one, and what that one does not show: who is woken, and in which order.
+
+use super::*;
+use proptest::prelude::*;
+
+const BOUNDS: Bounds = Bounds { messages: 2, bytes: 100, reserved: 1 };
+
+fn letter(body: u32, size: usize) -> Letter<u32> {
+    Letter { kind: Kind::Message, tag: u64::from(body), sender: Address::default(), via: 0, size, body }
+}
+
+fn pop(mailbox: &mut Mailbox<u32, u32>, filter: &Filter) -> Option<(u32, Vec<u32>)> {
+    let place = mailbox.find(filter)?;
+    mailbox.take(place).map(|(letter, woken)| (letter.body, woken))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_does_what_the_simplest_mailbox_does(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        super::model::drive(&bytes);
+    }
+}
+
+#[test]
+fn the_receiver_is_woken_by_what_it_waits_for_and_once() {
+    let mut mailbox: Mailbox<u32, u32> = Mailbox::new(BOUNDS);
+    let seven = Filter { tag: Some(7), ..Filter::default() };
+    mailbox.await_letter(seven);
+    assert!(!mailbox.push(letter(1, 0)).unwrap());
+    assert!(mailbox.push(letter(7, 0)).unwrap());
+    assert_eq!(pop(&mut mailbox, &seven), Some((7, vec![])));
+    mailbox.await_letter(Filter::default());
+    assert!(mailbox.push(letter(2, 0)).unwrap());
+    assert!(mailbox.push(letter(3, 0)).is_err(), "two are the most");
+}
+
+#[test]
+fn a_sender_that_waits_is_served_in_turn_and_may_give_up() {
+    let mut mailbox: Mailbox<u32, u32> = Mailbox::new(BOUNDS);
+    mailbox.push(letter(1, 60)).unwrap();
+    let Full(large) = mailbox.push(letter(2, 60)).unwrap_err();
+    let (large, _) = mailbox.wait(large, 2);
+    let Full(small) = mailbox.push(letter(3, 1)).unwrap_err();
+    let (small, _) = mailbox.wait(small, 3);
+    assert_eq!((mailbox.fate(large), mailbox.fate(small)), (Fate::Waiting, Fate::Waiting), "nobody overtakes");
+    let (given_up, _, woken) = mailbox.withdraw(large).unwrap();
+    assert_eq!((given_up.body, woken), (2, vec![3]));
+    assert_eq!(mailbox.fate(small), Fate::Accepted);
+    assert!(mailbox.withdraw(small).is_none());
+    assert_eq!(pop(&mut mailbox, &Filter::default()), Some((1, vec![])));
+}
+
+#[test]
+fn a_letter_larger_than_the_mailbox_fits_an_empty_one() {
+    let mut mailbox: Mailbox<u32, u32> = Mailbox::new(BOUNDS);
+    mailbox.push(letter(1, 1_000)).unwrap();
+    assert!(mailbox.is_full());
+    assert!(mailbox.push(letter(2, 0)).is_err());
+}
