@@ -188,7 +188,7 @@ COROVAN_IMPORT(args)
 int32_t corovan_lifecycle_args(void *buf, uint32_t cap);
 
 /* Records the result, one CBOR item, and goes on: the coroutine ends when its function returns.
- * Errors: already, too-large, invalid (not one CBOR item).
+ * Errors: already, too-large, invalid (not one CBOR item), overloaded (the tenant's quota).
  * Traps: pointer.
  * since 1 */
 COROVAN_IMPORT(finish)
@@ -570,14 +570,16 @@ int32_t corovan_node_node_info(const corovan_address *node, uint64_t timeout, co
 
 /* ---- locks: named, shared inside one computation on one node ---- */
 
-/* Makes or finds a lock of this enum corovan_lock_kind: its handle. value is a new semaphore's count, else 0.
- * Errors: invalid (of another kind, or the name), overloaded.
+/* Makes or finds a lock of this enum corovan_lock_kind: a handle of its own. A lock is there while a coroutine has it open.
+ * value is a semaphore's count if it is new, or 0 to find one only; 0 for other kinds.
+ * Errors: invalid (of another kind, the name, or the value), overloaded.
  * Traps: pointer, text.
  * since 1 */
 COROVAN_IMPORT(lock_open)
 int32_t corovan_locks_open(uint32_t kind, const char *name, uint32_t name_len, uint32_t value);
 
-/* Takes a lock, condition or one of a semaphore. First come, first served.
+/* Takes a lock, condition or one of a semaphore. First come, first served. A reentrant lock or condition that this coroutine
+ * holds is taken once more; a lock that it holds is waited for like any other.
  * Errors: timeout, interrupted, invalid (an event), overloaded (a reentrant one is held too often).
  * Traps: handle.
  * since 1 */
@@ -591,7 +593,8 @@ int32_t corovan_locks_acquire(uint32_t lock, uint64_t timeout);
 COROVAN_IMPORT(lock_release)
 int32_t corovan_locks_release(uint32_t lock);
 
-/* Waits for an event to be set, or for a condition, which must be held, to be notified.
+/* Waits for an event to be set, or for a condition, which must be held, to be notified. The condition is given up meanwhile
+ * and held again, as often, when this returns, also at a timeout or interrupt. A timeout of 0 does not give it up.
  * Errors: timeout, interrupted, not-held, invalid (another kind).
  * Traps: handle.
  * since 1 */
@@ -626,7 +629,7 @@ int32_t corovan_locks_clear(uint32_t lock);
 COROVAN_IMPORT(lock_is_set)
 int32_t corovan_locks_is_set(uint32_t lock);
 
-/* Closes the handle; what is held is released.
+/* Closes the handle. With the last one that a coroutine has of a lock, all that it holds of it is released.
  * Errors: none.
  * Traps: handle.
  * since 1 */

@@ -53,6 +53,15 @@ impl Channel {
     }
 
     /// The channel with this address, which came in a message or from [`locate`](crate::names::locate).
+    ///
+    /// ```no_run
+    /// use corovan_guest::{channels::Channel, names};
+    ///
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// Channel::at(names::locate("news", None)?).send("it rains")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub const fn at(address: Address) -> Channel {
         Channel { address }
     }
@@ -218,18 +227,28 @@ impl Channel {
         check(unsafe { sys::channel_deliver(self.pointer(), tag, bytes.as_ptr(), bytes.len(), n, limit) })
     }
 
-    /// Has this function, of this module or of another, see each message before it is sent on, and change or drop it.
+    /// Has this function, of this module or of another, see each message before it is sent on. It gets the tag and the message as
+    /// a byte string, and gives a byte string to be sent in its place, or nothing: [`Packed`](crate::Packed) for values,
+    /// [`Bytes`](crate::Bytes) for bytes of any kind. Where it fails, nothing is sent.
     ///
     /// # Errors
-    /// `unknown-function`; `need-module`; `bad-module`; `gone`; `denied`; `overloaded`.
+    /// `unknown-function`; `need-module`; `bad-module`; `gone`; `denied` for a channel that is not one's own; `overloaded`.
     ///
     /// ```no_run
     /// use corovan_guest::channels::Channel;
+    /// use corovan_guest::{Error, Packed};
     ///
-    /// # fn main() -> Result<(), corovan_guest::Error> {
-    /// Channel::open("chat")?.transform(None, "without_shouting")?;
-    /// # Ok(())
-    /// # }
+    /// /// Drops what is shouted.
+    /// #[corovan_guest::coroutine]
+    /// fn without_shouting(_tag: u64, said: Packed<String>) -> Option<Packed<String>> {
+    ///     Some(said).filter(|said| said.0.to_uppercase() != said.0)
+    /// }
+    ///
+    /// #[corovan_guest::coroutine]
+    /// fn chat() -> Result<(), Error> {
+    ///     Channel::open("chat")?.transform(None, "without_shouting")
+    /// }
+    /// # fn main() {}
     /// ```
     pub fn transform(&self, module: Option<ModuleHash>, function: &str) -> Result<(), Error> {
         let module = module.as_ref().map_or(std::ptr::null(), |module| module.as_bytes().as_ptr());

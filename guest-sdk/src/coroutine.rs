@@ -136,10 +136,10 @@ impl Address {
         with_cbor(value, |bytes| resumed(self, bytes, limit))
     }
 
-    /// [`resume`] with bytes of any kind.
+    /// [`resume`](Address::resume) with bytes of any kind.
     ///
     /// # Errors
-    /// As [`resume`].
+    /// As [`resume`](Address::resume).
     ///
     /// ```no_run
     /// # fn main() -> Result<(), corovan_guest::Error> {

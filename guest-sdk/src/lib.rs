@@ -85,6 +85,7 @@ mod swap;
 mod values;
 
 pub use address::Address;
+pub use byte_string::{Bytes, Packed};
 pub use cbor::{from_cbor, to_cbor};
 pub use coroutine::{Status, set_daemon, suspend, suspend_bytes};
 /// Makes a function one that a client or another coroutine can run by name. Write it with its path, `#[corovan_guest::coroutine]`:

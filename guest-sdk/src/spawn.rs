@@ -50,8 +50,8 @@ pub struct Spawn {
     module: Option<ModuleHash>,
     place: String,
     rights: Vec<String>,
-    timeout: Duration,
-    deadline: Duration,
+    timeout: Option<Duration>,
+    deadline: Option<Duration>,
     memory: u64,
 }
 
@@ -67,8 +67,8 @@ impl Spawn {
             module: None,
             place: String::new(),
             rights: Vec::new(),
-            timeout: Duration::ZERO,
-            deadline: Duration::ZERO,
+            timeout: None,
+            deadline: None,
             memory: 0,
         }
     }
@@ -86,6 +86,14 @@ impl Spawn {
     }
 
     /// The next arguments: a tuple, list or array of them; `()` for none.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// let files = ["a.csv", "b.csv"];
+    /// corovan_guest::spawn("join").arg("out.csv").args(files).start()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn args(mut self, values: impl Serialize) -> Spawn {
         match to_cbor(&values).and_then(items) {
             Ok((count, items)) => {
@@ -126,7 +134,7 @@ impl Spawn {
 
     /// The wall time it may take; never more than this coroutine has left, which is what it gets otherwise.
     pub fn deadline(mut self, time: Duration) -> Spawn {
-        self.deadline = time;
+        self.deadline = Some(time);
         self
     }
 
@@ -143,7 +151,7 @@ impl Spawn {
 
     /// How long another node may take to accept it; 10 s otherwise.
     pub fn timeout(mut self, timeout: Duration) -> Spawn {
-        self.timeout = timeout;
+        self.timeout = Some(timeout);
         self
     }
 
@@ -180,8 +188,8 @@ impl Spawn {
             rights_len: rights.len() as u32,
             rights: if rights.is_empty() { none } else { rights.as_ptr() },
             reserved: 0,
-            timeout: nanoseconds(self.timeout),
-            deadline: nanoseconds(self.deadline),
+            timeout: asked(self.timeout),
+            deadline: asked(self.deadline),
             memory: self.memory,
         };
         let function = self.function.as_bytes();
@@ -205,6 +213,11 @@ impl Spawn {
         self.flags |= flag;
         self
     }
+}
+
+/// Where the interface takes 0 for "not said", no time at all is the shortest there is.
+fn asked(time: Option<Duration>) -> u64 {
+    time.map_or(0, |time| nanoseconds(time).max(1))
 }
 
 /// A CBOR array of these items.

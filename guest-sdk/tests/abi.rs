@@ -74,6 +74,22 @@ fn every_function_of_the_header_names_its_errors_and_traps() {
 }
 
 #[test]
+fn header_and_wit_name_the_same_errors_of_what_is_available() {
+    let resolve = resolve(true);
+    let errors = |doc: &str| -> BTreeSet<String> {
+        let list = doc.split_once("Errors: ").map_or("none", |(_, rest)| rest.split_once('.').unwrap().0);
+        let list = without_parentheses(list);
+        list.split(',').map(|code| code.trim().to_owned()).filter(|code| code != "none").collect()
+    };
+    for function in header().iter().filter(|function| function.available) {
+        let (_, interface) =
+            resolve.interfaces.iter().find(|(_, i)| i.name.as_deref() == Some(&function.interface)).unwrap();
+        let doc = interface.functions[&function.name].docs.contents.clone().unwrap_or_default();
+        assert_eq!(errors(&doc), errors(&function.doc), "{}", function.import);
+    }
+}
+
+#[test]
 fn codes_are_the_same_everywhere() {
     let core: Vec<(u16, &str)> =
         corovan_core::code::Code::ALL.iter().map(|code| (code.number(), code.name())).collect();

@@ -7,7 +7,7 @@ use corovan_guest::messaging::{Filter, Kind, Mailbox, Received, receive};
 use corovan_guest::time::{self, Instant};
 use corovan_guest::wait::{Event, wait};
 use corovan_guest::{
-    Address, Code, Error, Given, Outcome, SwapRequest, Value, names, self_address, set_daemon, spawn, suspend,
+    Address, Code, Error, Given, Outcome, Packed, SwapRequest, Value, names, self_address, set_daemon, spawn, suspend,
     suspend_bytes,
 };
 use std::time::Duration;
@@ -146,7 +146,14 @@ fn broadcasts() -> Result<(), Error> {
     assert_eq!(news.deliver_bytes(0, &[8], 1, TIME)?, 1);
     assert_eq!((Mailbox::<u32>::new().next()?.value, Mailbox::<u32>::new().next()?.value), (7, 8));
     assert_eq!(code(news.transform(None, "is_not_there")), Code::UnknownFunction);
+    news.transform(None, "without_shouting")?;
+    for text in ["WHAT?", "Hello"] {
+        news.send(text)?;
+    }
     news.without_transform()?;
+    news.send("BYE")?;
+    let texts = Mailbox::<String>::new();
+    assert_eq!((texts.next()?.value, texts.next()?.value), ("hello".to_owned(), "BYE".to_owned()));
     sport.unsubscribe(me, TIME)?;
     assert_eq!(code(sport.unsubscribe(me, TIME)), Code::NotFound);
     sport.close()?;
@@ -186,6 +193,13 @@ fn all_locks() -> Result<(), Error> {
     assert_eq!(code(turns.release()), Code::NotHeld);
     assert_eq!(code(Flag::open("lock")), Code::Invalid, "it is of another kind");
     Ok(())
+}
+
+/// Drops what is shouted, and says the rest quietly.
+#[corovan_guest::coroutine]
+fn without_shouting(_tag: u64, said: Packed<String>) -> Option<Packed<String>> {
+    let Packed(text) = said;
+    (text.to_uppercase() != text).then(|| Packed(text.to_lowercase()))
 }
 
 /// Returns its argument.

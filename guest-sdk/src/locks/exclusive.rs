@@ -243,6 +243,15 @@ impl ConditionGuard<'_> {
     ///
     /// # Errors
     /// `not-held` when it was not.
+    ///
+    /// ```no_run
+    /// use corovan_guest::locks::Condition;
+    ///
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// Condition::open("table")?.acquire(None)?.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn release(self) -> Result<(), Error> {
         self.guard.release()
     }

@@ -176,6 +176,15 @@ impl Permit<'_> {
     ///
     /// # Errors
     /// `not-held` when it was not held.
+    ///
+    /// ```no_run
+    /// use corovan_guest::locks::Semaphore;
+    ///
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// Semaphore::open("downloads", 4)?.acquire(None)?.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn release(self) -> Result<(), Error> {
         let released = self.handle.release();
         std::mem::forget(self);

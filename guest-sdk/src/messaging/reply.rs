@@ -69,6 +69,17 @@ impl<R: ?Sized> Reply<R> {
     }
 
     /// The same for an answer of another type.
+    ///
+    /// ```no_run
+    /// use corovan_guest::messaging::{Filter, receive};
+    ///
+    /// # fn main() -> Result<(), corovan_guest::Error> {
+    /// if let Some(reply) = receive(&Filter::any(), None)?.reply {
+    ///     reply.typed::<str>().send("seen")?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn typed<S: ?Sized>(self) -> Reply<S> {
         Reply { number: self.number, answer: PhantomData }
     }

@@ -74,12 +74,14 @@ pub const HELD_STEP: u64 = 64 << 10;
 pub const COROUTINE_TIMERS: usize = 100_000;
 /// Requests that a coroutine has received and not answered yet; the oldest is given up for a new one.
 pub const OPEN_REPLIES: usize = 10_000;
-/// How often a reentrant lock is held at a time.
-pub const LOCK_DEPTH: u32 = 1 << 20;
+/// How often a reentrant lock is held at a time: a recursion of so many calls does not fit a guest's stack.
+pub const LOCK_DEPTH: u32 = 1 << 16;
 /// Locks, conditions, events and semaphores of a computation on a node.
 pub const COMPUTATION_LOCKS: usize = 10_000;
 /// Handles of one coroutine.
 pub const COROUTINE_HANDLES: usize = 1_024;
+/// What is counted as held for a handle and the lock that it may be the only one to keep.
+pub const HANDLE_BYTES: u64 = 512;
 /// Names of a tenant on a node, and coroutines of it that wait for one.
 pub const TENANT_NAMES: usize = 10_000;
 /// Exit records of ended coroutines of one computation: how many, how long, and bytes of them together.

@@ -34,10 +34,18 @@ pub async fn terminate(
 }
 
 /// `interrupt`: the target's current or next waiting call gives `interrupted`, once. Errors: gone, denied, node-lost.
-pub fn interrupt(coroutine: &Coroutine, target: &Address, reason: String) -> Result<(), Refusal> {
-    let target = coroutine.runtime.find_here(&coroutine.control, target)?;
-    target.interrupt(&cut(reason, limits::TEXT_BYTES));
+pub fn interrupt(coroutine: &Coroutine, target: &Address, reason: &str) -> Result<(), Refusal> {
+    coroutine.runtime.find_here(&coroutine.control, target)?.interrupt(reason);
     Ok(())
+}
+
+/// A reason of `len` bytes is too large? Asked before it is copied.
+pub fn check_reason(len: u32) -> Result<(), Refusal> {
+    if len as usize <= limits::TEXT_BYTES {
+        return Ok(());
+    }
+    let text = format!("a reason of {len} bytes is over the limit of {} (TEXT_BYTES)", limits::TEXT_BYTES);
+    Err(Refusal::new(Code::TooLarge, text))
 }
 
 /// `set_daemon`: whether this coroutine keeps its computation open.

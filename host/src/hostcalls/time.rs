@@ -1,6 +1,7 @@
 //! Time: sleep, clocks, deadline, and waiting for the first of several things.
 
 use super::Refusal;
+use super::lifecycle::yield_now;
 use crate::runtime::control::Waits;
 use crate::runtime::mail;
 use crate::runtime::message::Filter;
@@ -38,11 +39,16 @@ pub const WAIT_TIMER: u32 = 1;
 pub const WAIT_MESSAGE: u32 = 2;
 pub const WAIT_EXIT: u32 = 5;
 
-/// `sleep`: so many nanoseconds; the coroutine alone waits. Errors: interrupted.
+/// `sleep`: so many nanoseconds; the coroutine alone waits. Without any it lets others run. Errors: interrupted.
 pub async fn sleep(scheduler: Scheduler, control: Arc<Control>, nanos: u64) -> Result<i32, Refusal> {
     let deadline = scheduler.clock().now().saturating_add(nanos);
-    let _waits = control.waits(Waits::Sleep);
-    match control.interruptible(scheduler.sleep_until(deadline)).await {
+    let slept = if nanos == 0 {
+        control.interruptible(yield_now()).await
+    } else {
+        let _waits = control.waits(Waits::Sleep);
+        control.interruptible(scheduler.sleep_until(deadline)).await
+    };
+    match slept {
         Ok(()) => Ok(0),
         Err(reason) => Err(Refusal::new(Code::Interrupted, reason)),
     }

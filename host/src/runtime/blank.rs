@@ -72,3 +72,34 @@ pub fn blank_store(engine: &Engine) -> wasmtime::Result<Store<Coroutine>> {
     let coroutine = Coroutine::new(control, Arc::new(runtime), Arc::new(Nobody(Output::default())), limiter);
     Ok(Store::new(engine, coroutine))
 }
+
+/// A runtime by hand, and so many coroutines of one computation that can be sent to and never run.
+#[cfg(test)]
+pub(super) fn blank_controls(count: usize) -> (Arc<Runtime>, Vec<Arc<Control>>) {
+    use super::registry::Resident;
+    let engine = super::engine::build(Preemption::Fuel, super::engine::MIN_SLOTS).expect("an engine");
+    let module = Module::from_binary(&engine, SMALLEST).expect("a module");
+    let program = Program::new(ModuleHash([0; 32]), &module, &Linker::new(&engine), "f", None, 0).expect("a program");
+    let program = Arc::new(program);
+    let scheduler = Scheduler::manual(Arc::new(VirtualClock::new(0)));
+    let runtime = Runtime::new(engine, Preemption::Fuel, scheduler, Arc::new(Nothing), NodeId::default(), 0);
+    let ledger = Arc::new(Ledger::new(Limits { coroutines: 0, memory: 0, held: 1 << 30, connections: 0 }));
+    let tenant = Arc::new(Tenant::new("", ledger, Arc::new(Share::new(0, 1))));
+    let group = Arc::new(Group::new(0, tenant, Arc::new(Nothing), || {}));
+    let controls = (0..count).map(|_| {
+        let address = Address { counter: runtime.registry.next(), ..Address::default() };
+        let control = Arc::new(Control::new(Birth {
+            address,
+            group: Arc::clone(&group),
+            tree: None,
+            daemon: false,
+            program: Arc::clone(&program),
+            input: None,
+            made: 0,
+        }));
+        runtime.registry.insert(address.counter, Resident::Coroutine(Arc::clone(&control)));
+        control
+    });
+    let controls = controls.collect();
+    (Arc::new(runtime), controls)
+}

@@ -190,7 +190,9 @@ impl Unsent {
                     let mut post = to.post.lock();
                     match post.push(letter) {
                         Err(NotTaken::Full(letter)) => {
-                            let ticket = post.wait(letter, cx.waker().clone());
+                            let (ticket, receiver) = post.wait(letter, cx.waker().clone());
+                            drop(post);
+                            receiver.into_iter().for_each(Waker::wake);
                             queued.insert(Queued::new(&to, ticket))
                         }
                         Err(NotTaken::Closed) => return Poll::Ready(Err(Refusal::gone(to.address))),
@@ -215,8 +217,14 @@ impl Unsent {
                 }
                 None => return Poll::Pending,
             };
-            // Between the look and now it may have been taken: then it was sent.
-            Poll::Ready(if waiting.withdraw() { Err(given_up) } else { Ok(()) })
+            if waiting.withdraw() {
+                return Poll::Ready(Err(given_up));
+            }
+            // Between the look and now it was taken: then it was sent, and the interrupt is for the next call.
+            if given_up.code == Code::Interrupted {
+                from.interrupt(&given_up.detail);
+            }
+            Poll::Ready(Ok(()))
         })
         .await;
         if outcome.is_ok() {

@@ -78,7 +78,7 @@ impl Runtime {
             let text = format!("{name:?} is a name of another computation: that one, or its holder's end, gives it up");
             return Err(Refusal::new(Code::Denied, text));
         }
-        if names.table.lock().unregister(name) { Ok(()) } else { Err(not_found()) }
+        if names.table.lock().unregister(name, found) { Ok(()) } else { Err(not_found()) }
     }
 
     /// Waits for a holder of this name. Errors: timeout, overloaded, interrupted.
@@ -99,6 +99,9 @@ impl Runtime {
                 let mut names = table.lock();
                 if let Some(found) = names.find(name) {
                     return Poll::Ready(Ok(found.holder));
+                }
+                if patience.is_none() {
+                    return Poll::Ready(Err(Refusal::timeout("nobody has that name")));
                 }
                 // Who was woken and finds that the name is gone again waits anew.
                 if let Some(ticket) = waiting.ticket.take() {

@@ -100,9 +100,10 @@ impl Post {
         Some(taken)
     }
 
-    /// Queues a letter whose sender waits.
-    pub fn wait(&mut self, letter: Letter, sender: Waker) -> Ticket {
-        self.mailbox.wait(letter, sender)
+    /// Queues a letter whose sender waits; the receiver's waker if it waits for another.
+    pub fn wait(&mut self, letter: Letter, sender: Waker) -> (Ticket, Option<Waker>) {
+        let (ticket, wake) = self.mailbox.wait(letter, sender);
+        (ticket, self.receiver(wake))
     }
 
     pub fn fate(&self, ticket: Ticket) -> Fate {

@@ -236,19 +236,30 @@ impl Runtime {
         other.push_reserved(Letter { kind: Kind::Swap, tag: 0, sender: control.address, via: 0, size: 0, body });
         let asked = Asked(&other, &swap);
         let _doing = control.doing.wait(Waits::Swap);
+        // An interrupt that came when the target had agreed: the swap is as good as done, and the next call gives it.
+        let mut late = None;
         let outcome = std::future::poll_fn(|cx| {
             if let Poll::Ready(outcome) = swap.poll(cx) {
                 return Poll::Ready(outcome);
             }
-            let given_up = match control.take_interrupt() {
-                Some(reason) => Refusal::new(Code::Interrupted, reason),
-                None if patience.poll(cx).is_ready() => Refusal::timeout("it did not answer the swap in time"),
-                None => return Poll::Pending,
-            };
+            if late.is_none()
+                && let Some(reason) = control.take_interrupt()
+            {
+                let given_up = Refusal::new(Code::Interrupted, reason.clone());
+                if swap.withdraw(given_up.clone()) {
+                    return Poll::Ready(Err(given_up));
+                }
+                late = Some(reason);
+            }
+            if patience.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let given_up = Refusal::timeout("it did not answer the swap in time");
             if swap.withdraw(given_up.clone()) { Poll::Ready(Err(given_up)) } else { Poll::Pending }
         })
         .await;
         drop(asked);
+        late.into_iter().for_each(|reason| control.interrupt(&reason));
         outcome
     }
 }

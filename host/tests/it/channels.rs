@@ -279,7 +279,7 @@ fn a_closed_channel_is_gone_for_all_who_wait_and_its_name_is_free() {
 #[test]
 fn a_channel_ends_with_the_computation_that_opened_it() {
     let stage = Stage::new();
-    let other = stage.bench.computation(&stage.bench.tenant);
+    let other = stage.computation(&stage.bench.tenant);
     let subscriber = stage.play_in(&other, &reader(DROP_OLDEST));
     let channel = stage.channel(0).address;
     stage.play(&send(0, 1..=1, 0));

@@ -66,6 +66,8 @@ pub struct Modules {
     engine: wasmtime::Engine,
     linker: Linker<Coroutine>,
     known: Mutex<HashMap<ModuleHash, Module>>,
+    /// Modules that this node has, and cannot use.
+    refused: Mutex<HashMap<ModuleHash, Code>>,
     /// Coroutines that coroutines may still make.
     pub room: AtomicUsize,
 }
@@ -129,6 +131,10 @@ impl Observer for Child {
 
 impl Spawn for Modules {
     fn program(&self, _: &Arc<Group>, hash: ModuleHash, function: &str) -> Pending<Result<Arc<Program>, Refusal>> {
+        if let Some(code) = self.refused.lock().get(&hash) {
+            let refusal = Refusal::new(*code, format!("module {hash} cannot be used"));
+            return Box::pin(async { Err(refusal) });
+        }
         let module = self.known.lock().get(&hash).cloned();
         let program = match module {
             None => Err(Refusal::new(Code::NeedModule, format!("module {hash} is not here"))),
@@ -146,6 +152,13 @@ impl Spawn for Modules {
 
     fn give_back(&self, _: &Group) {
         self.room.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Modules {
+    /// Programs of this module cannot be made.
+    pub fn refuse(&self, module: ModuleHash, code: Code) {
+        self.refused.lock().insert(module, code);
     }
 }
 
@@ -203,6 +216,7 @@ impl Bench {
             engine: runtime.engine.clone(),
             linker: linker.clone(),
             known: Mutex::default(),
+            refused: Mutex::default(),
             room: AtomicUsize::new(1 << 20),
         });
         let over = Arc::new((Mutex::new(false), Condvar::new()));

@@ -55,6 +55,30 @@ fn a_server_numbers_the_messages_of_ten_clients_and_does_not_keep_the_program_fr
 }
 
 #[test]
+fn numbers_sent_over_a_channel_are_added_by_one_and_multiplied_by_another() {
+    let (mut lines, result) = run("channel", &["2.5", "4", "0.5"]);
+    // Who is first to have all is not said.
+    let mut last = lines.split_off(3);
+    last.sort();
+    assert_eq!(lines, words(&["sent 2.5", "sent 4", "sent 0.5"]));
+    assert_eq!((last, result), (words(&["prod: 5", "sum: 7"]), json!([7.0, 5.0])));
+}
+
+#[test]
+fn what_is_sent_at_the_top_of_a_hierarchy_is_heard_at_all_levels_and_a_cycle_is_refused() {
+    let (lines, result) = run("hierarchy", &[]);
+    assert_eq!((lines[0].as_str(), result), ("refused: cycle", json!([3, 2, 1])));
+    for (listener, news) in
+        [("country", &["country"][..]), ("city", &["country", "city"]), ("street", &["country", "city", "street"])]
+    {
+        let expected: Vec<String> =
+            news.iter().map(|level| format!("{listener} heard: news for the {level}")).collect();
+        let heard: Vec<&String> = lines.iter().filter(|line| line.starts_with(listener)).collect();
+        assert_eq!(heard, expected.iter().collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn philosophers_eat_all_their_meals_and_no_two_have_one_fork() {
     let (mut lines, result) = run("philosophers", &["5", "4", "0.001"]);
     let meal = |i: u32, meal: u32| format!("philosopher {i} eats meal {meal}");
@@ -109,10 +133,34 @@ fn a_child_that_crashes_too_often_is_given_up() {
 }
 
 #[test]
+fn a_supervisors_strategy_says_who_is_started_anew_and_no_child_outlives_it() {
+    let (lines, result) = run("supervisors", &[]);
+    let crash = "b ended: child failed (as-asked): woken";
+    let (begin, end) =
+        (["a started", "b started", "c started", crash], ["c is stopped", "b is stopped", "a is stopped"]);
+    let expected = |between: &[&str]| json!([&begin, between, &end].concat());
+    assert!(lines.is_empty(), "{lines:?}");
+    assert_eq!(result["one_for_one"], expected(&["b started"]));
+    let all = ["c is stopped", "a is stopped", "a started", "b started", "c started"];
+    assert_eq!(result["one_for_all"], expected(&all));
+    assert_eq!(result["rest_for_one"], expected(&["c is stopped", "b started", "c started"]));
+}
+
+#[test]
 fn a_token_goes_round_a_ring_of_ten_thousand() {
     let (lines, result) = run("ring", &["10000", "2"]);
     assert_eq!(result, json!(20_000));
     assert!(lines[0].starts_with("10000 coroutines in") && lines[1].starts_with("passed 20000 times"), "{lines:?}");
+}
+
+#[test]
+fn every_function_of_the_rust_sdk_does_on_a_node_what_it_says() {
+    for (interface, out) in
+        [("coroutines", ""), ("swaps", "42\n"), ("messages", ""), ("timers", ""), ("broadcasts", ""), ("all_locks", "")]
+    {
+        let file = job("api_sdk").display().to_string();
+        assert_eq!(Place::new().run(["run", &file, interface]).has_code(0).out(), out, "{interface}");
+    }
 }
 
 #[test]

@@ -54,9 +54,12 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
         MODULE,
         "interrupt",
         |mut guest: Guest<'_>, target: u32, reason: u32, reason_len: u32, _timeout: u64| {
+            if let Err(refusal) = relations::check_reason(reason_len) {
+                return Ok(refused(&mut guest, refusal));
+            }
             let target = read_address(&mut guest, target)?;
             let reason = read_text(&mut guest, reason, reason_len, "the reason of an interrupt")?;
-            let outcome = relations::interrupt(guest.data(), &target, reason);
+            let outcome = relations::interrupt(guest.data(), &target, &reason);
             wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
         },
     )?;

@@ -57,7 +57,7 @@ pub(super) type Subscribed = Subscription<To>;
 pub(super) struct Counts {
     /// Messages that came through too many channels.
     pub far: AtomicU64,
-    /// Messages that the transform did not send on, and those that it failed on.
+    /// Messages that the transform did not send on, and those that it failed on or could not see.
     pub withheld: AtomicU64,
     pub failed: AtomicU64,
 }
@@ -73,7 +73,7 @@ pub struct Figures {
     pub dropped: u64,
     /// Messages that came through more than [`limits::CHANNEL_HOPS`] channels and went no further.
     pub far: u64,
-    /// Messages that its transform did not send on, and those that it failed on.
+    /// Messages that its transform did not send on, and those that it failed on or could not see.
     pub withheld: u64,
     pub failed: u64,
 }

@@ -19,7 +19,7 @@ use corovan_core::tenancy::quota::Resource;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 /// See [the module](self).
 pub(super) struct Delivery {
@@ -99,12 +99,8 @@ impl Delivery {
         };
         let pushed = control.post.lock().push_via(self.message.letter(subscription.via), terms.cap, drop);
         // A closed mailbox takes nothing, and nothing is dropped: its coroutine has ended.
-        let Some(pushed) = pushed else { return };
-        pushed.receiver.into_iter().for_each(Waker::wake);
-        pushed.dropped.iter().for_each(|_| subscription.count_dropped());
-        if pushed.taken {
-            subscription.count_delivered();
-            self.message.count();
+        if pushed.is_some_and(|pushed| hold::settle(subscription, pushed)) {
+            hold::accepted(subscription, &self.message);
         }
     }
 
@@ -184,7 +180,7 @@ impl Delivery {
 impl Pace {
     async fn step(&mut self) {
         self.0 += 1;
-        if self.0 % limits::CHANNEL_BATCH != 0 {
+        if !self.0.is_multiple_of(limits::CHANNEL_BATCH) {
             return;
         }
         let mut yielded = false;
@@ -200,7 +196,7 @@ impl Pace {
 }
 
 /// What is dropped where there is no room; `None`: the publisher waits.
-fn drop_of(policy: Policy) -> Option<Drop> {
+pub(super) fn drop_of(policy: Policy) -> Option<Drop> {
     match policy {
         Policy::DropOldest => Some(Drop::Oldest),
         Policy::DropNewest => Some(Drop::Newest),

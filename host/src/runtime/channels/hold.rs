@@ -2,13 +2,13 @@
 //! mailbox, where it queues with all others who send there.
 
 use super::channel::Subscribed;
+use super::delivery::drop_of;
 use super::message::{Message, Way};
 use crate::runtime::control::Control;
 use crate::runtime::mail::Queued;
-use crate::runtime::post::NotTaken;
+use crate::runtime::post::{NotTaken, Pushed};
 use crate::runtime::refusal::Refusal;
-use corovan_core::sync::channel::Policy;
-use corovan_core::sync::mailbox::{Drop as Dropping, Fate};
+use corovan_core::sync::mailbox::{Fate, Ticket};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -50,8 +50,7 @@ pub(super) async fn give(
     message: &Message,
     way: &mut Way<'_>,
 ) -> Result<(), Refusal> {
-    let via = subscription.via;
-    let mut holding = None;
+    let holding = Holding(control, subscription.via);
     let mut queued: Option<Queued<'_>> = None;
     let outcome = std::future::poll_fn(|cx| {
         if let Some(waiting) = &mut queued {
@@ -60,53 +59,17 @@ pub(super) async fn give(
                 Fate::Refused => return Poll::Ready(Ok(false)),
                 Fate::Waiting => {}
             }
-        } else if subscription.is_over() {
-            return Poll::Ready(Ok(false));
         } else {
-            let mut post = control.post.lock();
-            if post.mailbox.is_closed() {
-                return Poll::Ready(Ok(false));
-            }
-            let terms = subscription.terms();
-            if terms.policy != Policy::HoldPublisher || post.mailbox.unread(via) < terms.cap {
-                if terms.policy != Policy::HoldPublisher {
-                    // It has thought better of it.
-                    let drop = match terms.policy {
-                        Policy::DropOldest => Dropping::Oldest,
-                        _ => Dropping::Newest,
-                    };
-                    let pushed = post.push_via(message.letter(via), terms.cap, drop);
-                    std::mem::drop(post);
-                    let Some(pushed) = pushed else { return Poll::Ready(Ok(false)) };
-                    pushed.receiver.into_iter().for_each(Waker::wake);
-                    pushed.dropped.iter().for_each(|_| subscription.count_dropped());
-                    return Poll::Ready(Ok(pushed.taken));
-                }
-                match post.push(message.letter(via)) {
-                    Ok(receiver) => {
-                        drop(post);
-                        receiver.into_iter().for_each(Waker::wake);
-                        return Poll::Ready(Ok(true));
-                    }
-                    Err(NotTaken::Closed) => return Poll::Ready(Ok(false)),
-                    Err(NotTaken::Quota(exhausted)) => {
-                        let text = format!("{} does not have it: {exhausted}", control.address);
-                        return Poll::Ready(Err(Refusal::timeout(&text)));
-                    }
-                    Err(NotTaken::Full(letter)) if !way.is_of(control) && way.over.is_none() => {
-                        let ticket = post.wait(letter, cx.waker().clone());
-                        queued = Some(Queued::new(control, ticket));
-                    }
-                    Err(NotTaken::Full(_)) => {}
-                }
-            } else if !way.is_of(control) {
-                post.mailbox.hold(via, terms.cap, cx.waker().clone());
-                holding = Some(Holding(control, via));
+            let may_wait = !way.is_of(control) && way.over.is_none();
+            match look(subscription, control, message, may_wait.then(|| cx.waker())) {
+                Look::Given(taken) => return Poll::Ready(Ok(taken)),
+                Look::Refused(refusal) => return Poll::Ready(Err(refusal)),
+                Look::Queued(ticket) => queued = Some(Queued::new(control, ticket)),
+                Look::Wait => {}
             }
         }
         if way.is_of(control) {
-            let text =
-                "the publisher's own mailbox has no room, and it would wait for itself: it does not have the message";
+            let text = "the publisher's own mailbox has no room, and it would wait for itself: it does not have it";
             return Poll::Ready(Err(Refusal::timeout(text)));
         }
         let Some(refusal) = way.given_up(cx) else { return Poll::Pending };
@@ -115,20 +78,80 @@ pub(super) async fn give(
         Poll::Ready(if withdrawn { Err(refusal) } else { Ok(true) })
     })
     .await;
+    drop(holding);
     match outcome {
-        Ok(true) => {
-            accepted(subscription, message);
-            Ok(())
-        }
-        Ok(false) => Ok(()),
+        Ok(true) => accepted(subscription, message),
+        Ok(false) => {}
         Err(refusal) => {
             subscription.count_dropped();
-            Err(refusal)
+            return Err(refusal);
         }
+    }
+    Ok(())
+}
+
+/// What a look at the subscriber's mailbox came to.
+enum Look {
+    /// It was taken, or is not to be any more.
+    Given(bool),
+    Refused(Refusal),
+    /// It is in the queue of all who send there.
+    Queued(Ticket),
+    /// The subscription has its fill.
+    Wait,
+}
+
+/// Gives it if there is room, else registers the waker of one who may wait. All under the mailbox's lock: what ends the
+/// subscription, or changes its terms, wakes under it who is registered by then.
+fn look(subscription: &Subscribed, control: &Control, message: &Message, waker: Option<&Waker>) -> Look {
+    let via = subscription.via;
+    let mut post = control.post.lock();
+    if subscription.is_over() || post.mailbox.is_closed() {
+        return Look::Given(false);
+    }
+    let terms = subscription.terms();
+    if let Some(dropping) = drop_of(terms.policy) {
+        // It has thought better of it.
+        let pushed = post.push_via(message.letter(via), terms.cap, dropping);
+        drop(post);
+        return Look::Given(pushed.is_some_and(|pushed| settle(subscription, pushed)));
+    }
+    if post.mailbox.unread(via) >= terms.cap {
+        if let Some(waker) = waker {
+            post.mailbox.hold(via, terms.cap, waker.clone());
+        }
+        return Look::Wait;
+    }
+    match post.push(message.letter(via)) {
+        Ok(receiver) => {
+            drop(post);
+            receiver.into_iter().for_each(Waker::wake);
+            Look::Given(true)
+        }
+        Err(NotTaken::Closed) => Look::Given(false),
+        Err(NotTaken::Quota(exhausted)) => {
+            Look::Refused(Refusal::timeout(&format!("{} does not have it: {exhausted}", control.address)))
+        }
+        Err(NotTaken::Full(letter)) => match waker {
+            Some(waker) => {
+                let (ticket, receiver) = post.wait(letter, waker.clone());
+                drop(post);
+                receiver.into_iter().for_each(Waker::wake);
+                Look::Queued(ticket)
+            }
+            None => Look::Wait,
+        },
     }
 }
 
-fn accepted(subscription: &Subscribed, message: &Message) {
+/// Wakes and counts after a push that drops what has no room: whether the message was taken.
+pub(super) fn settle(subscription: &Subscribed, pushed: Pushed) -> bool {
+    pushed.receiver.into_iter().for_each(Waker::wake);
+    pushed.dropped.iter().for_each(|_| subscription.count_dropped());
+    pushed.taken
+}
+
+pub(super) fn accepted(subscription: &Subscribed, message: &Message) {
     subscription.count_delivered();
     message.count();
 }

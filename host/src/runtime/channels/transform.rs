@@ -79,7 +79,15 @@ pub(super) async fn apply(turn: &Turn, message: Message, way: &mut Way<'_>) -> R
     let channel = &turn.channel;
     let Some(transform) = channel.state.lock().transform.clone() else { return Ok(Some(message)) };
     let group = channel.owner().ok_or_else(|| channel.gone())?;
-    let outcome = run(&turn.runtime, group, &transform, &message, way).await?;
+    let ran = match way.is_hasty() {
+        false => run(&turn.runtime, group, &transform, &message, way).await,
+        true => {
+            let text =
+                format!("channel {:?} has a transform, which takes time, and this call waits not at all", channel.name);
+            Err(Refusal::new(Code::Overloaded, text))
+        }
+    };
+    let outcome = ran.inspect_err(|_| drop(channel.counts.failed.fetch_add(1, Ordering::Relaxed)))?;
     let made = read(outcome).and_then(|made| match made {
         Some(bytes) => {
             let state = channel.state.lock();

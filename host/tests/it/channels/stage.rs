@@ -2,7 +2,7 @@
 
 use crate::support::{Bench, Remember};
 use corovan::runtime::channels::{Channel, Figures};
-use corovan::runtime::{Control, Group};
+use corovan::runtime::{Control, Group, Tenant};
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use std::sync::Arc;
@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct Stage {
     pub bench: Bench,
     now: std::cell::Cell<Duration>,
+    /// Computations beside the bench's own.
+    others: std::cell::RefCell<Vec<Arc<Group>>>,
 }
 
 /// A guest that was started.
@@ -26,7 +28,14 @@ pub const FOREVER: i64 = -1;
 
 impl Stage {
     pub fn new() -> Stage {
-        Stage { bench: Bench::manual(), now: std::cell::Cell::new(Duration::ZERO) }
+        Stage { bench: Bench::manual(), now: Default::default(), others: Default::default() }
+    }
+
+    /// Another computation, of this tenant or another.
+    pub fn computation(&self, tenant: &Arc<Tenant>) -> Arc<Group> {
+        let group = self.bench.computation(tenant);
+        self.others.borrow_mut().push(Arc::clone(&group));
+        group
     }
 
     /// Starts a guest in the bench's computation, and lets all run that can.
@@ -68,8 +77,10 @@ impl Stage {
     /// Ends the computation, and sees that all has come back.
     pub fn close(&self) {
         use corovan_core::tenancy::quota::Resource;
-        self.bench.runtime.end(&self.bench.group, "test", "over", Duration::ZERO);
-        self.pass(1);
+        for group in self.others.take().iter().chain([&self.bench.group]) {
+            self.bench.runtime.end(group, "test", "over", Duration::ZERO);
+            self.pass(1);
+        }
         self.bench.close();
         assert!(self.bench.tenant.channels.is_empty());
         assert_eq!(self.bench.runtime.registry.len(), 0);

@@ -163,7 +163,8 @@ impl<T, W> Mailbox<T, W> {
         }
     }
 
-    /// Takes a letter if there is room and nobody waits already; `true` when the receiver is to be woken.
+    /// Takes a letter if there is room and nobody waits already; `true` when the receiver is to be woken: for the letter, or
+    /// because the mailbox is full now without the letter that it waits for.
     pub fn push(&mut self, letter: Letter<T>) -> Result<bool, Full<T>> {
         if self.closed || !self.waiting.is_empty() || !self.has_room(letter.size) {
             return Err(Full(letter));
@@ -171,12 +172,13 @@ impl<T, W> Mailbox<T, W> {
         Ok(self.accept(letter))
     }
 
-    /// Queues a letter whose sender waits for room.
-    pub fn wait(&mut self, letter: Letter<T>, sender: W) -> Ticket {
+    /// Queues a letter whose sender waits for room; `true` when the receiver is to be woken, since what it waits for finds
+    /// no room either.
+    pub fn wait(&mut self, letter: Letter<T>, sender: W) -> (Ticket, bool) {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.waiting.push_back((ticket, letter, sender));
-        ticket
+        (ticket, self.receiver.take().is_some())
     }
 
     /// What has become of a ticket that was not withdrawn.
@@ -358,7 +360,8 @@ impl<T, W> Mailbox<T, W> {
             *self.vias.entry(letter.via).or_default() += 1;
             self.via_bytes += letter.size;
         }
-        self.enqueue(letter)
+        let is_stuck = !self.has_room(0) && self.receiver.take().is_some();
+        self.enqueue(letter) || is_stuck
     }
 
     fn enqueue(&mut self, letter: Letter<T>) -> bool {

@@ -34,7 +34,7 @@ pub fn drive(bytes: &[u8]) {
                 Err(Full(letter)) => {
                     assert!(!model.has_room(&letter));
                     if !model.closed {
-                        model.waiting.push((real.wait(letter.clone(), letter.body), letter));
+                        model.waiting.push((real.wait(letter.clone(), letter.body).0, letter));
                     }
                 }
             },

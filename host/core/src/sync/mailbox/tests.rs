@@ -41,9 +41,9 @@ fn a_sender_that_waits_is_served_in_turn_and_may_give_up() {
     let mut mailbox: Mailbox<u32, u32> = Mailbox::new(BOUNDS);
     mailbox.push(letter(1, 60)).unwrap();
     let Full(large) = mailbox.push(letter(2, 60)).unwrap_err();
-    let large = mailbox.wait(large, 2);
+    let (large, _) = mailbox.wait(large, 2);
     let Full(small) = mailbox.push(letter(3, 1)).unwrap_err();
-    let small = mailbox.wait(small, 3);
+    let (small, _) = mailbox.wait(small, 3);
     assert_eq!((mailbox.fate(large), mailbox.fate(small)), (Fate::Waiting, Fate::Waiting), "nobody overtakes");
     let (given_up, _, woken) = mailbox.withdraw(large).unwrap();
     assert_eq!((given_up.body, woken), (2, vec![3]));

@@ -1,0 +1,141 @@
+;; receive: the oldest message that a filter takes.
+(module
+;;! prelude
+
+(data (i32.const 512) "some  bytes")
+(data (i32.const 530) "helper_speaks")
+(data (i32.const 550) "helper_speaks_up")
+
+(func $now_by (param $filter i32) (result i32)
+    (call $receive (i64.const 0) (local.get $filter) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP)))
+
+;; In order, with everything that the header has.
+(func (export "normal") (local $me i32)
+    (local.set $me (call $me))
+    (memory.fill (global.get $MESSAGE) (i32.const 0xff) (i32.const 64))
+    (call $ok (call $send (local.get $me) (i64.const 0x123456789abcdef0) (i32.const 512) (i32.const 11) (i64.const 0)))
+    (call $say (local.get $me) (i64.const 2))
+    (call $is (call $now_by (i32.const 0)) (i32.const 11))
+    (call $is (i32.load (global.get $MESSAGE)) (i32.const 11))
+    (call $ok (i32.load offset=4 (global.get $MESSAGE)))
+    (call $is64 (i64.load offset=8 (global.get $MESSAGE)) (i64.const 0x123456789abcdef0))
+    (call $is64 (i64.load offset=16 (global.get $MESSAGE)) (i64.const 0))
+    (call $is64 (i64.load offset=24 (global.get $MESSAGE)) (i64.const 0))
+    (call $must (call $same (i32.add (global.get $MESSAGE) (i32.const 32)) (local.get $me) (i32.const 32)))
+    (call $ok (call $hear (i64.const 2))))
+
+;; A filter takes the oldest that it chooses and leaves the others in their order.
+(func (export "normal_by_tag") (local $me i32)
+    (local.set $me (call $me))
+    (call $say (local.get $me) (i64.const 1))
+    (call $say (local.get $me) (i64.const 2))
+    (call $ok (call $send (local.get $me) (i64.const 2) (i32.const 512) (i32.const 5) (i64.const 0)))
+    (call $say (local.get $me) (i64.const 3))
+    (call $ok (call $now_by (call $by_tag (i64.const 2))))
+    (call $is (call $now_by (call $by_tag (i64.const 2))) (i32.const 5))
+    (call $ok (call $hear (i64.const 1)))
+    (call $ok (call $hear (i64.const 3))))
+
+;; By kind, by sender, by all at once; a filter by nothing takes everything.
+(func (export "normal_by_kind_and_sender") (local $me i32)
+    (local.set $me (call $me))
+    (call $must (i64.gt_s (call $send_after (i64.const 0) (local.get $me) (i64.const 5) (i32.const 0) (i32.const 0)) (i64.const 0)))
+    (call $ok (call $sleep (global.get $SECOND)))
+    (call $say (local.get $me) (i64.const 5))
+    (drop (call $by_kind (i32.const 2)))
+    (i32.store offset=4 (global.get $FILTER) (i32.const 7))
+    (i64.store offset=8 (global.get $FILTER) (i64.const 5))
+    (memory.copy (i32.add (global.get $FILTER) (i32.const 24)) (local.get $me) (i32.const 32))
+    (i32.store offset=16 (global.get $FILTER) (i32.const 0))
+    (call $ok (call $now_by (global.get $FILTER)))
+    (call $ok (i32.load offset=4 (global.get $MESSAGE)))
+    ;; The same from another: not there.
+    (i32.store offset=16 (global.get $FILTER) (i32.const 2))
+    (i64.store offset=24 (global.get $FILTER) (i64.const 1))
+    (call $refused (call $now_by (global.get $FILTER)) (global.get $TIMEOUT))
+    (i32.store offset=4 (global.get $FILTER) (i32.const 0))
+    (call $ok (call $now_by (global.get $FILTER)))
+    (call $is (i32.load offset=4 (global.get $MESSAGE)) (i32.const 2)))
+
+;; Waits for one that the filter chooses while others come.
+(func (export "normal_waits") (local $before i64)
+    (local.set $before (call $monotonic))
+    (drop (call $child (i32.const 530) (i32.const 13)))
+    (call $is (call $receive (global.get $FOREVER) (call $by_tag (i64.const 2)) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP)) (i32.const 11))
+    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (i64.mul (global.get $SECOND) (i64.const 2)))
+    (call $ok (call $hear (i64.const 1))))
+(func (export "helper_speaks")
+    (call $ok (call $sleep (global.get $SECOND)))
+    (call $say (call $arg (i32.const 0)) (i64.const 1))
+    (call $ok (call $sleep (global.get $SECOND)))
+    (call $ok (call $send (call $arg (i32.const 0)) (i64.const 2) (i32.const 512) (i32.const 11) (i64.const 0))))
+
+;; What does not fit is kept, and is whole.
+(func (export "normal_under_a_token")
+    (call $ok (call $send (call $me) (i64.const 2) (i32.const 512) (i32.const 11) (i64.const 0)))
+    (i32.store8 (global.get $BUF) (i32.const 0x55))
+    (call $is (call $receive (i64.const 0) (i32.const 0) (global.get $MESSAGE) (global.get $BUF) (i32.const 10)) (i32.const 11))
+    (call $is (i32.load8_u (global.get $BUF)) (i32.const 0x55))
+    (call $ok (call $take (i64.load offset=16 (global.get $MESSAGE)) (global.get $BUF)))
+    (call $must (call $same (global.get $BUF) (i32.const 512) (i32.const 11))))
+
+(func (export "error_timeout") (local $before i64)
+    (local.set $before (call $monotonic))
+    (call $refused (call $receive (global.get $SECOND) (i32.const 0) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP)) (global.get $TIMEOUT))
+    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND))
+    ;; No time at all: only a look.
+    (call $refused (call $now_by (i32.const 0)) (global.get $TIMEOUT)))
+
+(func (export "error_interrupted")
+    (call $interrupter)
+    (call $refused (call $receive (global.get $FOREVER) (i32.const 0) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP)) (global.get $INTERRUPTED))
+    (call $say (call $me) (i64.const 2))
+    (call $ok (call $hear (i64.const 2))))
+
+;; With 16 tokens out nothing is consumed.
+(func (export "error_overloaded") (local $token i64)
+    (call $tokens)
+    (local.set $token (i64.load offset=16 (global.get $MESSAGE)))
+    (call $ok (call $send (call $me) (i64.const 2) (i32.const 512) (i32.const 11) (i64.const 0)))
+    (call $refused (call $receive (i64.const 0) (i32.const 0) (global.get $MESSAGE) (global.get $BUF) (i32.const 10)) (global.get $OVERLOADED))
+    ;; It comes when it fits, or when a token is free again.
+    (call $ok (call $drop (local.get $token)))
+    (call $is (call $receive (i64.const 0) (i32.const 0) (global.get $MESSAGE) (global.get $BUF) (i32.const 10)) (i32.const 11))
+    (call $ok (call $send (call $me) (i64.const 2) (i32.const 512) (i32.const 11) (i64.const 0)))
+    (call $is (call $hear (i64.const 2)) (i32.const 11)))
+
+;; A full mailbox without one that is wanted: waiting would be for ever.
+(func (export "error_overloaded_full_mailbox") (local $before i64)
+    (local.set $before (call $monotonic))
+    (call $fill (call $me))
+    (call $refused (call $receive (global.get $FOREVER) (call $by_tag (i64.const 2)) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP))
+        (global.get $OVERLOADED))
+    (call $is64 (call $monotonic) (local.get $before))
+    (call $ok (call $hear (i64.const 9))))
+
+;; Also where it becomes full meanwhile.
+(func (export "error_overloaded_filled_meanwhile") (local $before i64)
+    (local.set $before (call $monotonic))
+    (drop (call $child (i32.const 550) (i32.const 16)))
+    (call $refused (call $receive (i64.mul (global.get $SECOND) (i64.const 9)) (call $by_tag (i64.const 2)) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP))
+        (global.get $OVERLOADED))
+    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND)))
+(func (export "helper_speaks_up")
+    (call $ok (call $sleep (global.get $SECOND)))
+    (call $fill (call $arg (i32.const 0))))
+
+(func (export "trap_pointer")
+    (call $ok (call $send (call $me) (i64.const 2) (i32.const 512) (i32.const 11) (i64.const 0)))
+    (drop (call $receive (i64.const 0) (i32.const 0) (global.get $MESSAGE) (global.get $NOWHERE) (i32.const 11))))
+(func (export "trap_pointer_of_the_message")
+    (call $say (call $me) (i64.const 2))
+    (drop (call $receive (i64.const 0) (i32.const 0) (global.get $EDGE) (global.get $BUF) (global.get $CAP))))
+(func (export "trap_pointer_of_the_filter") (drop (call $now_by (global.get $EDGE))))
+(func (export "trap_options")
+    (i32.store (call $by_tag (i64.const 2)) (i32.const 57))
+    (drop (call $now_by (global.get $FILTER))))
+(func (export "trap_options_by_what")
+    (i32.store offset=4 (call $by_tag (i64.const 2)) (i32.const 8))
+    (drop (call $now_by (global.get $FILTER))))
+(func (export "trap_options_kind") (drop (call $now_by (call $by_kind (i32.const 77)))))
+)
