@@ -24,6 +24,7 @@ mod sessions;
 mod streams;
 mod support;
 mod tidy;
+mod tree;
 mod tutorial;
 mod wasi;
 mod wire;
