@@ -7,6 +7,7 @@ mod bad_input;
 mod channels;
 mod cli;
 mod conformance;
+mod coroutine_chaos;
 mod coroutine_faults;
 mod coroutines;
 mod endurance;
