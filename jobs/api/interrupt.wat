@@ -1,5 +1,6 @@
 ;; interrupt: the current or next waiting call of another gives `interrupted`, once.
 (module
+(import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
 ;;! prelude
 
 (data (i32.const 512) "helper_tells_why")
@@ -28,6 +29,18 @@
         (call $ok (call $send (call $arg (i32.const 0)) (i64.const 1) (i32.const 4096)
             (call $last_error (i32.const 4096) (i32.const 4096)) (i64.const 0)))
         (br_if $more (call $same (i32.const 4096) (i32.const 530) (i32.const 5)))))
+
+;; A call of WASI's is not interrupted: the next waiting call of ours is.
+(func (export "normal_in_wasi") (local $before i64)
+    (local.set $before (call $monotonic))
+    (call $interrupter)
+    ;; One clock, relative, monotonic, of two seconds.
+    (i32.store (i32.const 16400) (i32.const 1))
+    (i64.store (i32.const 16408) (i64.mul (global.get $SECOND) (i64.const 2)))
+    (call $ok (call $poll (i32.const 16384) (i32.const 16448) (i32.const 1) (i32.const 16496)))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (i64.mul (global.get $SECOND) (i64.const 2)))
+    (call $refused (call $sleep (global.get $SECOND)) (global.get $INTERRUPTED))
+    (call $ok (call $sleep (global.get $SECOND))))
 
 ;; Oneself, without a reason.
 (func (export "normal_itself")

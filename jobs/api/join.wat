@@ -31,6 +31,35 @@
     (call $refused (call $join (call $arg (i32.const 0)) (global.get $FOREVER) (global.get $PART) (global.get $BUF) (global.get $CAP))
         (global.get $EXPIRED)))
 
+;; Of 10,000 and more that have ended, the record of the first is kept no longer; that of the last is.
+(func (export "error_expired_of_many") (local $first i32) (local $i i32)
+    (local.set $first (call $ended))
+    (local.set $i (i32.const 10000))
+    (loop $more
+        (global.set $room_next (i32.const 8256))
+        (call $end_of (call $child (i32.const 64) (i32.const 11)))
+        (br_if $more (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))
+    (call $refused (call $join (local.get $first) (i64.const 0) (global.get $PART) (global.get $BUF) (global.get $CAP)) (global.get $EXPIRED))
+    (call $ended_as (i32.const 8256) (i32.const 1)))
+
+;; Large results are no reason to keep more: of 40 of half a MiB each, the first are gone.
+(func (export "error_expired_large") (local $i i32) (local $who i32)
+    (local.set $who (call $ended_with_half_a_mebibyte))
+    (local.set $i (i32.const 40))
+    (loop $more
+        (drop (call $ended_with_half_a_mebibyte))
+        (br_if $more (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))
+    (call $refused (call $join (local.get $who) (i64.const 0) (global.get $PART) (global.get $BUF) (global.get $CAP)) (global.get $EXPIRED)))
+(func $ended_with_half_a_mebibyte (result i32) (local $who i32)
+    (local.set $who (call $child (i32.const 530) (i32.const 16)))
+    (call $must (i32.gt_s (call $join (local.get $who) (global.get $FOREVER) (global.get $PART) (i32.const 65536) (i32.const 600000)) (i32.const 524293)))
+    (local.get $who))
+(data (i32.const 530) "helper_gives_all")
+(func (export "helper_gives_all")
+    (i32.store8 (i32.const 65536) (i32.const 0x5a))
+    (i32.store8 (i32.const 65538) (i32.const 0x08))
+    (call $ok (call $finish (i32.const 65536) (i32.const 524293))))
+
 ;;! needs other-tenant
 (func (export "error_denied")
     (call $refused (call $join (call $arg (i32.const 0)) (i64.const 0) (global.get $PART) (global.get $BUF) (global.get $CAP)) (global.get $DENIED)))

@@ -42,6 +42,20 @@
         (i32.const 0)))
     (call $outcome_is (global.get $BUF) (i32.load (global.get $MESSAGE)) (i32.const 4)))
 
+;; A value over 64 KiB is left to join; the message tells its size.
+(func (export "normal_large_result") (local $who i32)
+    (local.set $who (call $child (i32.const 512) (i32.const 16)))
+    (call $ok (call $monitor (local.get $who)))
+    (call $exit_of (local.get $who) (i32.const 1))
+    (call $must (call $has (global.get $BUF) (i32.load (global.get $MESSAGE)) (i32.const 530) (i32.const 14)))
+    (call $must (i32.gt_s (call $join (local.get $who) (i64.const 0) (global.get $PART) (i32.const 65536) (i32.const 600000)) (i32.const 524293))))
+(data (i32.const 512) "helper_gives_all")
+(data (i32.const 530) "\68left_out\1a\00\08\00\05")
+(func (export "helper_gives_all")
+    (i32.store8 (i32.const 65536) (i32.const 0x5a))
+    (i32.store8 (i32.const 65538) (i32.const 0x08))
+    (call $ok (call $finish (i32.const 65536) (i32.const 524293))))
+
 ;;! needs other-tenant
 (func (export "error_denied") (call $refused (call $monitor (call $arg (i32.const 0))) (global.get $DENIED)))
 

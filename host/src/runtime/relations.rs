@@ -14,6 +14,7 @@ use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::limits;
 use corovan_core::tenancy::quota::{Permit, Resource};
 use corovan_core::wire::{ExitRecord, Outcome, Usage};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
@@ -242,6 +243,7 @@ impl Runtime {
         other.push_reserved(Letter { kind: Kind::Swap, tag: 0, sender: control.address, via: 0, size: 0, body });
         let asked = Asked(&other, &swap);
         let _doing = control.doing.wait(Waits::Swap);
+        let mut longest = self.scheduler.sleep_until(self.after(limits::SWAP_TIME));
         // An interrupt that came when the target had agreed: the swap is as good as done, and the next call gives it.
         let mut late = None;
         let outcome = std::future::poll_fn(|cx| {
@@ -257,7 +259,7 @@ impl Runtime {
                 }
                 late = Some(reason);
             }
-            if patience.poll(cx).is_pending() {
+            if patience.poll(cx).is_pending() && Pin::new(&mut longest).poll(cx).is_pending() {
                 return Poll::Pending;
             }
             let given_up = Refusal::timeout("it did not answer the swap in time");

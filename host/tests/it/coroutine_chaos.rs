@@ -189,7 +189,7 @@ fn whatever_coroutines_call_by_chance_nothing_is_left_of_them() {
 fn the_same_with_threads() {
     let bench = Bench::threaded(64);
     let all: usize = (1..=SEEDS).map(|seed| run(&bench, seed).values().sum::<usize>()).sum();
-    assert!(all > 500, "{all}");
+    assert!(all > 4 * SEEDS as usize, "some made others: {all}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::in_process::{Cluster, ECHO, prepare, run};
 use crate::support::{Bench, Kin, Remember};
 use corovan::runtime::{Group, Launch, Tenant};
 use corovan_client::{Arguments, SubmitOptions};
+use corovan_core::limits;
 use corovan_core::sync::fair_queue::Share;
 use corovan_core::tenancy::quota::{Ledger, Limits, Resource};
 use corovan_core::wire::{ExitRecord, Outcome};
@@ -799,4 +800,82 @@ fn a_job_that_makes_coroutines_without_end_on_a_node_has_its_tenants_slots_and_e
             assert_eq!(tenant.ledger.used(resource), 0, "{resource}");
         }
     });
+}
+
+#[test]
+fn a_swap_whose_new_module_never_starts_fails_and_one_that_is_never_answered_is_given_up() {
+    // The target tells how it went, and goes on.
+    let old = module(
+        r#"
+        (data (i32.const 512) "helper_swaps") (data (i32.const 530) "g")
+        (func (export "f") (local $who i32)
+            (local.set $who (call $child (i32.const 512) (i32.const 12)))
+            (call $is (call $swap (local.get $who) (call $arg (i32.const 0)) (i32.const 530) (i32.const 1) (global.get $FOREVER))
+                (global.get $SWAP_FAILED))
+            (call $ok (call $hear (i64.const 7))))
+        (func (export "helper_swaps")
+            (call $is (call $receive (global.get $FOREVER) (i32.const 0) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP)) (i32.const 1))
+            (call $refused (call $swap_point (i32.const 168) (i32.const 1)) (global.get $SWAP_FAILED))
+            (call $say (call $arg (i32.const 0)) (i64.const 7)))"#,
+    );
+    for endless in [
+        r#"(module (func $start (loop (br 0))) (start $start) (func (export "g")))"#,
+        r#"(module (func (export "_initialize") (loop (br 0))) (func (export "g")))"#,
+    ] {
+        let stage = Stage::new(Bench::threaded(64));
+        let hash = stage.bench.ship(endless);
+        let args = [&[0x81, 0x58, 32][..], &hash.0].concat();
+        let seen = Arc::new(Remember::default());
+        let launch = stage.bench.launch(&stage.bench.program(&old, "f"), &seen);
+        stage.bench.runtime.launch(Launch { group: Arc::clone(&stage.group), args: args.into(), ..launch }).unwrap();
+        seen.wait(1);
+        assert!(matches!(seen.outcome(), Outcome::Finished(_)), "{:?}", seen.outcome());
+        stage.close(&seen.kin);
+    }
+
+    let wat = module(
+        r#"
+        (data (i32.const 512) "helper_ends")
+        (func (export "f")
+            (call $refused (call $swap (call $idler) (i32.const 0) (i32.const 512) (i32.const 11) (global.get $FOREVER)) (global.get $TIMEOUT)))"#,
+    );
+    let stage = Stage::new(Bench::manual());
+    let seen = stage.start(&wat, 2 * limits::SWAP_TIME);
+    stage.bench.advance(2 * limits::SWAP_TIME);
+    assert!(matches!(seen.outcome(), Outcome::Finished(_)), "{:?}", seen.outcome());
+    assert_eq!(u128::from(seen.exits.lock()[0].usage.wall), limits::SWAP_TIME.as_nanos());
+    stage.close(&seen.kin);
+}
+
+#[test]
+fn who_asked_for_a_swap_that_was_agreed_to_learns_how_it_went_and_is_interrupted_afterwards() {
+    // The new module takes three seconds to start. Meanwhile the asker's time is over, and it is interrupted.
+    let slow = r#"(module
+        (import "corovan" "sleep" (func $sleep (param i64) (result i32)))
+        (func (export "_initialize") (if (call $sleep (i64.const 3000000000)) (then unreachable)))
+        (func (export "g")))"#;
+    let wat = module(
+        r#"
+        (data (i32.const 512) "helper_swaps") (data (i32.const 530) "g")
+        (func (export "f") (local $before i64)
+            (local.set $before (call $monotonic))
+            (call $interrupter)
+            (call $ok (call $swap (call $child (i32.const 512) (i32.const 12)) (call $arg (i32.const 0)) (i32.const 530) (i32.const 1)
+                (i64.mul (global.get $SECOND) (i64.const 2))))
+            (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (i64.mul (global.get $SECOND) (i64.const 3)))
+            (call $refused (call $sleep (global.get $SECOND)) (global.get $INTERRUPTED))
+            (call $ok (call $sleep (global.get $SECOND))))
+        (func (export "helper_swaps")
+            (call $is (call $receive (global.get $FOREVER) (i32.const 0) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP)) (i32.const 1))
+            (drop (call $swap_point (i32.const 168) (i32.const 1)))
+            unreachable)"#,
+    );
+    let stage = Stage::new(Bench::manual());
+    let args = [&[0x81, 0x58, 32][..], &stage.bench.ship(slow).0].concat();
+    let seen = Arc::new(Remember::default());
+    let launch = stage.bench.launch(&stage.bench.program(&wat, "f"), &seen);
+    stage.bench.runtime.launch(Launch { group: Arc::clone(&stage.group), args: args.into(), ..launch }).unwrap();
+    stage.bench.advance(10 * SECOND);
+    assert!(matches!(seen.outcome(), Outcome::Finished(_)), "{:?}", seen.outcome());
+    stage.close(&seen.kin);
 }
