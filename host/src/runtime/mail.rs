@@ -217,8 +217,14 @@ impl Unsent {
                 }
                 None => return Poll::Pending,
             };
-            // Between the look and now it may have been taken: then it was sent.
-            Poll::Ready(if waiting.withdraw() { Err(given_up) } else { Ok(()) })
+            if waiting.withdraw() {
+                return Poll::Ready(Err(given_up));
+            }
+            // Between the look and now it was taken: then it was sent, and the interrupt is for the next call.
+            if given_up.code == Code::Interrupted {
+                from.interrupt(&given_up.detail);
+            }
+            Poll::Ready(Ok(()))
         })
         .await;
         if outcome.is_ok() {

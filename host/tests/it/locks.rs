@@ -176,6 +176,19 @@ fn locks_belong_to_one_computation() {
 }
 
 #[test]
+fn another_instance_that_takes_over_keeps_locks_handles_and_names() {
+    let stage = Stage::new();
+    let guest = stage.play("open lock a; acquire 1 0; register printer self; sleep 1; wat (call $agree)");
+    let next = stage.play("open lock a; acquire 1 forever; sleep 1; locate printer 0");
+    let asker = stage.play_with("wat (call $ask)", guest.control.address);
+    stage.pass(4);
+    assert_eq!(asker.said(), "0@1");
+    assert_eq!(guest.said(), "1@0 0@0 0@0 0@2 not-held@2");
+    assert_eq!(next.said(), format!("1@0 0@2 {}@3", guest.control.address.counter));
+    stage.close();
+}
+
+#[test]
 fn two_hundred_on_two_threads_leave_no_lock_behind() {
     let bench = Bench::threaded(256);
     let script = "open lock a; acquire 1 forever; release 1; open semaphore s 3; acquire 2 forever; open event e; set 3; wait 3 0;

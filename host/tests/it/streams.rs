@@ -80,6 +80,9 @@ fn an_interrupt_terminates_the_jobs_on_the_node_before_the_command_ends() {
 
 /// Slots of the node, as it says at its start.
 fn started(node: &NodeProcess) -> usize {
+    // The line may still be on its way when the node takes connections already.
+    node.running.stderr.wait_for("slots", 1);
+    node.running.stderr.wait_for("ready", 1);
     let text = node.running.stderr.text();
     let plain: String = strip_colours(&text);
     let at = plain.find("slots=").expect("the node says how many slots it has") + "slots=".len();

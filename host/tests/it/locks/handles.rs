@@ -104,11 +104,12 @@ fn a_name_outside_of_memory_or_not_of_text_is_a_trap() {
 fn each_opening_has_a_handle_and_the_last_to_be_closed_releases() {
     let stage = Stage::new();
     let guest = stage.play(
-        "open reentrant a; open reentrant a; acquire 1 0; acquire 2 0; close 1; sleep 1; close 2; open reentrant a; release 3",
+        "open reentrant a; open reentrant a; acquire 1 0; acquire 2 0; close 1; open reentrant a; close 3; sleep 1; close 2;
+         open reentrant a; release 4",
     );
     let next = stage.play("open reentrant a; acquire 1 forever; hang");
     stage.pass(1);
-    assert_eq!(guest.said(), "1@0 2@0 0@0 0@0 0@0 0@1 3@1 not-held@1");
+    assert_eq!(guest.said(), "1@0 2@0 0@0 0@0 0@0 3@0 0@0 0@1 4@1 not-held@1");
     assert_eq!(next.said(), "1@0 0@1");
     stage.close();
 }
