@@ -14,6 +14,7 @@
     (call $must (call $same (global.get $BUF) (i32.const 530) (i32.const 5))))
 
 ;; Before it waits: delivered once, and the first reason wins.
+;;! needs one-worker
 (func (export "normal_pending") (local $who i32)
     (local.set $who (call $child (i32.const 512) (i32.const 16)))
     (call $ok (call $interrupt (local.get $who) (i32.const 530) (i32.const 5) (i64.const 0)))

@@ -21,7 +21,7 @@
 (func (export "error_timeout") (local $before i64)
     (local.set $before (call $monotonic))
     (call $refused (call $join (call $idler) (global.get $SECOND) (global.get $PART) (global.get $BUF) (global.get $CAP)) (global.get $TIMEOUT))
-    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND))
     (call $refused (call $join (call $idler) (i64.const 0) (global.get $PART) (global.get $BUF) (global.get $CAP)) (global.get $TIMEOUT)))
 
 ;; Nothing is known of it, also where it was one of this node before it started anew.

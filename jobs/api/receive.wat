@@ -62,7 +62,7 @@
     (local.set $before (call $monotonic))
     (drop (call $child (i32.const 530) (i32.const 13)))
     (call $is (call $receive (global.get $FOREVER) (call $by_tag (i64.const 2)) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP)) (i32.const 11))
-    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (i64.mul (global.get $SECOND) (i64.const 2)))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (i64.mul (global.get $SECOND) (i64.const 2)))
     (call $ok (call $hear (i64.const 1))))
 (func (export "helper_speaks")
     (call $ok (call $sleep (global.get $SECOND)))
@@ -82,7 +82,7 @@
 (func (export "error_timeout") (local $before i64)
     (local.set $before (call $monotonic))
     (call $refused (call $receive (global.get $SECOND) (i32.const 0) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP)) (global.get $TIMEOUT))
-    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND))
     ;; No time at all: only a look.
     (call $refused (call $now_by (i32.const 0)) (global.get $TIMEOUT)))
 
@@ -110,7 +110,7 @@
     (call $fill (call $me))
     (call $refused (call $receive (global.get $FOREVER) (call $by_tag (i64.const 2)) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP))
         (global.get $OVERLOADED))
-    (call $is64 (call $monotonic) (local.get $before))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (i64.const 0))
     (call $ok (call $hear (i64.const 9))))
 
 ;; Also where it becomes full meanwhile.
@@ -119,7 +119,7 @@
     (drop (call $child (i32.const 550) (i32.const 16)))
     (call $refused (call $receive (i64.mul (global.get $SECOND) (i64.const 9)) (call $by_tag (i64.const 2)) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP))
         (global.get $OVERLOADED))
-    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND)))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND)))
 (func (export "helper_speaks_up")
     (call $ok (call $sleep (global.get $SECOND)))
     (call $fill (call $arg (i32.const 0))))

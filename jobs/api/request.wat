@@ -79,11 +79,11 @@
     (local.set $who (call $idler))
     (local.set $before (call $monotonic))
     (call $refused (call $ask (local.get $who) (global.get $SECOND)) (global.get $TIMEOUT))
-    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND))
     (call $refused (call $ask (local.get $who) (i64.const 0)) (global.get $TIMEOUT))
     (call $fill (local.get $who))
     (call $refused (call $ask (local.get $who) (global.get $SECOND)) (global.get $TIMEOUT))
-    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (i64.mul (global.get $SECOND) (i64.const 2))))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (i64.mul (global.get $SECOND) (i64.const 2))))
 
 ;; The answer to an earlier request is not taken for that to a later one.
 (func (export "error_timeout_and_again") (local $who i32)

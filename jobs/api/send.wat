@@ -35,7 +35,7 @@
     (local.set $before (call $monotonic))
     (call $fill (local.get $who))
     (call $ok (call $send (local.get $who) (i64.const 2) (i32.const 512) (i32.const 11) (global.get $FOREVER)))
-    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND))
     ;; One message was read, and one came in.
     (call $refused (call $send (local.get $who) (i64.const 2) (i32.const 512) (i32.const 11) (i64.const 0)) (global.get $OVERLOADED)))
 
@@ -78,7 +78,7 @@
     (local.set $before (call $monotonic))
     (call $fill (call $me))
     (call $refused (call $send (call $me) (i64.const 2) (i32.const 512) (i32.const 11) (global.get $FOREVER)) (global.get $OVERLOADED))
-    (call $is64 (call $monotonic) (local.get $before))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (i64.const 0))
     (call $ok (call $hear (i64.const 9)))
     (call $ok (call $send (call $me) (i64.const 2) (i32.const 512) (i32.const 11) (global.get $FOREVER))))
 
@@ -107,7 +107,7 @@
     (call $fill (local.get $who))
     (local.set $before (call $monotonic))
     (call $refused (call $send (local.get $who) (i64.const 2) (i32.const 512) (i32.const 11) (global.get $SECOND)) (global.get $TIMEOUT))
-    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND)))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND)))
 
 ;;! needs other-node
 (func (export "error_node_lost")

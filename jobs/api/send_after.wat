@@ -15,7 +15,7 @@
     (call $is (call $hear (i64.const 2)) (i32.const 11))
     (call $must (call $same (global.get $BUF) (i32.const 512) (i32.const 11)))
     (call $must (call $same (i32.add (global.get $MESSAGE) (i32.const 32)) (call $me) (i32.const 32)))
-    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (i64.mul (global.get $SECOND) (i64.const 2))))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (i64.mul (global.get $SECOND) (i64.const 2))))
 
 ;; To another it is an ordinary message from us.
 (func (export "normal_to_another") (local $who i32)
@@ -32,7 +32,7 @@
 (func (export "normal_full_mailbox")
     (call $fill (call $me))
     (call $must (i64.gt_s (call $send_after (i64.const 0) (call $me) (i64.const 2) (i32.const 0) (i32.const 0)) (i64.const 0)))
-    (call $ok (call $sleep (i64.const 100000)))
+    (call $ok (call $sleep (global.get $SECOND)))
     (call $ok (call $receive (i64.const 0) (call $by_kind (i32.const 2)) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP))))
 
 ;; Another's is dropped where there is none, and nobody waits; also for one that has ended.

@@ -11,7 +11,7 @@
 
 (func (export "normal") (local $who i32)
     (local.set $who (call $idler))
-    (call $ok (call $yield))
+    (call $ok (call $sleep (global.get $SECOND)))
     (call $look (local.get $who))
     (call $must (call $has (global.get $BUF) (i32.load (global.get $PART)) (i32.const 512) (i32.const 5)))
     (call $must (call $has (global.get $BUF) (i32.load (global.get $PART)) (i32.const 520) (i32.const 16)))

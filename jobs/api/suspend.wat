@@ -32,7 +32,7 @@
 (func (export "error_timeout") (local $before i64)
     (local.set $before (call $monotonic))
     (call $refused (call $suspend (global.get $SECOND) (global.get $PART) (global.get $BUF) (global.get $CAP)) (global.get $TIMEOUT))
-    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND)))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND)))
 
 (func (export "error_interrupted")
     (call $interrupter)

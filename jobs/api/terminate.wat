@@ -10,7 +10,7 @@
     (local.set $who (call $idler))
     (local.set $before (call $monotonic))
     (call $ok (call $terminate (local.get $who) (global.get $FOREVER)))
-    (call $is64 (call $monotonic) (local.get $before))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (i64.const 0))
     (call $ended_as (local.get $who) (i32.const 8)))
 
 ;; Hard, after its grace period, where it stays.
@@ -19,7 +19,7 @@
     (call $ok (call $sleep (global.get $SECOND)))
     (local.set $before (call $monotonic))
     (call $ok (call $terminate (local.get $who) (global.get $FOREVER)))
-    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND))
     (call $ended_as (local.get $who) (i32.const 8)))
 (func (export "helper_stays") (loop $more (drop (call $sleep (global.get $FOREVER))) (br $more)))
 

@@ -21,7 +21,7 @@
     (call $timer (global.get $SET) (call $later (i64.const 5)))
     (call $timer (i32.const 16416) (call $later (i64.const 2)))
     (call $is (call $wait (global.get $SET) (i32.const 2) (global.get $FOREVER)) (i32.const 1))
-    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (i64.mul (global.get $SECOND) (i64.const 2)))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (i64.mul (global.get $SECOND) (i64.const 2)))
     (call $ok (call $sleep (i64.mul (global.get $SECOND) (i64.const 9))))
     (call $is (call $wait (global.get $SET) (i32.const 2) (i64.const 0)) (i32.const 0)))
 
@@ -71,7 +71,7 @@
     (local.set $before (call $monotonic))
     (call $timer (global.get $SET) (call $later (i64.const 5)))
     (call $refused (call $wait (global.get $SET) (i32.const 1) (global.get $SECOND)) (global.get $TIMEOUT))
-    (call $is64 (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND)))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (global.get $SECOND)))
 
 (func (export "error_interrupted")
     (call $interrupter)

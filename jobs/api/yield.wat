@@ -5,6 +5,7 @@
 (data (i32.const 512) "helper_speaks")
 
 ;; Another that is ready has its turn before this call returns.
+;;! needs one-worker
 (func (export "normal")
     (drop (call $child (i32.const 512) (i32.const 13)))
     (call $is (call $receive (i64.const 0) (i32.const 0) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP)) (global.get $TIMEOUT))

@@ -2,6 +2,8 @@
 //! `corovan.h` names for it has a case in `jobs/api`. How they are to be run is in the README there; here they run on
 //! virtual time, each in a computation of its own, of which nothing may be left.
 
+mod on_a_node;
+
 use crate::support::{Bench, Remember};
 use corovan::hostcalls;
 use corovan::runtime::{Launch, Tenant};
@@ -66,6 +68,7 @@ enum Need {
     Unstartable,
     FewCoroutines,
     LittleHeld,
+    OneWorker,
     Ending,
 }
 
@@ -91,14 +94,21 @@ struct Function {
     traps: BTreeSet<String>,
 }
 
-/// A bench with what cases need from outside.
-struct Stage {
-    bench: Bench,
+/// What can be an argument.
+struct Given {
+    /// An address of the node.
+    own: Address,
     /// A coroutine of another tenant's.
     other: Address,
     module: ModuleHash,
     unstartable: ModuleHash,
     bad_module: ModuleHash,
+}
+
+/// A bench with what cases need from outside.
+struct Stage {
+    bench: Bench,
+    given: Given,
     /// What is there when no case runs.
     residents: usize,
     timers: usize,
@@ -113,10 +123,12 @@ const NEEDS: &[(&str, Need)] = &[
     ("unstartable", Need::Unstartable),
     ("few-coroutines", Need::FewCoroutines),
     ("little-held", Need::LittleHeld),
+    ("one-worker", Need::OneWorker),
     ("ending", Need::Ending),
 ];
 
 const PRELUDE: &str = ";;! prelude";
+const EXACTLY: &str = ";;! exactly";
 const SECOND: Duration = Duration::from_secs(1);
 /// No case takes as long: what runs then is a case that waits for ever.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -237,10 +249,32 @@ fn word(rest: &str, known: &BTreeSet<String>) -> Option<String> {
     known.iter().filter(begins).max_by_key(|word| word.len()).cloned()
 }
 
+impl Given {
+    /// Addresses and hashes, as an array of byte strings, in the order in which they are needed.
+    fn args(&self, needs: &[Need]) -> Vec<u8> {
+        let own = self.own;
+        let given = needs.iter().filter_map(|need| match need {
+            Need::OtherTenant => Some(self.other.to_bytes()),
+            Need::EarlierNode => Some(Address { incarnation: own.incarnation - 1, ..own }.to_bytes()),
+            Need::OtherNode => Some(Address { node: NodeId([9; 12]), ..own }.to_bytes()),
+            Need::Module => Some(self.module.0),
+            Need::Unstartable => Some(self.unstartable.0),
+            Need::BadModule => Some(self.bad_module.0),
+            Need::FewCoroutines | Need::LittleHeld | Need::OneWorker | Need::Ending => None,
+        });
+        let mut args = vec![0x80];
+        for bytes in given {
+            args[0] += 1;
+            args.extend([0x58, 32]);
+            args.extend(bytes);
+        }
+        args
+    }
+}
+
 impl Stage {
     fn new() -> Stage {
         let bench = Bench::manual();
-        let shared = |name: &str| std::fs::read_to_string(folder().join("shared").join(name)).unwrap();
         let partner = shared("partner.wat");
         let (module, unstartable) = (bench.ship(&partner), bench.ship(&shared("broken.wat")));
         let bad_module = ModuleHash::of(b"no module");
@@ -252,7 +286,7 @@ impl Stage {
         let other = bench.runtime.launch(launch).unwrap().address;
         bench.advance(Duration::ZERO);
         let (residents, timers) = (bench.runtime.registry.len(), bench.runtime.scheduler.timers());
-        Stage { bench, other, module, unstartable, bad_module, residents, timers }
+        Stage { bench, given: Given { own: other, other, module, unstartable, bad_module }, residents, timers }
     }
 
     fn run(&self, job: &Job, case: &Case) -> Result<(), String> {
@@ -267,8 +301,11 @@ impl Stage {
         let group = bench.computation(&tenant);
         let seen = Arc::new(Remember::default());
         let program = bench.program(&job.wat, &case.name);
-        let launch =
-            Launch { group: Arc::clone(&group), args: self.args(&case.needs).into(), ..bench.launch(&program, &seen) };
+        let launch = Launch {
+            group: Arc::clone(&group),
+            args: self.given.args(&case.needs).into(),
+            ..bench.launch(&program, &seen)
+        };
         bench.runtime.launch(launch).unwrap();
         drop(program);
         self.pass(SECOND);
@@ -285,29 +322,6 @@ impl Stage {
     /// Runs what is to be done in the time from now on.
     fn pass(&self, time: Duration) {
         self.bench.advance(Duration::from_nanos(self.bench.runtime.clock().now()) + time);
-    }
-
-    /// Addresses and hashes, as an array of byte strings, in the order in which they are needed.
-    fn args(&self, needs: &[Need]) -> Vec<u8> {
-        let foreign = |node, incarnation| {
-            Some(Address { node: NodeId([node; 12]), incarnation, counter: 0, secret: 7 }.to_bytes())
-        };
-        let given = needs.iter().filter_map(|need| match need {
-            Need::OtherTenant => Some(self.other.to_bytes()),
-            Need::EarlierNode => foreign(1, 0),
-            Need::OtherNode => foreign(9, 1),
-            Need::Module => Some(self.module.0),
-            Need::Unstartable => Some(self.unstartable.0),
-            Need::BadModule => Some(self.bad_module.0),
-            Need::FewCoroutines | Need::LittleHeld | Need::Ending => None,
-        });
-        let mut args = vec![0x80];
-        for bytes in given {
-            args[0] += 1;
-            args.extend([0x58, 32]);
-            args.extend(bytes);
-        }
-        args
     }
 
     /// Nothing is left of a case when its computation is closed.
@@ -330,19 +344,9 @@ impl Stage {
 
 /// A case's name says how it has to end; its partners never trap, but for those that say so.
 fn judge(case: &Case, seen: &Remember) -> Result<(), String> {
-    let outcome = match seen.exits.lock().as_slice() {
-        [record] => record.outcome.clone(),
+    match seen.exits.lock().as_slice() {
+        [record] => has_ended_well(case, &record.outcome)?,
         other => return Err(format!("it ended {} times", other.len())),
-    };
-    let well = match case.name.split('_').next() {
-        Some("trap") => matches!(&outcome, Outcome::Trapped { kind, .. } if kind == "host-call"),
-        Some("fails") => matches!(&outcome, Outcome::Failed { kind, .. } if kind.is_empty() || kind == "expected"),
-        Some("terminated") => matches!(outcome, Outcome::Terminated { value: Some(_), .. }),
-        _ if case.needs.contains(&Need::Ending) => matches!(outcome, Outcome::Terminated { value: Some(_), .. }),
-        _ => matches!(outcome, Outcome::Finished(_)),
-    };
-    if !well {
-        return Err(format!("{outcome:?}"));
     }
     let traps = |record: &&ExitRecord| {
         matches!(record.outcome, Outcome::Trapped { .. }) && !record.function.starts_with("helper_traps")
@@ -353,12 +357,30 @@ fn judge(case: &Case, seen: &Remember) -> Result<(), String> {
     }
 }
 
+fn has_ended_well(case: &Case, outcome: &Outcome) -> Result<(), String> {
+    let well = match case.name.split('_').next() {
+        Some("trap") => matches!(outcome, Outcome::Trapped { kind, .. } if kind == "host-call"),
+        Some("fails") => matches!(outcome, Outcome::Failed { kind, .. } if kind.is_empty() || kind == "expected"),
+        Some("terminated") => matches!(outcome, Outcome::Terminated { value: Some(_), .. }),
+        _ if case.needs.contains(&Need::Ending) => matches!(outcome, Outcome::Terminated { value: Some(_), .. }),
+        _ => matches!(outcome, Outcome::Finished(_)),
+    };
+    if well { Ok(()) } else { Err(format!("{outcome:?}")) }
+}
+
 fn jobs() -> Vec<Job> {
-    let prelude = std::fs::read_to_string(folder().join("shared/prelude.wat")).unwrap();
+    jobs_with(&shared("prelude.wat"))
+}
+
+fn jobs_with(prelude: &str) -> Vec<Job> {
     let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "wat")).collect();
     files.sort();
-    files.iter().map(|path| Job::read(path, &prelude)).collect()
+    files.iter().map(|path| Job::read(path, prelude)).collect()
+}
+
+fn shared(name: &str) -> String {
+    std::fs::read_to_string(folder().join("shared").join(name)).unwrap()
 }
 
 fn folder() -> PathBuf {
@@ -400,7 +422,7 @@ fn without_parentheses(text: &str) -> String {
 #[test]
 fn a_case_without_an_end_is_found_out() {
     let stage = Stage::new();
-    let prelude = std::fs::read_to_string(folder().join("shared/prelude.wat")).unwrap();
+    let prelude = shared("prelude.wat");
     let wat = format!(
         r#"(module {prelude}
             (func (export "normal") (drop (call $sleep (global.get $FOREVER))))

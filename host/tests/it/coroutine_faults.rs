@@ -1,7 +1,9 @@
 //! What goes wrong between coroutines, and what races: bounds hold, everybody who waits is told, everything comes back.
 
+use crate::in_process::{Cluster, ECHO, prepare, run};
 use crate::support::{Bench, Kin, Remember};
 use corovan::runtime::{Group, Launch, Tenant};
+use corovan_client::{Arguments, SubmitOptions};
 use corovan_core::sync::fair_queue::Share;
 use corovan_core::tenancy::quota::{Ledger, Limits, Resource};
 use corovan_core::wire::{ExitRecord, Outcome};
@@ -760,4 +762,41 @@ fn a_job_that_is_ended_cannot_go_on_by_making_coroutines_while_it_ends() {
         assert!(by(&observer.exits.lock()[0]) && observer.kin.exits.lock().iter().all(by));
         stage.close(&observer.kin);
     }
+}
+
+#[test]
+fn a_job_that_makes_coroutines_without_end_on_a_node_has_its_tenants_slots_and_ends_when_its_client_says_so() {
+    const SLOTS: u32 = 256;
+    // Each makes others for ever, also when it is interrupted, and when it is told that there is no room.
+    let wat = r#"(module
+        (import "corovan" "spawn" (func $spawn (param i32 i32 i32 i32 i32 i32) (result i32)))
+        (import "corovan" "sleep" (func $sleep (param i64) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "f\80")
+        (func (export "f")
+            (loop $more
+                (drop (call $spawn (i32.const 0) (i32.const 1) (i32.const 1) (i32.const 1) (i32.const 0) (i32.const 64)))
+                (drop (call $sleep (i64.const 1000000)))
+                (br $more))))"#;
+    run(async {
+        let cluster = Cluster::start(SLOTS).await;
+        let computation = cluster.open("me").await;
+        let spec = prepare(&computation, wat, "f").await;
+        let mut job = computation.submit(&spec, Arguments::none(), SubmitOptions::default()).await.unwrap();
+        cluster.has_load(SLOTS as usize, 0).await;
+        // Others are served all the same.
+        let neighbour = cluster.open("neighbour").await;
+        let echo = prepare(&neighbour, ECHO, "echo").await;
+        let record = neighbour.run(&echo, Arguments::of(&(7,)).unwrap()).await.unwrap();
+        assert!(matches!(record.outcome, Outcome::Finished(_)), "{record:?}");
+        job.cancel("enough", Some(SECOND / 10));
+        let record = job.result().await;
+        assert!(matches!(record.outcome, Outcome::Terminated { .. }), "{record:?}");
+        cluster.has_load(0, 0).await;
+        computation.close().await.unwrap();
+        let tenant = cluster.node.service().tenants.get("me");
+        for resource in [Resource::Coroutines, Resource::Memory] {
+            assert_eq!(tenant.ledger.used(resource), 0, "{resource}");
+        }
+    });
 }

@@ -103,6 +103,8 @@
 (func $is (param i32 i32) (if (i32.ne (local.get 0) (local.get 1)) (then unreachable)))
 (func $is64 (param i64 i64) (if (i64.ne (local.get 0) (local.get 1)) (then unreachable)))
 (func $ok (param i32) (if (local.get 0) (then unreachable)))
+;; So much time has passed; on a real clock that is the least.
+(func $elapsed (param i64 i64) (if (i64.ne (local.get 0) (local.get 1)) (then unreachable))) ;;! exactly
 ;; The code that was wanted, with a detail for a person.
 (func $refused (param i32 i32)
     (call $is (local.get 0) (local.get 1))
