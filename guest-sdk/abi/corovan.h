@@ -425,10 +425,11 @@ int32_t corovan_messaging_take(uint64_t token, void *buf);
 COROVAN_IMPORT(drop)
 int32_t corovan_messaging_drop(uint64_t token);
 
-/* A WASI descriptor that poll_oneoff finds readable when there is a message, for runtimes that wait there alone.
+/* A WASI descriptor that poll_oneoff finds readable when a receive of any message would not wait, for runtimes that wait
+ * there alone. The same number every time; fd_close closes it. README.md, WASI, has the rest.
  * Errors: none.
  * Traps: none.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(mailbox_fd)
 int32_t corovan_messaging_mailbox_fd(void);
 
