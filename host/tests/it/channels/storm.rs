@@ -43,7 +43,7 @@ fn publishers_of_parent_and_child_come_to_all_below_in_one_order() {
         .map(|(channel, cap)| run(&bench, &read(channel, cap).replace(&format!("{total})"), &format!("{to_all})"))))
         .into();
     let publish = |n: u64| {
-        let (channel, wanted, first) = (n % 2, if n % 2 == 0 { 5 } else { 2 }, n * 1_000);
+        let (channel, wanted, first) = (n % 2, if n.is_multiple_of(2) { 5 } else { 2 }, n * 1_000);
         format!(
             "(global.set $i (i32.const {first}))
              (call $deliver (i32.const {channel}) (i64.const {first}) (i32.const {wanted}) (i64.const -1))
