@@ -456,9 +456,10 @@ fn a_hundred_thousand_coroutines_have_each_an_address_of_its_own_and_their_own_r
     ));
     let stage = Stage::new(Bench::threaded(1_000));
     let seen = stage.race(&wat);
+    // Whoever joins may know of an end before its observer does.
+    stage.close(&seen.kin);
     let addresses: HashSet<_> = seen.kin.exits.lock().iter().map(|exit| exit.address.to_bytes()).collect();
     assert_eq!(addresses.len(), MADE);
-    stage.close(&seen.kin);
 }
 
 #[test]
@@ -589,4 +590,140 @@ fn an_end_that_races_with_monitor_join_or_terminate_is_told_once_to_each() {
     let stage = Stage::new(Bench::threaded(64));
     let seen = stage.race(&wat);
     stage.close(&seen.kin);
+}
+
+#[test]
+fn swaps_that_race_with_the_end_an_interrupt_or_messages_leave_one_coroutine_with_all_its_messages() {
+    let wat = module(
+        r#"
+        (data (i32.const 512) "helper_swaps") (data (i32.const 530) "helper_counts") (data (i32.const 550) "helper_ends_soon")
+        (func $swapped (param $who i32) (result i32)
+            (call $swap (local.get $who) (i32.const 0) (i32.const 530) (i32.const 13) (i64.const 60000000000)))
+        (func (export "f") (local $i i32) (local $who i32) (local $code i32)
+            (loop $more
+                (global.set $room_next (i32.const 8192))
+                ;; Messages that come while it is swapped are counted by the one that takes over, and none is lost.
+                (local.set $who (call $child (i32.const 512) (i32.const 12)))
+                (call $say (local.get $who) (i64.const 1))
+                (call $ok (call $swapped (local.get $who)))
+                (call $say (local.get $who) (i64.const 1))
+                (call $say (local.get $who) (i64.const 2))
+                (call $is (call $hear (i64.const 3)) (i32.const 4))
+                (call $is (i32.load (global.get $BUF)) (i32.const 2))
+                (call $end_of (local.get $who))
+                ;; It ends, or is ended, while it is asked.
+                (call $is (call $swapped (call $child (i32.const 550) (i32.const 16))) (global.get $GONE))
+                (local.set $who (call $child (i32.const 512) (i32.const 12)))
+                (call $ok (call $resume (call $child_of (local.get $who)) (i32.const 0) (i32.const 0) (i64.const 0)))
+                (local.set $code (call $swapped (local.get $who)))
+                (call $must (i32.or (i32.eqz (local.get $code)) (i32.or
+                    (i32.eq (local.get $code) (global.get $GONE)) (i32.eq (local.get $code) (global.get $SWAP_FAILED)))))
+                (call $end_of (local.get $who))
+                (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000)))))
+        ;; One that terminates it.
+        (data (i32.const 570) "helper_ends_it")
+        (func $child_of (param $whom i32) (result i32) (local $out i32)
+            (local.set $out (call $room))
+            (i32.store (i32.const 1100) (i32.const 0x00205881))
+            (memory.copy (i32.const 1103) (local.get $whom) (i32.const 32))
+            (call $ok (call $spawn (i32.const 570) (i32.const 14) (i32.const 1100) (i32.const 35) (call $options (i32.const 1)) (local.get $out)))
+            (local.get $out))
+        (func (export "helper_ends_it")
+            (drop (call $suspend (i64.const 60000000000) (global.get $PART) (global.get $BUF) (global.get $CAP)))
+            (call $ok (call $terminate (call $arg (i32.const 0)) (i64.const 60000000000))))
+        (func (export "helper_swaps")
+            (drop (call $arg (i32.const 0)))
+            (if (i32.lt_s (call $receive (i64.const 60000000000) (call $by_kind (i32.const 4)) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP)) (i32.const 0))
+                (then (return)))
+            (drop (call $swap_point (global.get $ARGS) (i32.const 35))))
+        (func (export "helper_counts") (local $parent i32) (local $n i32)
+            (call $is (call $args (global.get $ARGS) (i32.const 100)) (i32.const 36))
+            (local.set $parent (i32.add (global.get $ARGS) (i32.const 4)))
+            (loop $more
+                (if (i32.lt_s (call $receive (i64.const 60000000000) (i32.const 0) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP)) (i32.const 0))
+                    (then (return)))
+                (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                (br_if $more (i64.eq (i64.load offset=8 (global.get $MESSAGE)) (i64.const 1))))
+            (i32.store (i32.const 600) (i32.sub (local.get $n) (i32.const 1)))
+            (drop (call $send (local.get $parent) (i64.const 3) (i32.const 600) (i32.const 4) (i64.const 0))))
+        (func (export "helper_ends_soon") (drop (call $yield)))"#,
+    );
+    let stage = Stage::new(Bench::threaded(64));
+    let seen = stage.race(&wat);
+    stage.close(&seen.kin);
+}
+
+#[test]
+fn a_resume_an_interrupt_or_a_timer_that_races_with_the_wait_for_it_is_not_lost() {
+    let wat = module(
+        r#"
+        (data (i32.const 512) "helper_repeats")
+        (func (export "f") (local $i i32) (local $who i32) (local $timer i64)
+            (local.set $who (call $child (i32.const 512) (i32.const 14)))
+            (loop $more
+                (i32.store (i32.const 600) (local.get $i))
+                (call $ok (call $resume (local.get $who) (i32.const 600) (i32.const 4) (i64.const 0)))
+                (call $is (call $suspend (i64.const 60000000000) (global.get $PART) (global.get $BUF) (global.get $CAP)) (i32.const 4))
+                (call $is (i32.load (global.get $BUF)) (local.get $i))
+                (call $ok (call $interrupt (local.get $who) (i32.const 96) (i32.const 4) (i64.const 0)))
+                (call $ok (call $hear (i64.const 4)))
+                ;; A timer of ten microseconds, taken back or come: one of both.
+                (local.set $timer (call $send_after (i64.const 10000) (call $me) (i64.const 5) (i32.const 0) (i32.const 0)))
+                (drop (call $yield))
+                (if (call $cancel_timer (local.get $timer)) (then (call $ok (call $hear (i64.const 5)))))
+                ;; The first address is that of the partner.
+                (global.set $room_next (i32.const 8224))
+                (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 5000))))
+            (call $is (call $receive (i64.const 1000000) (i32.const 0) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP)) (global.get $TIMEOUT)))
+        (func (export "helper_repeats") (local $size i32)
+            (loop $more
+                (local.set $size (call $suspend (global.get $FOREVER) (global.get $PART) (global.get $BUF) (global.get $CAP)))
+                (if (i32.lt_s (local.get $size) (i32.const 0)) (then (return)))
+                (call $ok (call $resume (call $arg (i32.const 0)) (global.get $BUF) (local.get $size) (i64.const 0)))
+                (call $is (call $suspend (i64.const 60000000000) (global.get $PART) (global.get $BUF) (global.get $CAP)) (global.get $INTERRUPTED))
+                (call $say (call $arg (i32.const 0)) (i64.const 4))
+                (br $more)))"#,
+    );
+    let stage = Stage::new(Bench::threaded(64));
+    let seen = stage.race(&wat);
+    stage.close(&seen.kin);
+}
+
+#[test]
+fn of_those_who_are_linked_all_end_with_the_one_that_ends_badly_and_none_with_the_one_that_does_not() {
+    // A chain of 50: each makes the next, linked. The last traps, or returns.
+    let wat = |last: &str| {
+        module(&format!(
+            r#"
+            (data (i32.const 512) "helper_link")
+            (func (export "f")
+                (i32.store8 (i32.const 600) (i32.const 0x81)) (i32.store8 (i32.const 601) (i32.const 0x18)) (i32.store8 (i32.const 602) (i32.const 50))
+                (call $ok (call $spawn (i32.const 512) (i32.const 11) (i32.const 600) (i32.const 3) (call $options (i32.const 1)) (i32.const 8192)))
+                (call $ok (call $sleep (i64.mul (global.get $SECOND) (i64.const 9)))))
+            (func (export "helper_link") (local $n i32)
+                (call $is (call $args (i32.const 600) (i32.const 3)) (i32.const 3))
+                (local.set $n (i32.load8_u (i32.const 602)))
+                (i32.store8 (i32.const 602) (i32.sub (local.get $n) (i32.const 1)))
+                (if (i32.eq (local.get $n) (i32.const 25)) (then {last}))
+                (call $ok (call $spawn (i32.const 512) (i32.const 11) (i32.const 600) (i32.const 3) (call $options (i32.const 5)) (i32.const 8192)))
+                (drop (call $suspend (global.get $FOREVER) (global.get $PART) (global.get $BUF) (global.get $CAP))))"#
+        ))
+    };
+    for (last, ended, outcome) in [
+        ("(call $ok (call $sleep (global.get $SECOND))) (return)", 1, "finished"),
+        (
+            "(call $ok (call $sleep (global.get $SECOND))) (call $fail (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))",
+            26,
+            "terminated",
+        ),
+    ] {
+        let stage = Stage::new(Bench::manual());
+        let seen = stage.start(&wat(last), 3600 * SECOND);
+        stage.bench.advance(5 * SECOND);
+        let names: Vec<_> = seen.kin.exits.lock().iter().map(|exit| exit.outcome.name()).collect();
+        assert_eq!((names.len(), names.last().copied()), (ended, Some(outcome)), "{last}: {names:?}");
+        stage.bench.advance(20 * SECOND);
+        assert!(matches!(seen.outcome(), Outcome::Finished(_)), "{last}: who is not linked goes on");
+        stage.close(&seen.kin);
+    }
 }

@@ -134,6 +134,7 @@ fn look(subscription: &Subscribed, control: &Control, message: &Message, waker: 
         }
         Err(NotTaken::Full(letter)) => match waker {
             Some(waker) => {
+                // A receiver that wants none of what fills its mailbox learns that it is full.
                 let (ticket, receiver) = post.wait(letter, waker.clone());
                 drop(post);
                 receiver.into_iter().for_each(Waker::wake);

@@ -87,7 +87,9 @@ pub(super) async fn apply(turn: &Turn, message: Message, way: &mut Way<'_>) -> R
             Err(Refusal::new(Code::Overloaded, text))
         }
     };
-    let outcome = ran.inspect_err(|_| drop(channel.counts.failed.fetch_add(1, Ordering::Relaxed)))?;
+    let outcome = ran.inspect_err(|_| {
+        channel.counts.failed.fetch_add(1, Ordering::Relaxed);
+    })?;
     let made = read(outcome).and_then(|made| match made {
         Some(bytes) => {
             let state = channel.state.lock();
