@@ -3,7 +3,7 @@
 use super::{Dispatch, NO_ARGUMENTS, Spec, Start};
 use crate::runtime::ports::Observer;
 use crate::runtime::stdio::Output;
-use crate::runtime::{Attendance, Control, Group, Launch, Refusal, coroutine::WasiProgram};
+use crate::runtime::{Attendance, Control, Group, Launch, Refusal, Tree, coroutine::WasiProgram};
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use corovan_core::limits;
@@ -31,8 +31,8 @@ pub struct Job {
 struct Kin {
     /// Coroutines that are no daemons; the job is over when the last of them has ended.
     open: usize,
-    /// Counter of its first coroutine, by which all are found.
-    tree: Option<u64>,
+    /// All of them and its own, since that runs.
+    tree: Option<Arc<Tree>>,
     /// How its own coroutine ended, until that is told.
     record: Option<Arc<ExitRecord>>,
 }
@@ -67,12 +67,13 @@ impl Job {
 
     /// Ends it, with all coroutines that it made: at once where it waits, by interrupt, grace and hard stop where it runs.
     pub fn cancel(&self, by: &str, reason: &str, grace: Duration) {
-        let open = {
+        let runs = matches!(*self.state.lock(), State::Running(_));
+        let tree = {
             let kin = self.kin.lock();
-            kin.tree.filter(|_| kin.open > 0)
+            kin.tree.clone().filter(|_| runs || kin.open > 0)
         };
-        if let Some(tree) = open {
-            self.dispatch.runtime().terminate_tree(tree, by, reason, grace);
+        if let Some(tree) = tree {
+            self.dispatch.runtime().terminate_tree(&tree, by, reason, grace);
         }
         let control = {
             let mut state = self.state.lock();
@@ -129,7 +130,7 @@ impl Job {
             let launch = self.launch(std::mem::take(start));
             match self.dispatch.runtime().launch(launch) {
                 Ok(control) => {
-                    self.kin.lock().tree = Some(control.tree);
+                    self.kin.lock().tree = Some(Arc::clone(&control.tree));
                     *state = State::Running(control);
                     return true;
                 }
@@ -218,14 +219,14 @@ impl Observer for Job {
             if kin.open > 0 {
                 kin.record = Some(Arc::clone(record));
             }
-            kin.tree.filter(|_| kin.open > 0)
+            kin.tree.clone().filter(|_| kin.open > 0)
         };
         match open {
             None => self.tell(record),
             // What a coroutine made goes on without it, unless it failed: then nobody waits for the others.
             Some(tree) if record.outcome.is_abnormal() => {
                 let reason = format!("{}, which made it, ended: {}", record.address, record.outcome.name());
-                self.dispatch.runtime().terminate_tree(tree, "node", &reason, limits::TERMINATE_GRACE);
+                self.dispatch.runtime().terminate_tree(&tree, "node", &reason, limits::TERMINATE_GRACE);
             }
             Some(_) => {}
         }

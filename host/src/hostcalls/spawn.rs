@@ -130,7 +130,7 @@ impl Parent {
                 cpu: cpu.map(Duration::from_nanos),
                 attempt: 1,
                 group: Arc::clone(&group),
-                tree: Some(control.tree),
+                tree: Some(Arc::clone(&control.tree)),
                 daemon: flags & DAEMON != 0,
                 observer,
             };

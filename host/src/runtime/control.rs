@@ -7,6 +7,7 @@ use super::post::Post;
 use super::stdio::Input;
 use super::swap::SwapPoint;
 use super::ties::Ties;
+use super::tree::Tree;
 use corovan_core::ids::Address;
 use corovan_core::sync::fair_queue::Share;
 use corovan_core::tenancy::quota::Permit;
@@ -21,8 +22,8 @@ use std::task::{Poll, Waker};
 pub struct Control {
     pub address: Address,
     pub group: Arc<Group>,
-    /// Counter of the job's first coroutine: what all coroutines that it made, and those made, have in common.
-    pub tree: u64,
+    /// The coroutines of its job.
+    pub tree: Arc<Tree>,
     /// Its mailbox.
     pub(super) post: Mutex<Post>,
     /// What it waits for beside its mailbox, and who waits for it.
@@ -118,7 +119,7 @@ pub(super) struct Birth {
     pub address: Address,
     pub group: Arc<Group>,
     /// `None`: it is the first of its tree.
-    pub tree: Option<u64>,
+    pub tree: Option<Arc<Tree>>,
     pub daemon: bool,
     pub program: Arc<Program>,
     /// Standard input; without it the guest reads its end.
@@ -138,7 +139,7 @@ impl Control {
         let Birth { address, group, tree, daemon, program, input, made } = birth;
         Control {
             address,
-            tree: tree.unwrap_or(address.counter),
+            tree: tree.unwrap_or_default(),
             post: Mutex::new(Post::new(&group.tenant.ledger)),
             group,
             ties: Mutex::default(),

@@ -13,6 +13,7 @@ use super::registry::{Registry, Resident};
 use super::scheduler::Scheduler;
 use super::stdio::Input;
 use super::swap::SwapPoint;
+use super::tree::Tree;
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
@@ -68,8 +69,8 @@ pub struct Launch {
     pub cpu: Option<Duration>,
     pub attempt: u32,
     pub group: Arc<Group>,
-    /// Counter of the first coroutine of its job; `None` for that one itself.
-    pub tree: Option<u64>,
+    /// That of the first coroutine of its job; `None` for that one itself.
+    pub tree: Option<Arc<Tree>>,
     pub daemon: bool,
     /// What its arguments are charged.
     pub held: Option<Permit>,
@@ -154,6 +155,7 @@ impl Runtime {
                 "its computation is being ended and makes no more coroutines",
             ));
         }
+        launch.tree.iter().for_each(|tree| tree.grow());
         let address = Address {
             node: self.node,
             incarnation: self.incarnation,
@@ -163,13 +165,14 @@ impl Runtime {
         let control = Arc::new(Control::new(Birth {
             address,
             group,
-            tree: launch.tree,
+            tree: launch.tree.clone(),
             daemon: launch.daemon,
             program: Arc::clone(&launch.program),
             input: launch.input.clone(),
             made: self.clock().now(),
         }));
         self.registry.insert(address.counter, Resident::Coroutine(Arc::clone(&control)));
+        self.join_tree(&control);
         let guard = ExitGuard {
             observer: Arc::clone(&launch.observer),
             control: Arc::clone(&control),
@@ -185,19 +188,12 @@ impl Runtime {
 
     /// Interrupts, and after the grace period stops hard.
     pub fn terminate(&self, control: &Arc<Control>, by: &str, reason: &str, grace: Duration) {
-        let at = self.clock().now().saturating_add(nanos(grace));
+        let at = self.after(grace);
         let arm = control.terminate(by, reason, at);
         if grace.is_zero() {
             control.stop(Stop::Terminated);
         } else if arm {
             self.scheduler.stop_at(at, control, Stop::Terminated).leave();
-        }
-    }
-
-    /// Terminates every coroutine of a job, and with it what they make while they end.
-    pub fn terminate_tree(&self, tree: u64, by: &str, reason: &str, grace: Duration) {
-        for control in self.registry.coroutines(|control| control.tree == tree) {
-            self.terminate(&control, by, reason, grace);
         }
     }
 
@@ -213,6 +209,11 @@ impl Runtime {
             self.terminate(&control, by, reason, grace);
         }
         self.follow_up(group, then);
+    }
+
+    /// The clock value so long from now.
+    pub(super) fn after(&self, time: Duration) -> u64 {
+        self.clock().now().saturating_add(nanos(time))
     }
 
     pub fn clock(&self) -> &dyn Clock {

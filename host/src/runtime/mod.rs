@@ -27,6 +27,7 @@ mod swap;
 pub mod tenant;
 mod ties;
 pub mod timers;
+mod tree;
 pub mod wasi_clock;
 
 pub use blank::blank_store;
@@ -39,3 +40,4 @@ pub use launch::{Launch, Program, Runtime};
 pub use refusal::Refusal;
 pub use scheduler::Scheduler;
 pub use tenant::Tenant;
+pub use tree::Tree;

@@ -185,11 +185,17 @@ impl Runtime {
         Ok(())
     }
 
-    /// Room for one system message of this coroutine, charged for. Errors: overloaded.
+    /// Room for one system message of this coroutine, charged for. Errors: overloaded, gone.
     pub(crate) fn promise(&self, control: &Control) -> Result<Permit, Refusal> {
         let held = control.group.tenant.ledger.take(Resource::Held, limits::LETTER_BYTES)?;
-        if control.post.lock().mailbox.reserve() {
-            return Ok(held);
+        {
+            let mut post = control.post.lock();
+            if post.mailbox.reserve() {
+                return Ok(held);
+            }
+            if post.mailbox.is_closed() {
+                return Err(Refusal::gone(control.address));
+            }
         }
         let text = format!(
             "{} timers and monitored coroutines are waited for or unread, which is the limit (MAILBOX_RESERVED)",

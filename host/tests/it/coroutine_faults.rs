@@ -727,3 +727,37 @@ fn of_those_who_are_linked_all_end_with_the_one_that_ends_badly_and_none_with_th
         stage.close(&seen.kin);
     }
 }
+
+#[test]
+fn a_job_that_is_ended_cannot_go_on_by_making_coroutines_while_it_ends() {
+    // Each that is interrupted makes another before it goes.
+    let wat = module(
+        r#"
+        (data (i32.const 512) "f")
+        (func (export "f")
+            (drop (call $sleep (global.get $FOREVER)))
+            (drop (call $spawn (i32.const 512) (i32.const 1) (i32.const 168) (i32.const 1) (i32.const 0) (i32.const 8192)))
+            (drop (call $spawn (i32.const 512) (i32.const 1) (i32.const 168) (i32.const 1) (i32.const 0) (i32.const 8192)))
+            (drop (call $sleep (global.get $FOREVER))))"#,
+    );
+    for grown in [false, true] {
+        let stage = Stage::bounded(Bench::manual(), 50, 1 << 20);
+        let observer = Arc::new(Remember::default());
+        let launch = stage.bench.launch(&stage.bench.program(&wat, "f"), &observer);
+        let launch = Launch { group: Arc::clone(&stage.group), ..launch };
+        let control = stage.bench.runtime.launch(launch).unwrap();
+        stage.bench.advance(SECOND);
+        if grown {
+            control.interrupt("make some");
+            stage.bench.advance(SECOND);
+            assert_eq!(stage.group.population(), (3, 0));
+        }
+        stage.bench.runtime.terminate_tree(&control.tree, "client", "enough", SECOND);
+        stage.bench.runtime.terminate(&control, "client", "enough", SECOND);
+        stage.bench.advance(10 * SECOND);
+        assert_eq!(stage.group.population(), (0, 0));
+        let by = |record: &ExitRecord| matches!(&record.outcome, Outcome::Terminated { by, .. } if by == "client");
+        assert!(by(&observer.exits.lock()[0]) && observer.kin.exits.lock().iter().all(by));
+        stage.close(&observer.kin);
+    }
+}
