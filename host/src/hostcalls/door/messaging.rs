@@ -78,7 +78,8 @@ async fn put(guest: &mut Guest<'_>, to: &Address, letter: Letter, timeout: u64) 
         None => Ok(()),
         Some(unsent) => {
             let (control, patience) = (control(guest), guest_patience(guest, timeout));
-            unsent.wait(&control, patience).await
+            // Apart, since it is large and most messages find room: the host call's own future stays small.
+            Box::pin(unsent.wait(&control, patience)).await
         }
     }
 }
