@@ -425,67 +425,77 @@ int32_t corovan_messaging_take(uint64_t token, void *buf);
 COROVAN_IMPORT(drop)
 int32_t corovan_messaging_drop(uint64_t token);
 
-/* A WASI descriptor that poll_oneoff finds readable when there is a message, for runtimes that wait there alone.
+/* A WASI descriptor that poll_oneoff finds readable when a receive of any message would not wait, for runtimes that wait
+ * there alone. The same number every time; fd_close closes it. README.md, WASI, has the rest.
  * Errors: none.
  * Traps: none.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(mailbox_fd)
 int32_t corovan_messaging_mailbox_fd(void);
 
 /* ---- channels: named broadcast points ---- */
 
-/* Makes or finds the tenant's channel of this name on this node and writes its address.
- * Errors: denied, overloaded, invalid (the name).
+/* Makes or finds the tenant's channel of this name (1 to 128 bytes) on this node and writes its address. It belongs to the
+ * computation that made it, and ends with that.
+ * Errors: overloaded, invalid (the name).
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(channel_open)
 int32_t corovan_channels_open(const char *name, uint32_t name_len, corovan_address *out);
 
-/* Subscribes a coroutine or channel with room for cap unread messages and an enum corovan_channel_policy.
- * Errors: gone, denied, overloaded, cycle, second-path, retry, invalid, timeout, node-lost, interrupted.
+/* Subscribes a coroutine or channel with room for cap unread messages (1 to 10,000) and an enum corovan_channel_policy; one
+ * that is subscribed gets the new cap and policy. Messages have the channel as their sender. COROVAN_HOLD_PUBLISHER is for
+ * coroutines of the channel's own computation. What a channel cannot take from another at once waits there, cap messages of
+ * it, unless it holds the publisher.
+ * Errors: gone, denied, overloaded, cycle, second-path, retry, invalid, timeout, node-lost,
+ * interrupted.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(channel_subscribe)
 int32_t corovan_channels_subscribe(const corovan_address *channel, const corovan_address *subscriber, uint32_t cap,
     uint32_t policy, uint64_t timeout);
 
-/* Ends a subscription.
+/* Ends a subscription. What it brought and is not read stays.
  * Errors: gone, denied, not-found, timeout, node-lost, interrupted.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(channel_unsubscribe)
 int32_t corovan_channels_unsubscribe(const corovan_address *channel, const corovan_address *subscriber, uint64_t
     timeout);
 
-/* Sends to all who are subscribed.
- * Errors: gone, denied, overloaded, too-large, timeout, node-lost, interrupted.
+/* Sends to all who are subscribed: when it returns, their mailboxes have it, or what had no room was dropped as they chose.
+ * All see one order. After timeout some may have it. A timeout of 0 is overloaded while another message is on its way, and
+ * where there is a transform.
+ * Errors: gone, denied, overloaded, too-large, timeout, node-lost, interrupted, invalid (the transform failed).
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(channel_send)
 int32_t corovan_channels_send(const corovan_address *channel, uint64_t tag, const void *bytes, uint32_t len, uint64_t
     timeout);
 
-/* Waits for n subscribers, sends to all, waits for their mailboxes to have it: how many did. 0 when n were not there
- * in time.
- * Errors: gone, denied, overloaded, too-large, node-lost, interrupted.
+/* Waits for n subscribers that are coroutines, counted across sub-channels, sends to all, and waits for their mailboxes to
+ * have it: how many do, which at the timeout may be fewer. 0 when n were not there in time: nothing was sent.
+ * Errors: gone, denied, overloaded, too-large, node-lost, interrupted, invalid (the transform failed).
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(channel_deliver)
 int32_t corovan_channels_deliver(const corovan_address *channel, uint64_t tag, const void *bytes, uint32_t len,
     uint32_t n, uint64_t timeout);
 
-/* Has this function of this module (NULL: own) see each message before it is sent on. A function_len of 0 ends that.
- * Errors: gone, denied, unknown-function, need-module, bad-module, overloaded.
+/* Has this function of this module (NULL: own) see each message before it is sent on, as a coroutine with the tag and the
+ * bytes as arguments, for 5 s at most: bytes that it finishes with are sent on in their place, null or nothing are not; where
+ * it fails, nothing is sent. A function_len of 0 ends that. For coroutines of the channel's own computation.
+ * Errors: gone, denied, unknown-function, need-module, bad-module, overloaded, node-lost.
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(channel_transform)
 int32_t corovan_channels_transform(const corovan_address *channel, const corovan_hash *module, const char *function,
     uint32_t function_len);
 
-/* Ends the channel and all subscriptions to it.
- * Errors: gone, denied.
+/* Ends the channel and all subscriptions to it. For coroutines of its own computation.
+ * Errors: gone, denied, node-lost.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(channel_close)
 int32_t corovan_channels_close(const corovan_address *channel);
 

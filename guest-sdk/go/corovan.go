@@ -76,7 +76,7 @@ func Arguments() (Args, error) {
 func Entry() string { return string(read(importEntry)) }
 
 // Self is this coroutine's address.
-func Self() (address [32]byte) {
+func Self() (address Address) {
 	importSelf(unsafe.Pointer(&address))
 	return address
 }

@@ -1,4 +1,5 @@
-// Package corovan is what a job in Go needs of a Corovan node: arguments, results, sleep, log and progress.
+// Package corovan is what a job in Go needs of a Corovan node: arguments, results, sleep, log and progress, other coroutines and
+// their messages.
 //
 //	//go:wasmexport rcoro_proc
 //	func rcoroProc() {

@@ -120,7 +120,8 @@ impl Channel {
     /// Sends a value with tag 0 to all who are subscribed.
     ///
     /// # Errors
-    /// `gone`; `denied`; `too-large`; `overloaded`; `node-lost`; `interrupted`; `invalid` for a value without CBOR form.
+    /// `gone`; `denied`; `too-large`; `overloaded`; `node-lost`; `interrupted`; `invalid` for a value without CBOR form, and
+    /// where the transform fails.
     ///
     /// ```no_run
     /// use corovan_guest::channels::Channel;
@@ -180,7 +181,8 @@ impl Channel {
     /// later.
     ///
     /// # Errors
-    /// `gone`; `denied`; `overloaded`; `too-large`; `node-lost`; `interrupted`; `invalid` for a value without CBOR form.
+    /// `gone`; `denied`; `overloaded`; `too-large`; `node-lost`; `interrupted`; `invalid` for a value without CBOR form, and
+    /// where the transform fails.
     ///
     /// ```no_run
     /// use corovan_guest::channels::Channel;

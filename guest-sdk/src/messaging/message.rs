@@ -41,7 +41,8 @@ pub fn receive(filter: &Filter, limit: impl Into<Option<Duration>>) -> Result<Me
     Ok(message(&head, bytes))
 }
 
-/// A WASI descriptor that `poll_oneoff` finds readable when there is a message: for event loops that can wait there alone.
+/// A WASI descriptor that `poll_oneoff` finds readable when a receive of any message would not wait: for event loops that can
+/// wait there alone. The same every time.
 ///
 /// # Errors
 /// `unsupported` where the node does not have it.

@@ -1,5 +1,6 @@
-//! WASI's `poll_oneoff`, on our timers and streams: suspends the coroutine, never a thread, and works on virtual time.
+//! WASI's `poll_oneoff`, on our timers, streams and mailbox: suspends the coroutine, never a thread, and works on virtual time.
 
+use super::mailbox_fd::{self, MAILBOX_FD};
 use super::time::{u32_at, u64_at};
 use super::wasi::{EBADF, EINVAL, ENOTSUP, ERRNO_SUCCESS};
 use crate::runtime::ports::Observer;
@@ -38,11 +39,12 @@ enum What {
     },
 }
 
-/// The coroutine's standard streams, and which of them (bits) it has closed.
+/// The coroutine's standard streams, which of them (bits) it has closed, and whether its mailbox's descriptor is open.
 pub struct Streams {
     pub control: Arc<Control>,
     pub observer: Arc<dyn Observer>,
     pub closed: u8,
+    pub mailbox: bool,
 }
 
 /// One thing that happened: errno, type, bytes available.
@@ -119,6 +121,9 @@ fn check(streams: &Streams, what: What, cx: &mut Context<'_>) -> Option<Happened
             Poll::Ready(()) => Some((ERRNO_SUCCESS, 1)),
             Poll::Pending => None,
         },
+        What::Read { fd: MAILBOX_FD } if streams.mailbox => {
+            mailbox_fd::is_readable(&streams.control).then_some((ERRNO_SUCCESS, 1))
+        }
         What::Read { .. } | What::Write { .. } => Some((EBADF, 0)),
     }
 }

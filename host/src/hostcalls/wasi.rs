@@ -1,22 +1,30 @@
-//! The WASI preview1 functions that are ours: everything that waits, and descriptors 0 to 2. wasmtime-wasi's own wait
+//! The WASI preview1 functions that are ours: everything that waits, descriptors 0 to 2, and the mailbox's. wasmtime-wasi's own wait
 //! needs a tokio thread and its timer; ours suspend the coroutine, are back-pressured, and follow the node's clock.
 //!
 //! WASI calls are not interrupted by `interrupt`: runtimes do not expect it. The interrupt stays pending.
 
 use super::lifecycle::yield_now;
+use super::mailbox_fd;
 use super::memory::{read, with, write};
 use super::poll;
 use super::time::u32_at;
 use crate::runtime::stdio::Stream;
 use crate::runtime::{Coroutine, Ended};
+use bytes::Bytes;
 use corovan_core::limits;
 use std::sync::Arc;
 use wasmtime::{Caller, Linker};
 
 pub const ERRNO_SUCCESS: u16 = 0;
+pub const EAGAIN: u16 = 6;
 pub const EBADF: u16 = 8;
 pub const EINVAL: u16 = 28;
 pub const ENOTSUP: u16 = 58;
+/// Size of an fdstat in guest memory, and what stands in it.
+pub const FDSTAT: usize = 24;
+pub const FDFLAGS_NONBLOCK: u16 = 1 << 2;
+pub const RIGHTS_FD_READ: u64 = 1 << 1;
+pub const RIGHTS_POLL: u64 = 1 << 27;
 
 const MODULE: &str = "wasi_snapshot_preview1";
 /// Buffers one read or write may name (Linux's IOV_MAX).
@@ -25,9 +33,7 @@ const MAX_IOVECS: u32 = 1024;
 const IOVEC: u32 = 8;
 const FILETYPE_UNKNOWN: u8 = 0;
 const FILETYPE_CHARACTER_DEVICE: u8 = 2;
-const RIGHTS_FD_READ: u64 = 1 << 1;
 const RIGHTS_FD_WRITE: u64 = 1 << 6;
-const RIGHTS_POLL: u64 = 1 << 27;
 
 type Guest<'a> = Caller<'a, Coroutine>;
 
@@ -60,15 +66,25 @@ pub fn add_to_linker(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
         Box::new(fd_read(guest, fd, iovecs, n, got))
     })?;
     linker.func_wrap(MODULE, "fd_close", |mut guest: Guest<'_>, fd: u32| {
-        if !is_open(&guest, fd) {
-            return i32::from(EBADF);
+        match fd {
+            _ if !is_open(&guest, fd) => return i32::from(EBADF),
+            mailbox_fd::MAILBOX_FD => guest.data_mut().mailbox_open = false,
+            stream => guest.data_mut().closed |= 1 << stream,
         }
-        guest.data_mut().closed |= 1 << fd;
         i32::from(ERRNO_SUCCESS)
     })?;
     linker.func_wrap(MODULE, "fd_renumber", |guest: Guest<'_>, from: u32, to: u32| {
-        // There is nothing but the standard streams, and those keep their places.
+        // There is nothing but the standard streams and the mailbox, and those keep their places.
         i32::from(if is_open(&guest, from) && is_open(&guest, to) { ENOTSUP } else { EBADF })
+    })?;
+    linker.func_wrap(MODULE, "fd_fdstat_set_flags", |guest: Guest<'_>, fd: u32, flags: u32| {
+        // A runtime may set what the mailbox's already is; how the standard streams wait is not to be chosen.
+        let is_mailbox = mailbox_fd::is_open(guest.data(), fd);
+        i32::from(match flags {
+            _ if !is_mailbox => EBADF,
+            flags if flags == u32::from(FDFLAGS_NONBLOCK) => ERRNO_SUCCESS,
+            _ => ENOTSUP,
+        })
     })?;
     linker.func_wrap(MODULE, "fd_fdstat_get", |mut guest: Guest<'_>, fd: u32, ptr: u32| {
         fd_fdstat_get(&mut guest, fd, ptr)
@@ -89,8 +105,12 @@ async fn poll_oneoff(
     let parsed = with(&mut guest, subscriptions, n * poll::SUBSCRIPTION, poll::parse)?;
     let data = guest.data();
     let scheduler = data.runtime.scheduler.clone();
-    let streams =
-        poll::Streams { control: Arc::clone(&data.control), observer: Arc::clone(&data.observer), closed: data.closed };
+    let streams = poll::Streams {
+        control: Arc::clone(&data.control),
+        observer: Arc::clone(&data.observer),
+        closed: data.closed,
+        mailbox: data.mailbox_open,
+    };
     let happened = poll::wait(scheduler, streams, &parsed).await;
     write(&mut guest, events, &happened)?;
     write(&mut guest, nevents, &((happened.len() / poll::EVENT) as u32).to_le_bytes())?;
@@ -130,7 +150,7 @@ async fn fd_write(mut guest: Guest<'_>, fd: u32, iovecs: u32, n: u32, written: u
 
 /// Reads what is there, at least one byte; waits while there is none; 0 at the end.
 async fn fd_read(mut guest: Guest<'_>, fd: u32, iovecs: u32, n: u32, got: u32) -> wasmtime::Result<i32> {
-    if fd != 0 || !is_open(&guest, fd) {
+    if !matches!(fd, 0 | mailbox_fd::MAILBOX_FD) || !is_open(&guest, fd) {
         return Ok(i32::from(EBADF));
     }
     if n > MAX_IOVECS {
@@ -139,7 +159,13 @@ async fn fd_read(mut guest: Guest<'_>, fd: u32, iovecs: u32, n: u32, got: u32) -
     let buffers = read_iovecs(&mut guest, iovecs, n)?;
     let room = buffers.iter().map(|(_, len)| *len as usize).sum::<usize>().min(limits::STDIN_BUFFER);
     let control = Arc::clone(&guest.data().control);
-    let data = std::future::poll_fn(|cx| control.input().poll_read(cx, room)).await;
+    let data = match fd {
+        0 => std::future::poll_fn(|cx| control.input().poll_read(cx, room)).await,
+        _ => match mailbox_fd::read(guest.data()) {
+            Ok(bytes) => Bytes::from_static(bytes).slice(..room.min(bytes.len())),
+            Err(errno) => return Ok(i32::from(errno)),
+        },
+    };
     let mut rest = &data[..];
     for (ptr, len) in buffers {
         let (part, after) = rest.split_at(rest.len().min(len as usize));
@@ -157,9 +183,13 @@ fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, ptr: u32) -> wasmtime::Result<i
     if !is_open(guest, fd) {
         return Ok(i32::from(EBADF));
     }
+    if fd == mailbox_fd::MAILBOX_FD {
+        write(guest, ptr, &mailbox_fd::stat())?;
+        return Ok(i32::from(ERRNO_SUCCESS));
+    }
     let terminal = guest.data().program.terminals & 1 << fd != 0;
     let rights = RIGHTS_POLL | if fd == 0 { RIGHTS_FD_READ } else { RIGHTS_FD_WRITE };
-    let mut stat = [0; 24];
+    let mut stat = [0; FDSTAT];
     stat[0] = if terminal { FILETYPE_CHARACTER_DEVICE } else { FILETYPE_UNKNOWN };
     stat[8..16].copy_from_slice(&rights.to_le_bytes());
     write(guest, ptr, &stat)?;
@@ -172,5 +202,5 @@ fn read_iovecs(guest: &mut Guest<'_>, iovecs: u32, n: u32) -> wasmtime::Result<V
 }
 
 fn is_open(guest: &Guest<'_>, fd: u32) -> bool {
-    fd < 3 && guest.data().closed & 1 << fd == 0
+    fd < 3 && guest.data().closed & 1 << fd == 0 || mailbox_fd::is_open(guest.data(), fd)
 }

@@ -254,9 +254,14 @@ impl Control {
         self.orders.lock().termination.clone()
     }
 
+    /// An interrupt waits for an interruptible call.
+    pub fn is_interrupted(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & INTERRUPTED != 0
+    }
+
     /// Takes a pending interrupt.
     pub fn take_interrupt(&self) -> Option<String> {
-        if self.flags.load(Ordering::Acquire) & INTERRUPTED == 0 {
+        if !self.is_interrupted() {
             return None;
         }
         let mut orders = self.orders.lock();

@@ -27,6 +27,8 @@ pub struct Coroutine {
     pub program: WasiProgram,
     /// Descriptors 0, 1, 2 the guest has closed (bits).
     pub closed: u8,
+    /// It has asked for its mailbox's descriptor and not closed that since.
+    pub mailbox_open: bool,
     pub cpu_limit: u64,
     /// Bytes of linear memory it may have.
     pub memory_limit: u64,
@@ -97,6 +99,7 @@ impl Coroutine {
             observer,
             program: WasiProgram::default(),
             closed: 0,
+            mailbox_open: false,
             cpu_limit: u64::MAX,
             memory_limit: u64::MAX,
             start_deadline: u64::MAX,

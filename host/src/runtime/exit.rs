@@ -56,7 +56,7 @@ impl ExitGuard {
             outcome,
             usage: control.usage(now, control.cpu() + control.slice_time(now), memory_peak),
         });
-        settle(&self.runtime, control, &record, now);
+        settle(&self.runtime, control, &record, now, self.observer.is_recorded());
         self.observer.ended(&record);
         let then = control.group.leave(control.daemon.load(Ordering::Relaxed));
         self.runtime.follow_up(&control.group, then);
@@ -70,7 +70,7 @@ impl Drop for ExitGuard {
 }
 
 /// Gives back what it held and tells those who wait for its end.
-fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecord>, now: u64) {
+fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecord>, now: u64, recorded: bool) {
     let address = control.address;
     let past = Past { record: Arc::clone(record), tenant: Arc::clone(&control.group.tenant) };
     // First it is seen as ended, then its ties are closed: who finds the ties closed finds the record.
@@ -119,7 +119,10 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
         }
     }
     waits.into_values().for_each(std::task::Waker::wake);
-    let forgotten = control.group.keep_exit(now, address.counter, weight(record));
+    let forgotten = match recorded {
+        true => control.group.keep_exit(now, address.counter, weight(record)),
+        false => vec![address.counter],
+    };
     forgotten.into_iter().for_each(|counter| runtime.registry.remove(counter));
 }
 

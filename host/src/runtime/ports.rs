@@ -26,6 +26,11 @@ pub trait Observer: Send + Sync {
     fn ended(&self, record: &Arc<ExitRecord>);
     /// Who follows a coroutine that this one makes.
     fn child(&self, daemon: bool) -> Arc<dyn Observer>;
+    /// Its exit record is kept for a while, for whoever asks. Not for those that the node makes for itself: they would push
+    /// out the records of others.
+    fn is_recorded(&self) -> bool {
+        true
+    }
     /// It has become a daemon, or is none any more.
     fn set_daemon(&self, daemon: bool);
 }

@@ -124,11 +124,14 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.deadline == u64::MAX {
+            return Poll::Pending;
+        }
         if self.scheduler.clock.now() >= self.deadline {
             return Poll::Ready(());
         }
         // A coroutine's waker never changes, so one registration is enough.
-        if self.armed.is_none() && self.deadline != u64::MAX {
+        if self.armed.is_none() {
             let armed = self.scheduler.insert_timer(self.deadline, Fire::Wake(cx.waker().clone()));
             self.armed = Some(armed);
         }

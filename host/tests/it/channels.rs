@@ -6,6 +6,8 @@ mod errors;
 mod hierarchy;
 #[path = "channels/stage.rs"]
 mod stage;
+#[path = "channels/storm.rs"]
+mod storm;
 #[path = "channels/transform.rs"]
 mod transform;
 

@@ -2,6 +2,7 @@
 
 use crate::nodes::NodeProcess;
 use crate::process::{Place, Running, job};
+use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -218,4 +219,30 @@ fn the_first_output_comes_before_the_program_ends() {
     pipe.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"hello from Rust\n");
     drop(running);
+}
+
+#[test]
+fn goroutines_receive_messages_beside_others_that_sleep() {
+    let place = Place::new();
+    let file = job("mailbox-go").display().to_string();
+    // Neither the sleepers nor who waits for messages would get through if one kept the other from running.
+    let lines = (1..=3).flat_map(|round| {
+        let echo = format!("round {round} echo of {round}000 bytes\n");
+        [format!("round {round} tick 1\n"), format!("round {round} tick 2\n"), echo]
+    });
+    let expected = lines.collect::<String>() + "it has ended\n3\n";
+    assert_eq!(place.run(["run", &file, "mailbox", "3"]).has_code(0).out(), expected);
+}
+
+#[test]
+fn a_goroutine_that_waits_for_a_message_hears_that_its_job_is_to_end() {
+    let place = Place::new();
+    let node = place.node(&[]);
+    let file = job("mailbox-go").display().to_string();
+    let running = place.start(node.args(&[&file[..], "echoes", "--json"]));
+    running.stdout.wait_for("waits for messages", 1);
+    running.signal(Signal::INT);
+    // It goes on to its own last words, instead of being stopped when its grace is over.
+    let out = running.wait().has_code(130).out();
+    assert!(out.contains("echoes no more: interrupted") && out.contains("\"terminated\""), "{out}");
 }

@@ -1,7 +1,7 @@
 //! `send deliver receive request reply take drop mailbox_fd`.
 
 use super::super::memory::{broken, with, write};
-use super::super::{Refusal, messaging};
+use super::super::{Refusal, mailbox_fd, messaging};
 use super::{Guest, Into, MODULE, answer, control, read_address, refused, room};
 use crate::runtime::Coroutine;
 use crate::runtime::mail::{self, Patience};
@@ -57,6 +57,7 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
         let outcome = messaging::take(guest.data_mut(), token).map(|_| 0);
         answer(&mut guest, outcome)
     })?;
+    linker.func_wrap(MODULE, "mailbox_fd", |mut guest: Guest<'_>| mailbox_fd::open(guest.data_mut()))?;
     Ok(())
 }
 
@@ -77,7 +78,8 @@ async fn put(guest: &mut Guest<'_>, to: &Address, letter: Letter, timeout: u64) 
         None => Ok(()),
         Some(unsent) => {
             let (control, patience) = (control(guest), guest_patience(guest, timeout));
-            unsent.wait(&control, patience).await
+            // Apart, since it is large and most messages find room: the host call's own future stays small.
+            Box::pin(unsent.wait(&control, patience)).await
         }
     }
 }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-/// See [the module](self).
+/// What it does is in the promise of this file.
 pub struct Channel {
     pub address: Address,
     pub name: String,

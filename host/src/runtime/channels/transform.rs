@@ -40,6 +40,8 @@ struct Run {
     transform: Arc<Transform>,
     output: Output,
     end: Mutex<End>,
+    /// A coroutine that the function made, of which others may ask.
+    is_child: bool,
 }
 
 #[derive(Default)]
@@ -132,6 +134,7 @@ async fn run(
         transform: Arc::clone(transform),
         output: detached(),
         end: Mutex::default(),
+        is_child: false,
     });
     group.spawn.admit(&group)?;
     let launched = runtime.launch(Launch {
@@ -235,6 +238,10 @@ impl Observer for Run {
         waker.into_iter().for_each(Waker::wake);
     }
 
+    fn is_recorded(&self) -> bool {
+        self.is_child
+    }
+
     fn set_daemon(&self, _: bool) {}
 
     fn child(&self, _: bool) -> Arc<dyn Observer> {
@@ -243,6 +250,7 @@ impl Observer for Run {
             transform: Arc::clone(&self.transform),
             output: detached(),
             end: Mutex::default(),
+            is_child: true,
         })
     }
 }

@@ -106,6 +106,17 @@ fn whoever_waits_not_at_all_cannot_send_through_a_transform() {
 }
 
 #[test]
+fn runs_of_a_transform_leave_no_records_that_would_push_out_those_of_others() {
+    let stage = Stage::new();
+    stage.play(&set(0, "change"));
+    let before = stage.bench.runtime.registry.len();
+    let publisher = stage.play(&send(0, 1..=9, FOREVER));
+    assert_eq!(publisher.said(), [0; 9]);
+    assert_eq!(stage.bench.runtime.registry.len(), before + 1, "the publisher's own");
+    stage.close();
+}
+
+#[test]
 fn a_transform_needs_room_for_its_coroutine() {
     let stage = Stage::new();
     let guest = stage.play(&reader(DROP_OLDEST));

@@ -59,54 +59,66 @@ pub fn graph(data: &[u8]) {
     }
 }
 
-/// Several claims at once, their steps in any order: what is committed never has two ways or a cycle, and a claim that
-/// meets no other is refused only with a reason that the model has.
+/// Several claims at once, their steps between those of others: what is committed never has two ways or a cycle, and a
+/// claim is refused, unless another is in its way, only with the reason that the model has.
 pub fn claims(data: &[u8]) {
     let mut graph = Graph::default();
     (0..CHANNELS).for_each(|channel| assert!(graph.open(address(channel))));
-    let (mut open, mut committed) = (VecDeque::new(), Vec::new());
+    let (mut reserved, mut walked, mut committed) = (VecDeque::new(), VecDeque::new(), Vec::new());
     for (number, triple) in data.chunks_exact(3).enumerate() {
         let (parent, child) = (triple[0] % CHANNELS, triple[1] % CHANNELS);
         // Numbers that are not in the order of arrival, as those of two nodes are not.
         let claim = Claim { number: u64::from(triple[2]), node: NodeId([number as u8; 12]) };
-        let reserved = graph.reserve(claim, address(parent), address(child));
-        if reserved.is_ok() {
-            open.push_back((claim, parent, child));
+        if graph.reserve(claim, address(parent), address(child)).is_ok() {
+            reserved.push_back((claim, parent, child));
         }
-        if triple[2] % 3 == 0 || open.len() > 3 {
-            finish(&mut graph, &mut open, &mut committed);
+        if triple[2].is_multiple_of(2) || reserved.len() > 3 {
+            walked.extend(walk(&mut graph, &mut reserved, &committed));
+        }
+        if triple[2].is_multiple_of(5) {
+            commit(&mut graph, &mut walked, &mut committed);
         }
     }
-    while !open.is_empty() {
-        finish(&mut graph, &mut open, &mut committed);
+    while !reserved.is_empty() {
+        walked.extend(walk(&mut graph, &mut reserved, &committed));
+    }
+    while !walked.is_empty() {
+        commit(&mut graph, &mut walked, &mut committed);
     }
     assert_eq!(graph.edges(), committed.len(), "no claim is left");
 }
 
-fn finish(graph: &mut Graph, open: &mut VecDeque<(Claim, u8, u8)>, committed: &mut Vec<(u8, u8)>) {
-    let Some((claim, parent, child)) = open.pop_front() else { return };
+type Claimed = (Claim, u8, u8);
+
+/// The second step of the oldest claim: itself, if it may be committed.
+fn walk(graph: &mut Graph, reserved: &mut VecDeque<Claimed>, committed: &[(u8, u8)]) -> Option<Claimed> {
+    let (claim, parent, child) = reserved.pop_front()?;
     let mut walk = Walk::new(claim, address(parent), address(child));
     while let Some(ask) = walk.next_ask() {
         walk.answer(ask, graph.neighbours(&ask.channel, ask.direction()));
     }
-    let refused = match walk.verdict() {
+    match walk.verdict() {
         Ok(outranked) => {
             assert!(outranked.iter().all(|other| *other > claim), "the lower claim goes on");
             outranked.into_iter().for_each(|other| graph.abort(other));
-            graph.commit(claim).err()
+            return Some((claim, parent, child));
         }
-        Err(refused) => {
-            graph.abort(claim);
-            Some(refused)
-        }
-    };
-    match (refused, allowed(committed, parent, child)) {
-        (None, expected) => {
-            assert_eq!(expected, Ok(()));
+        Err(Refused::Retry) => {}
+        Err(refused) => assert_eq!(allowed(committed, parent, child), Err(refused)),
+    }
+    graph.abort(claim);
+    None
+}
+
+/// The third step of the claim that walked first.
+fn commit(graph: &mut Graph, walked: &mut VecDeque<Claimed>, committed: &mut Vec<(u8, u8)>) {
+    let Some((claim, parent, child)) = walked.pop_front() else { return };
+    match graph.commit(claim) {
+        Ok(()) => {
+            assert_eq!(allowed(committed, parent, child), Ok(()));
             committed.push((parent, child));
         }
-        (Some(Refused::Retry), _) => {}
-        (Some(refused), expected) => assert_eq!(expected, Err(refused)),
+        Err(refused) => assert_eq!(refused, Refused::Retry, "it had to give way"),
     }
 }
 

@@ -220,11 +220,12 @@ impl<T, W> Mailbox<T, W> {
     }
 
     /// Takes a letter of a subscription, of which at most `cap` may be unread. Nobody waits: where there is no room one
-    /// is dropped.
+    /// is dropped. As with [`Mailbox::wait`], a receiver also learns that its mailbox is full.
     pub fn push_via(&mut self, letter: Letter<T>, cap: usize, drop: Drop) -> Via<T> {
         if self.has_room_via(letter.via, cap, letter.size) && !self.closed {
             return Via { wake: self.accept(letter), dropped: Vec::new(), taken: true };
         }
+        let is_full = self.is_full();
         let mut dropped = Vec::new();
         while drop == Drop::Oldest
             && let Some(oldest) = self.letters.find(|old| old.via == letter.via)
@@ -234,11 +235,12 @@ impl<T, W> Mailbox<T, W> {
             dropped.push(oldest);
             // It takes the place of the one that went, also where senders wait: it is not a message more.
             if self.unread(letter.via) < cap && self.has_room(letter.size) {
-                return Via { wake: self.accept(letter), dropped, taken: true };
+                let wake = self.accept(letter) || is_full && self.receiver.take().is_some();
+                return Via { wake, dropped, taken: true };
             }
         }
         dropped.push(letter);
-        Via { wake: false, dropped, taken: false }
+        Via { wake: is_full && self.receiver.take().is_some(), dropped, taken: false }
     }
 
     /// Whether a letter of this subscription and size would be taken now.

@@ -112,6 +112,8 @@ fn check(real: &Mailbox<u32, u32>, model: &Model) {
     for via in 1..3 {
         assert_eq!(real.unread(via), model.unread(via));
     }
+    let via_bytes: usize = model.letters.iter().filter(|letter| letter.via != 0).map(|letter| letter.size).sum();
+    assert_eq!(real.via_bytes(), via_bytes);
 }
 
 impl Model {

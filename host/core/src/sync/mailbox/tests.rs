@@ -59,3 +59,27 @@ fn a_letter_larger_than_the_mailbox_fits_an_empty_one() {
     assert!(mailbox.is_full());
     assert!(mailbox.push(letter(2, 0)).is_err());
 }
+
+fn via(body: u32) -> Letter<u32> {
+    Letter { via: 5, ..letter(body, 10) }
+}
+
+#[test]
+fn a_publisher_is_woken_when_its_subscription_has_room_and_by_nothing_else() {
+    let mut mailbox: Mailbox<u32, u32> = Mailbox::new(Bounds { messages: 9, bytes: 900, reserved: 0 });
+    for body in [1, 2, 3] {
+        assert!(mailbox.push(via(body)).is_ok());
+    }
+    assert!(mailbox.push(letter(4, 0)).is_ok());
+    mailbox.hold(5, 2, 77);
+    assert_eq!(pop(&mut mailbox, &Filter { tag: Some(4), ..Filter::default() }), Some((4, vec![])), "another's");
+    assert_eq!(pop(&mut mailbox, &Filter::default()), Some((1, vec![])), "two are the most, and two are there");
+    assert_eq!((mailbox.unread(5), mailbox.via_bytes()), (2, 20));
+    assert_eq!(pop(&mut mailbox, &Filter::default()), Some((2, vec![77])));
+    assert_eq!(mailbox.let_go(5), None, "once");
+    mailbox.hold(5, 1, 78);
+    assert_eq!(mailbox.let_go(5), Some(78));
+    assert_eq!(pop(&mut mailbox, &Filter::default()), Some((3, vec![])), "it waits no more");
+    mailbox.hold(5, 1, 79);
+    assert_eq!(mailbox.close().holding, [79]);
+}
