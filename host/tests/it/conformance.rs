@@ -186,6 +186,11 @@ impl Job {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(text.matches(PRELUDE).count(), 1, "{name}: `{PRELUDE}` stands in it once");
+        let exact = "$is64 (i64.sub (call $monotonic)";
+        assert!(
+            !text.contains(exact),
+            "{name}: for what has passed there is `$elapsed`, which a real clock may exceed"
+        );
         let wat = text.replace(PRELUDE, prelude);
         let mut cases = Vec::new();
         let mut needs = Vec::new();
