@@ -5,7 +5,6 @@ use super::submit::{ended_before_its_start, refusal};
 use crate::dispatch::Job;
 use crate::runtime::ports::Observer;
 use crate::runtime::stdio::{Input, Output, Stream};
-use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, JobId};
 use corovan_core::limits;
@@ -185,7 +184,7 @@ impl Entry {
             state.held = None;
             return;
         }
-        let (weight, output) = (exit_weight(&record.outcome), self.output.len());
+        let (weight, output) = (record.outcome.size(), self.output.len());
         if let Some(Err(refused)) = state.held.as_mut().map(|held| held.grow((weight + output) as u64)) {
             self.output.detach();
             let text = format!("its result and {output} bytes of output that nobody took were dropped: {refused}");
@@ -266,16 +265,4 @@ impl Observer for Follower {
 
 fn log_weight(text: &str) -> u64 {
     (text.len() + limits::STRING_BYTES) as u64
-}
-
-/// What an exit takes beside the job it ends.
-fn exit_weight(outcome: &Outcome) -> usize {
-    let text = match outcome {
-        Outcome::Failed { kind, text } => kind.len() + text.len(),
-        Outcome::Trapped { kind, backtrace } => kind.len() + backtrace.len(),
-        Outcome::Terminated { by, reason, .. } => by.len() + reason.len(),
-        Outcome::Refused { why, .. } => why.len(),
-        _ => 0,
-    };
-    text + outcome.value().map_or(0, Bytes::len)
 }

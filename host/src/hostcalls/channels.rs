@@ -53,11 +53,10 @@ pub async fn transform(
         None => None,
         Some((module, function)) => {
             let module = module.unwrap_or_else(|| control.program().module);
-            let limited = coroutine.cpu_limit != u64::MAX;
             Some(Transform {
                 program: spawn::program(&control.group, module, &function).await?,
                 memory: coroutine.memory_limit,
-                cpu: limited.then(|| Duration::from_nanos(coroutine.cpu_limit.saturating_sub(control.cpu()))),
+                cpu: coroutine.cpu_left().map(Duration::from_nanos),
                 follower: Arc::downgrade(&coroutine.observer),
             })
         }

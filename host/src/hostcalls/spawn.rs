@@ -63,12 +63,11 @@ pub async fn spawn(coroutine: &mut Coroutine, request: Request) -> Result<Addres
     let (control, runtime) = (Arc::clone(&coroutine.control), Arc::clone(&coroutine.runtime));
     let program = find(coroutine, &request).await?;
     let now = runtime.clock().now();
-    let used = control.cpu();
     let parent = Parent {
         observer: coroutine.observer.child(request.options.flags & DAEMON != 0),
         memory: coroutine.memory_limit,
         deadline: coroutine.deadline.saturating_sub(now),
-        cpu: (coroutine.cpu_limit != u64::MAX).then(|| coroutine.cpu_limit.saturating_sub(used)),
+        cpu: coroutine.cpu_left(),
         runtime,
         control,
     };

@@ -114,6 +114,11 @@ impl Coroutine {
         self.memory
     }
 
+    /// CPU time in nanoseconds that it may still use; `None`: it has no limit.
+    pub fn cpu_left(&self) -> Option<u64> {
+        (self.cpu_limit != u64::MAX).then(|| self.cpu_limit.saturating_sub(self.control.cpu()))
+    }
+
     /// So many bytes of what the tenant may have the node keep.
     pub fn hold(&self, bytes: u64) -> Result<Permit, Exhausted> {
         self.limiter.permit.beside(Resource::Held, bytes)

@@ -152,14 +152,7 @@ pub(super) fn tell(watcher: &Arc<Control>, record: &ExitRecord, message: &Payloa
 /// What a kept record takes.
 fn weight(record: &ExitRecord) -> u64 {
     const RECORD: u64 = 512;
-    let text = match &record.outcome {
-        Outcome::Failed { kind, text } => kind.len() + text.len(),
-        Outcome::Trapped { kind, backtrace } => kind.len() + backtrace.len(),
-        Outcome::Terminated { by, reason, .. } => by.len() + reason.len(),
-        Outcome::Refused { why, .. } => why.len(),
-        _ => 0,
-    };
-    RECORD + (text + record.outcome.value().map_or(0, Bytes::len)) as u64
+    RECORD + record.outcome.size() as u64
 }
 
 /// A job that is to run, or runs: it keeps its computation open as a working coroutine does.

@@ -118,6 +118,18 @@ impl Outcome {
         !matches!(self, Outcome::Finished(_) | Outcome::Exited(0))
     }
 
+    /// Bytes of its texts and its value: what it takes beside the record that it is in.
+    pub fn size(&self) -> usize {
+        let text = match self {
+            Outcome::Failed { kind, text } => kind.len() + text.len(),
+            Outcome::Trapped { kind, backtrace } => kind.len() + backtrace.len(),
+            Outcome::Terminated { by, reason, .. } => by.len() + reason.len(),
+            Outcome::Refused { why, .. } => why.len(),
+            _ => 0,
+        };
+        text + self.value().map_or(0, Bytes::len)
+    }
+
     /// The value it gave, if any.
     pub fn value(&self) -> Option<&Bytes> {
         match self {
