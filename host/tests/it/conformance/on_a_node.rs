@@ -3,7 +3,7 @@
 
 use super::{Case, EXACTLY, Given, Job, Need, has_ended_well, jobs_with, shared};
 use crate::in_process::{Cluster, module, run};
-use corovan_client::{Arguments, Computation, Prepare, SubmitOptions};
+use corovan_client::{self as client, Arguments, Computation, Prepare, SubmitOptions};
 use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::tenancy::quota::Resource;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ fn every_host_function_does_the_same_on_a_node() {
         let cluster = Cluster::start(1_000).await;
         let other = cluster.open("other").await;
         let own = cluster.open("me").await;
-        let given = Arc::new(give(&other, &own).await);
+        let (given, waiting) = give(&other, &own).await;
+        let given = Arc::new(given);
         let tenant = cluster.node.service().tenants.get("me");
         // Else a case would make what it is to find.
         while tenant.names.is_empty() {
@@ -43,6 +44,7 @@ fn every_host_function_does_the_same_on_a_node() {
             failures.extend(failed.unwrap());
         }
         assert!(failures.is_empty(), "{}", failures.join("\n"));
+        drop(waiting);
         for computation in [other, own] {
             computation.close().await.unwrap();
         }
@@ -60,24 +62,24 @@ fn at_least(line: &str) -> String {
 }
 
 /// Ships the modules beside the suite, and has coroutines of another tenant's and of another computation wait.
-async fn give(other: &Computation, own: &Computation) -> Given {
+async fn give(other: &Computation, own: &Computation) -> (Given, [client::Job; 2]) {
     let (partner, broken) = (module(&shared("partner.wat")), module(&shared("broken.wat")));
     let hash = |prepared: corovan_client::Spec| prepared.module();
     let given = own.prepare(Prepare::function(partner.clone(), "gives")).await.unwrap();
     let unstartable = own.prepare(Prepare::function(broken, "gives")).await.unwrap();
-    let (address, other_computation) = (waits(other, "idles").await, waits(own, "offers").await);
+    let ((idles, address), (offers, other_computation)) = (waits(other, "idles").await, waits(own, "offers").await);
     let (module, unstartable, bad_module) = (hash(given), hash(unstartable), ModuleHash([0; 32]));
     let own = Address { counter: 0, secret: 7, ..address };
-    Given { own, other: address, module, unstartable, bad_module, other_computation }
+    (Given { own, other: address, module, unstartable, bad_module, other_computation }, [idles, offers])
 }
 
-/// A coroutine that waits until it is ended.
-async fn waits(computation: &Computation, function: &str) -> Address {
+/// A coroutine that waits until its job is dropped.
+async fn waits(computation: &Computation, function: &str) -> (client::Job, Address) {
     let spec = computation.prepare(Prepare::function(module(&shared("partner.wat")), function)).await.unwrap();
     let mut job = computation.submit(&spec, Arguments::none(), SubmitOptions::default()).await.unwrap();
     loop {
         if let Some(address) = job.address() {
-            return address;
+            return (job, address);
         }
         assert!(job.next_event().await.is_some(), "it waits");
     }
