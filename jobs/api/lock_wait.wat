@@ -66,12 +66,14 @@
     (call $ok (call $lock_acquire (local.get $condition) (global.get $FOREVER)))
     (call $ok (call $sleep (i64.mul (global.get $SECOND) (i64.const 3)))))
 ;; With a timeout of 0 it is not given up: who waits for it does not get it.
-(func (export "error_timeout_at_once") (local $condition i32)
+(func (export "error_timeout_at_once") (local $condition i32) (local $before i64)
     (local.set $condition (call $lock (i32.const 4)))
     (call $ok (call $lock_acquire (local.get $condition) (i64.const 0)))
     (drop (call $child (i32.const 550) (i32.const 12)))
     (call $ok (call $sleep (global.get $SECOND)))
+    (local.set $before (call $monotonic))
     (call $refused (call $lock_wait (local.get $condition) (i64.const 0)) (global.get $TIMEOUT))
+    (call $elapsed (i64.sub (call $monotonic) (local.get $before)) (i64.const 0))
     (call $ok (call $lock_release (local.get $condition)))
     (call $refused (call $lock_release (local.get $condition)) (global.get $NOT_HELD)))
 
