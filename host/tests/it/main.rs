@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails stops there")]
 
 mod attack;
+mod attack_coroutines;
 mod bad_input;
 mod channels;
 mod cli;

@@ -85,6 +85,7 @@ async fn put(guest: &mut Guest<'_>, to: &Address, letter: Letter, timeout: u64) 
 }
 
 async fn receive(mut guest: Guest<'_>, timeout: u64, filter: u32, into: Into) -> wasmtime::Result<i32> {
+    super::has_taken_over(&guest, "receive")?;
     let filter = read_filter(&mut guest, filter)?;
     let room = room(&guest, into);
     let (control, patience) = (control(&guest), guest_patience(&guest, timeout));
@@ -102,6 +103,7 @@ async fn request(
     timeout: u64,
     into: Into,
 ) -> wasmtime::Result<i32> {
+    super::has_taken_over(&guest, "request")?;
     let payload = match read_payload(&mut guest, ptr, len)? {
         Ok(payload) => payload,
         Err(refusal) => return Ok(refused(&mut guest, refusal)),
@@ -129,7 +131,10 @@ async fn request(
 
 /// Writes a message's header, and its bytes into the buffer or under a token.
 fn give_message(guest: &mut Guest<'_>, into: Into, mut letter: Letter, held: Option<Permit>) -> wasmtime::Result<i32> {
-    let reply = letter.body.reply.take().map_or(0, |reply| guest.data_mut().own.replies.open(reply));
+    let reply = letter.body.reply.take().map_or(0, |reply| {
+        let Coroutine { control, own, .. } = guest.data_mut();
+        own.replies.open(reply, &control.group.tenant.ledger)
+    });
     let mut token = 0;
     match held {
         None => write(guest, into.buf, &letter.body.payload)?,
