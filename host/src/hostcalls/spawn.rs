@@ -9,7 +9,7 @@ use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::limits;
-use corovan_core::tenancy::quota::Resource;
+use corovan_core::tenancy::quota::{Permit, Resource};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,26 +52,30 @@ struct Parent {
     control: Arc<Control>,
     observer: Arc<dyn Observer>,
     memory: u64,
-    /// Nanoseconds of wall time and CPU time that are left.
+    /// Nanoseconds of wall time that are left.
     deadline: u64,
-    cpu: Option<u64>,
 }
 
-/// Errors: overloaded, denied, unknown-function, bad-module, need-module, too-large, invalid, node-lost, shutting-down.
+/// Errors: overloaded, denied, unknown-function, bad-module, need-module, too-large, invalid, node-lost, shutting-down,
+/// interrupted.
 pub async fn spawn(coroutine: &mut Coroutine, request: Request) -> Result<Address, Refusal> {
     check(&request)?;
     let (control, runtime) = (Arc::clone(&coroutine.control), Arc::clone(&coroutine.runtime));
+    // Before it waits for a module: what waits is kept all the same.
+    let args_held = match request.args.len() as u64 {
+        size if size > limits::MAILBOX_FREE => Some(control.group.tenant.ledger.take(Resource::Held, size)?),
+        _ => None,
+    };
     let program = find(coroutine, &request).await?;
     let now = runtime.clock().now();
     let parent = Parent {
         observer: coroutine.observer.child(request.options.flags & DAEMON != 0),
         memory: coroutine.memory_limit,
         deadline: coroutine.deadline.saturating_sub(now),
-        cpu: coroutine.cpu_left(),
         runtime,
         control,
     };
-    parent.launch(program, request)
+    parent.launch(program, request, args_held)
 }
 
 /// The program, without a search where it is the one that was made last.
@@ -82,13 +86,15 @@ async fn find(coroutine: &mut Coroutine, request: &Request) -> Result<Arc<Progra
     if let Some(program) = own.filter(|last| last.module == module) {
         return Ok(Arc::clone(program));
     }
-    let program = program(&control.group, module, &request.function).await?;
+    let program = program(control, &control.group, module, &request.function).await?;
     coroutine.own.spawned = Some(Arc::clone(&program));
     Ok(program)
 }
 
-/// A function of a module, made ready once for a computation.
+/// A function of a module, made ready once for a computation. `control` waits for it. Errors: interrupted, and those of
+/// [`Spawn::program`](crate::runtime::ports::Spawn::program).
 pub async fn program(
+    control: &Control,
     group: &Arc<crate::runtime::Group>,
     module: ModuleHash,
     function: &str,
@@ -100,19 +106,16 @@ pub async fn program(
     if let Some(program) = group.program(module, function) {
         return Ok(program);
     }
-    let program = group.spawn.program(group, module, function).await?;
+    let made = control.interruptible_if_it_waits(group.spawn.program(group, module, function)).await;
+    let program = made.map_err(|reason| Refusal::new(Code::Interrupted, reason))??;
     group.remember(&program);
     Ok(program)
 }
 
 impl Parent {
-    fn launch(self, program: Arc<Program>, request: Request) -> Result<Address, Refusal> {
-        let Parent { runtime, control, observer, memory, deadline, cpu } = self;
+    fn launch(self, program: Arc<Program>, request: Request, held: Option<Permit>) -> Result<Address, Refusal> {
+        let Parent { runtime, control, observer, memory, deadline } = self;
         let Options { flags, deadline: asked, memory: wanted, .. } = request.options;
-        let args_held = match request.args.len() as u64 {
-            size if size > limits::MAILBOX_FREE => Some(control.group.tenant.ledger.take(Resource::Held, size)?),
-            _ => None,
-        };
         let promised = if flags & MONITOR != 0 { Some(runtime.promise(&control)?) } else { None };
         let group = Arc::clone(&control.group);
         let admitted = group.spawn.admit(&group);
@@ -122,11 +125,12 @@ impl Parent {
                 memory: memory_wanted.min(memory),
                 program,
                 args: request.args,
-                held: args_held,
+                held,
                 wasi: Default::default(),
                 input: None,
                 deadline: Duration::from_nanos(if asked == 0 { deadline } else { asked.min(deadline) }),
-                cpu: cpu.map(Duration::from_nanos),
+                // That of the tree, which it is one more of.
+                cpu: None,
                 attempt: 1,
                 group: Arc::clone(&group),
                 tree: Some(Arc::clone(&control.tree)),

@@ -133,6 +133,9 @@ async fn post(guest: &mut Guest<'_>, to: &Address, letter: Letter, timeout: u64)
 /// The answer to a `receive` for which there is a message, or which cannot wait. `None`: the next message wakes.
 #[inline]
 fn receive_now(guest: &mut Guest<'_>, filter: &Filter, into: Into) -> Option<wasmtime::Result<i32>> {
+    if let Err(trap) = super::has_taken_over(guest, "receive") {
+        return Some(Err(trap));
+    }
     let room = room(guest, into);
     let (data, coroutine) = match split(guest) {
         Ok(both) => both,
@@ -186,7 +189,8 @@ impl Given {
             put(data, into.buf, &bytes)?;
         }
         if let Some(reply) = self.reply {
-            self.header[24..32].copy_from_slice(&coroutine.own.replies.open(reply).to_le_bytes());
+            let number = coroutine.own.replies.open(reply, &coroutine.control.group.tenant.ledger);
+            self.header[24..32].copy_from_slice(&number.to_le_bytes());
         }
         put(data, into.header, &self.header)?;
         Ok(i32::try_from(self.size).unwrap_or(i32::MAX))
@@ -229,6 +233,7 @@ async fn request(
     timeout: u64,
     into: Into,
 ) -> wasmtime::Result<i32> {
+    super::has_taken_over(&guest, "request")?;
     let payload = match read_payload(&mut guest, ptr, len)? {
         Ok(payload) => payload,
         Err(refusal) => return Ok(refused(&mut guest, refusal)),

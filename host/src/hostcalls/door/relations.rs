@@ -23,6 +23,7 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
         "suspend",
         |mut guest: Guest<'_>, (timeout, header, buf, cap): (u64, u32, u32, u32)| {
             Box::new(async move {
+                super::has_taken_over(&guest, "suspend")?;
                 let into = Into { header, buf, cap };
                 let (control, patience) = (control(&guest), guest_patience(&guest, timeout));
                 match relations::suspend(&control, room(&guest, into), patience).await {
@@ -126,6 +127,7 @@ fn add_swap(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
     )?;
     linker.func_wrap_async(MODULE, "swap_point", |mut guest: Guest<'_>, (ptr, len): (u32, u32)| {
         Box::new(async move {
+            super::has_taken_over(&guest, "swap_point")?;
             if let Err(refusal) = lifecycle::check_result_size(len) {
                 return Ok(refused(&mut guest, refusal));
             }
@@ -136,6 +138,7 @@ fn add_swap(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
         })
     })?;
     linker.func_wrap(MODULE, "swap_refuse", |mut guest: Guest<'_>, why: u32, len: u32| {
+        super::has_taken_over(&guest, "swap_refuse")?;
         let why = read_text(&mut guest, why, len, "the reason of a refusal")?;
         let outcome = relations::swap_refuse(guest.data(), why);
         wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
