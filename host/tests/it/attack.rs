@@ -178,6 +178,7 @@ fn input_that_comes_after_its_job_is_waited_for_no_longer_than_its_computation_l
         let (open, mut over) = (raw.open().await, raw.open().await);
         // The node might yet hear of a job of this number; the first of the two is given up first, were it by time alone.
         let first = raw.blob(open.computation, BlobKind::Stdin, 7, b"early").await;
+        others_are_served(&cluster).await;
         let second = raw.blob(over.computation, BlobKind::Stdin, 7, b"late").await;
         others_are_served(&cluster).await;
         over.send(Kind::Close, 0, &(), b"").await;
