@@ -232,6 +232,12 @@ impl Control {
         self.doing.wait(what)
     }
 
+    /// The call in which it waits for what another coroutine is to do; not for time, the client or the node.
+    pub fn waits_for_others(&self) -> Option<&'static str> {
+        let itself = ["sleep", "spawn", "input", "output", "poll"];
+        self.doing.word().filter(|word| !itself.contains(word))
+    }
+
     /// It has sent so many bytes in a message of its own.
     pub fn sent(&self, bytes: usize) {
         self.traffic.sent(bytes);
