@@ -29,6 +29,8 @@ struct Target {
 
 /// Jobs in flight for each node: enough to keep it busy, few enough to show progress soon.
 const WINDOW: usize = 10_000;
+/// Longer than most modules take to be compiled; who waits longer wants to know for what.
+const NOTICE: Duration = Duration::from_secs(2);
 /// How long the exits of cancelled jobs are waited for.
 const CANCEL_WAIT: Duration = Duration::from_secs(3);
 
@@ -47,8 +49,9 @@ async fn execute(plan: Plan) -> anyhow::Result<u8> {
     // Nothing runs before all nodes are ready, so nothing needs to be ended.
     let (embedded, targets) = tokio::select! {
         biased;
-        _ = interrupt.recv() => return Ok(exit::INTERRUPTED),
-        _ = terminate.recv() => return Ok(exit::TERMINATED),
+        _ = interrupt.recv() => return Ok(before_the_start("interrupted", exit::INTERRUPTED)),
+        _ = terminate.recv() => return Ok(before_the_start("terminated", exit::TERMINATED)),
+        never = patience(&plan) => match never {},
         ready = prepare(&plan) => ready?,
     };
     let mut session = Session {
@@ -68,6 +71,20 @@ async fn execute(plan: Plan) -> anyhow::Result<u8> {
         embedded.shut_down().await;
     }
     code
+}
+
+fn before_the_start(why: &str, code: u8) -> u8 {
+    eprintln!("corovan: {why} while the node made ready: nothing has run");
+    code
+}
+
+/// Says once what takes so long, and goes on for ever.
+async fn patience(plan: &Plan) -> std::convert::Infallible {
+    tokio::time::sleep(NOTICE).await;
+    if !plan.json && !plan.quiet {
+        eprintln!("corovan: making ready; a node compiles a module when it first has it, and keeps the result");
+    }
+    std::future::pending().await
 }
 
 async fn prepare(plan: &Plan) -> anyhow::Result<(Option<Embedded>, Vec<Target>)> {
