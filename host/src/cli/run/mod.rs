@@ -15,6 +15,7 @@ use embedded::Embedded;
 pub use options::Args;
 use options::{JobArguments, Plan};
 use printer::Printer;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -78,10 +79,11 @@ fn before_the_start(why: &str, code: u8) -> u8 {
     code
 }
 
-/// Says once what takes so long, and goes on for ever.
+/// Says once what takes so long, where a person waits, and goes on for ever. Into a file it says nothing: how long a node takes
+/// is no part of what a job says.
 async fn patience(plan: &Plan) -> std::convert::Infallible {
     tokio::time::sleep(NOTICE).await;
-    if !plan.json && !plan.quiet {
+    if !plan.json && !plan.quiet && std::io::stderr().is_terminal() {
         eprintln!("corovan: making ready; a node compiles a module when it first has it, and keeps the result");
     }
     std::future::pending().await
