@@ -89,8 +89,8 @@ fn messages() -> Result<(), Error> {
     assert_eq!(doubles.request_tagged::<_, u64>(BYTES, &4, TIME)?, 4);
     assert_eq!(doubles.request_bytes(BYTES, b"as it is", TIME)?, b"as it is");
     assert_eq!(doubles.request_tagged::<_, u64>(TWICE, &5, TIME)?, 5);
-    let text: Error = doubles.request::<_, String>(&21, TIME).unwrap_err();
-    assert!(text.detail.starts_with("the answer of ") && text.detail.ends_with("found 42"), "{text}");
+    let Err(error) = doubles.request::<_, String>(&21, TIME) else { panic!("42 is no text") };
+    assert!(error.detail.starts_with("the answer of ") && error.detail.ends_with("found 42"), "{error}");
     assert_eq!(code(doubles.request_tagged::<_, u64>(NO_ANSWER, &1, TIME)), Code::Closed);
     doubles.terminate(TIME)?;
     assert_eq!(code(doubles.send(&1)), Code::Gone);
