@@ -80,9 +80,7 @@ impl<W> Pending<W> {
     /// The session has ended: all who wait get `node-lost`, in the order in which they began.
     pub fn end(&mut self) -> Vec<W> {
         self.ended = true;
-        let mut all: Vec<(u64, W)> = self.waiting.drain().collect();
-        all.sort_unstable_by_key(|(number, _)| *number);
-        all.into_iter().map(|(_, waiter)| waiter).collect()
+        in_order(&mut self.waiting)
     }
 
     pub fn len(&self) -> usize {
@@ -123,7 +121,7 @@ impl<T> Watched<T> {
     /// The session has ended: everything that is to be stopped.
     pub fn end(&mut self) -> Vec<T> {
         self.ended = true;
-        std::mem::take(&mut self.watched).into_values().collect()
+        in_order(&mut self.watched)
     }
 
     pub fn len(&self) -> usize {
@@ -139,6 +137,13 @@ impl<T> Default for Watched<T> {
     fn default() -> Self {
         Watched::new()
     }
+}
+
+/// By number, so that the same run ends in the same order.
+fn in_order<V>(table: &mut HashMap<u64, V>) -> Vec<V> {
+    let mut all: Vec<(u64, V)> = std::mem::take(table).into_iter().collect();
+    all.sort_unstable_by_key(|(number, _)| *number);
+    all.into_iter().map(|(_, value)| value).collect()
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub struct Outgoing {
     next: usize,
     /// Bytes of frames in `chunks` and `open`.
     held: usize,
-    /// A push has been refused since there was room.
+    /// A push has been refused, or would have been, since there was room.
     refused: bool,
 }
 
@@ -101,7 +101,6 @@ impl Outgoing {
     pub fn push(&mut self, header: &Header, parts: &[&[u8]]) -> Result<u64, Refused> {
         let size = frame::size(header.kind, parts)?;
         if !self.has_room(header.kind, size) {
-            self.refused = true;
             return Err(Refused::Full);
         }
         if self.open.capacity() - self.open.len() < size {
@@ -117,10 +116,13 @@ impl Outgoing {
         Ok(self.pushed)
     }
 
-    /// A frame of this kind and so many bytes, its header included, would be taken now.
-    pub fn has_room(&self, kind: frame::Kind, size: usize) -> bool {
+    /// A frame of this kind and so many bytes, its header included, would be taken now. If not, [`Outgoing::acknowledge`] says
+    /// when to try again, as after a refused push.
+    pub fn has_room(&mut self, kind: frame::Kind, size: usize) -> bool {
         let bound = if kind.begins() { limits::LANE_BYTES } else { limits::LANE_BYTES + limits::LANE_ANSWER_BYTES };
-        self.held == 0 || self.held + size <= bound
+        let fits = self.held == 0 || self.held + size <= bound;
+        self.refused |= !fits;
+        fits
     }
 
     /// The next frames for the present connection; `None` until more are pushed.

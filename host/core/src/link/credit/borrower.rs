@@ -227,7 +227,9 @@ impl<W> Borrower<W> {
     pub fn close(&mut self) -> Vec<W> {
         let records = std::mem::take(self).records;
         self.closed = true;
-        records.into_values().flat_map(|record| record.waiting).map(|(.., waker)| waker).collect()
+        let mut waited: Vec<_> = records.into_values().flat_map(|record| record.waiting).collect();
+        waited.sort_unstable_by_key(|(ticket, ..)| *ticket);
+        waited.into_iter().map(|(.., waker)| waker).collect()
     }
 
     /// Mailboxes with a record.
@@ -284,9 +286,9 @@ impl<W> Borrower<W> {
     /// Chooses what is to be returned: what was not used for a while, and anything unused at this moment when others want
     /// its place.
     fn retire(&mut self, now: u64) {
-        for _ in 0..LOOKED_AT {
+        for looked_at in 0.. {
             let full = self.link.shown.len() >= limits::LINK_CREDITS;
-            let wanted = full && self.returning < self.link.held_up.len();
+            let wanted = full && self.returning < self.link.held_up.len() && looked_at < LOOKED_AT;
             let Some((place, mailbox)) = self.link.shown.first_key_value().map(|(place, mailbox)| (*place, *mailbox))
             else {
                 return;
@@ -448,5 +450,5 @@ impl Shared {
 }
 
 const IDLE: u64 = limits::CREDIT_IDLE.as_nanos() as u64;
-/// Records looked at in one go.
+/// Records looked at in one go before their time.
 const LOOKED_AT: usize = 64;
