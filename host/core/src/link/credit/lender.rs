@@ -54,12 +54,10 @@ impl Lender {
     /// A message of so many bytes has come for a mailbox, before anything else is done with it.
     pub fn arrived(&mut self, mailbox: Local, bytes: usize) -> Result<(), Violation> {
         let record = self.record(mailbox)?;
-        if record.returned.is_some_and(|returned| record.arrived.messages >= returned.messages)
-            || !record.arrived.is_within(record.limit)
-        {
+        record.arrived.add(bytes);
+        if record.returned.is_some_and(|returned| !returned.holds(record.arrived)) || !record.may_be(record.arrived) {
             return Err(Violation::Beyond { mailbox, limit: record.limit });
         }
-        record.arrived.add(bytes);
         if let Some(contact) = &mut record.contact {
             *contact += contact_cost(bytes);
             self.taken += contact_cost(bytes);
@@ -94,12 +92,7 @@ impl Lender {
     /// The borrower has sent so much and will send no more.
     pub fn returned(&mut self, mailbox: Local, sent: Amount) -> Result<(), Violation> {
         let record = self.record(mailbox)?;
-        let impossible = sent.messages < record.arrived.messages
-            || sent.bytes < record.arrived.bytes
-            || sent.messages > record.limit.messages
-            || sent.bytes >= record.limit.bytes.saturating_add(limits::MESSAGE_BYTES as u64)
-            || record.returned.is_some();
-        if impossible {
+        if !sent.holds(record.arrived) || !record.may_be(sent) || record.returned.is_some() {
             return Err(Violation::Returned { mailbox, returned: sent });
         }
         record.returned = Some(sent);
@@ -166,6 +159,13 @@ impl Record {
         let (arrived, settled, free) = (Amount::default(), Amount::default(), Amount::default());
         let (contact, returned, gone, queued) = (Some(0), None, Gone::No, false);
         Record { limit: FIRST, arrived, settled, window: FIRST, free, contact, returned, gone, queued }
+    }
+
+    /// So much can have been sent under the limit. The message that uses it up may be larger than what was left, and, as lanes
+    /// overtake each other, may come before those that were sent before it.
+    fn may_be(&self, sent: Amount) -> bool {
+        let beyond = limits::MESSAGE_BYTES as u64;
+        sent.messages <= self.limit.messages && sent.bytes < self.limit.bytes.saturating_add(beyond)
     }
 
     /// All that was sent has come, and was settled.

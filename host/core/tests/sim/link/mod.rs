@@ -99,7 +99,11 @@ impl World {
     }
 
     fn events(&mut self, until: u64) {
+        let (mut time, mut at_once) = (0, 0);
         while let Some(event) = self.g.net.next(until) {
+            at_once = if self.g.net.now == time { at_once + 1 } else { 0 };
+            time = self.g.net.now;
+            assert!(at_once < 20_000, "time stands still");
             let (g, ends) = (&mut self.g, &mut self.ends);
             let end = match event {
                 Event::Dialled { connection, by, stands } => {
