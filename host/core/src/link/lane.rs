@@ -215,14 +215,19 @@ impl Incoming {
         self.received - self.told >= limits::ACK_FRAMES || self.bytes >= limits::ACK_BYTES
     }
 
-    /// What to acknowledge, when due or when nothing more is there to be read; `None` when the other side knows.
+    /// What to acknowledge, when due or when nothing more is there to be read; `None` when the other side was told. To be sent
+    /// on the connection in use; if that is lost, the next handshake tells.
     pub fn acknowledge(&mut self) -> Option<u64> {
-        (self.received > self.told).then(|| self.received())
+        if self.received == self.told {
+            return None;
+        }
+        (self.told, self.bytes) = (self.received, 0);
+        Some(self.received)
     }
 
-    /// The number of the last frame received, for the handshake of a new connection; so the other side knows.
-    pub fn received(&mut self) -> u64 {
-        (self.told, self.bytes) = (self.received, 0);
+    /// The number of the last frame received, for the handshake of a new connection. It may come to nothing, so that what was
+    /// to be acknowledged still is.
+    pub fn received(&self) -> u64 {
         self.received
     }
 }

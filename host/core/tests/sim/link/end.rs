@@ -235,7 +235,7 @@ impl End {
                 next[2] = self.dial_at;
             }
         }
-        next[3] = self.flush_at.unwrap_or(u64::MAX);
+        next[3] = self.flush_at.filter(|_| self.contact.live().is_some()).unwrap_or(u64::MAX);
         let wake = next.into_iter().min().unwrap_or(u64::MAX);
         if wake != u64::MAX && (wake < self.wake_at || self.wake_at <= now) {
             self.wake_at = wake;
@@ -535,10 +535,7 @@ impl End {
         for lane in &session.out {
             assert!(lane.held() <= limits::LANE_BYTES + limits::LANE_ANSWER_BYTES, "unacknowledged bytes");
         }
-        let Some(live) = self.contact.live() else {
-            self.flush_at = None;
-            return;
-        };
+        let Some(live) = self.contact.live() else { return };
         let open = self.connections.get_mut(&live).unwrap();
         for lane in 0..LANES {
             while let Some(chunk) = session.out[lane].take() {

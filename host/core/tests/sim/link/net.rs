@@ -81,11 +81,8 @@ impl Net {
 
     /// The next thing that happens before a time; the clock is set.
     pub fn next(&mut self, until: u64) -> Option<Event> {
-        let ((time, _), event) = self.events.pop_first()?;
-        if time > until {
-            self.at(time, event);
-            return None;
-        }
+        let first = self.events.first_entry().filter(|first| first.key().0 <= until)?;
+        let ((time, _), event) = first.remove_entry();
         self.now = time;
         Some(event)
     }

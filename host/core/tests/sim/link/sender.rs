@@ -14,7 +14,7 @@ pub struct Sender {
     doing: Doing,
     /// To be sent right after.
     burst: u64,
-    monitors: Vec<(u64, u64)>,
+    monitors: Vec<(u64, Header)>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -190,23 +190,24 @@ impl End {
         if session.out[usize::from(header.lane())].has_room(Kind::Call, frame::HEADER) {
             let call = session.monitors.begin(monitor).unwrap();
             g.oracle.monitors.push(Monitor::Watching);
-            session.push(g, id, Header { call, ..header }, &[]);
+            let header = Header { call, ..header };
+            session.push(g, id, header, &[]);
             let object = session.object;
-            self.senders[at].monitors.push((object, call));
+            self.senders[at].monitors.push((object, header));
         }
         Doing::Nothing
     }
 
-    /// Demonitors one.
+    /// Demonitors one, in the lane of the monitor: it must not come first.
     fn gives_up(&mut self, g: &mut Ground, at: usize) -> Doing {
-        let (id, Some((object, call))) = (self.id, self.senders[at].monitors.pop()) else { return Doing::Nothing };
+        let (id, Some((object, header))) = (self.id, self.senders[at].monitors.pop()) else { return Doing::Nothing };
         let session = self.session.as_mut().filter(|session| session.object == object);
         if let Some(session) = session
-            && let Some(monitor) = session.monitors.take(call)
+            && let Some(monitor) = session.monitors.take(header.call)
         {
             assert_eq!(g.oracle.monitors[monitor], Monitor::Watching);
             g.oracle.monitors[monitor] = Monitor::GivenUp;
-            session.push(g, id, Header { call, tag: 1, ..Header::new(Kind::Call) }, &[]);
+            session.push(g, id, Header { tag: 1, ..header }, &[]);
         }
         Doing::Nothing
     }
