@@ -247,6 +247,9 @@ pub const ACK_BYTES: usize = 128 << 10;
 pub const FIRST_CONTACT_MESSAGES: u64 = 16;
 pub const FIRST_CONTACT_BYTES: u64 = 64 << 10;
 pub const FIRST_CONTACT_ALLOWANCE: u64 = 4 << 20;
+/// While messages of one node that wait for room in mailboxes of another take more than this, its first contacts are
+/// answered only when they find room; so that, beyond, it holds no more than the allowance for mailboxes that are full.
+pub const LINK_UNSETTLED: u64 = 16 << 20;
 /// The most that a node is granted ahead for one mailbox: what a fast link carries in a few milliseconds.
 pub const CREDIT_WINDOW_MESSAGES: u64 = 4_096;
 pub const CREDIT_WINDOW_BYTES: u64 = 4 << 20;

@@ -118,7 +118,9 @@ impl<W> Borrower<W> {
             return Acquired::Gone;
         }
         record.last_use = now;
-        if record.waiting.is_empty() && record.may_send(bytes, &self.link) {
+        // First contacts take turns: a small one does not go on and on before a large one.
+        let in_turn = self.link.held_up.is_empty() || !matches!(record.state, State::Contact { .. });
+        if in_turn && record.waiting.is_empty() && record.may_send(bytes, &self.link) {
             record.pay(mailbox, bytes, &mut self.link);
             return Acquired::Now;
         }

@@ -15,6 +15,8 @@ pub struct Lender {
     records: HashMap<Local, Record>,
     /// Taken by first contacts that were not answered.
     taken: u64,
+    /// Bytes of messages that came and have not found room.
+    unsettled: u64,
     /// Mailboxes of which there may be something to say, each once.
     queue: VecDeque<Local>,
 }
@@ -58,11 +60,21 @@ impl Lender {
         if record.returned.is_some_and(|returned| !returned.holds(record.arrived)) || !record.may_be(record.arrived) {
             return Err(Violation::Beyond { mailbox, limit: record.limit });
         }
+        let mut cost = 0;
         if let Some(contact) = &mut record.contact {
-            *contact += contact_cost(bytes);
-            self.taken += contact_cost(bytes);
+            cost = contact_cost(bytes);
+            *contact += cost;
         }
-        if self.taken > limits::FIRST_CONTACT_ALLOWANCE { Err(Violation::Allowance) } else { Ok(()) }
+        self.taken += cost;
+        self.unsettled += bytes as u64;
+        if self.taken > limits::FIRST_CONTACT_ALLOWANCE {
+            return Err(Violation::Allowance);
+        }
+        // A first contact is answered at once, lest a full mailbox keeps what all others have together.
+        if self.unsettled <= limits::LINK_UNSETTLED {
+            self.look_at(mailbox);
+        }
+        Ok(())
     }
 
     /// A message that came has found room in its mailbox, where so much is free now; or was dropped, because its mailbox is
@@ -74,9 +86,8 @@ impl Lender {
         if !free.holds(FIRST) {
             record.window = record.window.halved().at_least(FIRST);
         }
-        if record.is_due() {
-            record.queue_up(mailbox, &mut self.queue);
-        }
+        self.unsettled -= bytes as u64;
+        self.look_at(mailbox);
     }
 
     /// A mailbox is closed, or a message came for one that was never there. Its messages are still to be reported as settled.
@@ -85,7 +96,7 @@ impl Lender {
             && record.gone == Gone::No
         {
             record.gone = Gone::Yes;
-            record.queue_up(mailbox, &mut self.queue);
+            self.look_at(mailbox);
         }
     }
 
@@ -96,11 +107,7 @@ impl Lender {
             return Err(Violation::Returned { mailbox, returned: sent });
         }
         record.returned = Some(sent);
-        if let Some(record) = self.records.get_mut(&mailbox)
-            && record.is_due()
-        {
-            record.queue_up(mailbox, &mut self.queue);
-        }
+        self.look_at(mailbox);
         Ok(())
     }
 
@@ -141,9 +148,19 @@ impl Lender {
         self.records.is_empty()
     }
 
-    /// Messages that came and have not found room.
+    /// Bytes of messages that came and have not found room.
     pub fn unsettled(&self) -> u64 {
-        self.records.values().map(|record| record.arrived.messages - record.settled.messages).sum()
+        self.unsettled
+    }
+
+    /// There may be something to say of it.
+    fn look_at(&mut self, mailbox: Local) {
+        if let Some(record) = self.records.get_mut(&mailbox)
+            && record.is_due()
+            && !std::mem::replace(&mut record.queued, true)
+        {
+            self.queue.push_back(mailbox);
+        }
     }
 
     fn record(&mut self, mailbox: Local) -> Result<&mut Record, Violation> {
@@ -178,7 +195,6 @@ impl Record {
         if self.returned.is_some() || self.gone != Gone::No {
             return self.is_complete() || self.gone == Gone::Yes;
         }
-        // A first contact is answered soon, as it takes of what all others have together.
         self.contact.is_some() || !self.settled.plus(self.window.halved()).is_within(self.limit)
     }
 
@@ -189,12 +205,6 @@ impl Record {
         }
         self.limit = self.limit.at_least(self.settled.plus(self.window));
         self.limit
-    }
-
-    fn queue_up(&mut self, mailbox: Local, queue: &mut VecDeque<Local>) {
-        if !std::mem::replace(&mut self.queued, true) {
-            queue.push_back(mailbox);
-        }
     }
 }
 

@@ -108,3 +108,6 @@ fn contact_cost(bytes: usize) -> u64 {
 
 const FIRST: Amount = Amount::new(limits::FIRST_CONTACT_MESSAGES, limits::FIRST_CONTACT_BYTES);
 const WINDOW: Amount = Amount::new(limits::CREDIT_WINDOW_MESSAGES, limits::CREDIT_WINDOW_BYTES);
+
+#[cfg(test)]
+mod tests;
