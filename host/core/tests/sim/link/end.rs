@@ -23,6 +23,10 @@ pub struct Ground {
     pub random: Random,
     pub oracle: Oracle,
     pub next: u64,
+    /// Of each mailbox.
+    pub bounds: Bounds,
+    /// One of so many messages is large.
+    pub large: u64,
 }
 
 pub struct End {
@@ -35,6 +39,8 @@ pub struct End {
     dialling: Option<u64>,
     dial_at: u64,
     flush_at: Option<u64>,
+    /// Nothing is written before: frames gather in their lanes.
+    write_at: u64,
     wake_at: u64,
     pub mailboxes: BTreeMap<u64, (Local, Inbox)>,
     pub senders: Vec<Sender>,
@@ -134,6 +140,7 @@ impl End {
             dialling: None,
             dial_at: 0,
             flush_at: None,
+            write_at: 0,
             wake_at: u64::MAX,
             mailboxes: BTreeMap::new(),
             senders: Vec::new(),
@@ -235,7 +242,9 @@ impl End {
                 next[2] = self.dial_at;
             }
         }
-        next[3] = self.flush_at.filter(|_| self.contact.live().is_some()).unwrap_or(u64::MAX);
+        let live = self.contact.live().is_some();
+        let write_at = Some(self.write_at).filter(|at| *at > now);
+        next[3] = self.flush_at.into_iter().chain(write_at).filter(|_| live).max().unwrap_or(u64::MAX);
         let wake = next.into_iter().min().unwrap_or(u64::MAX);
         if wake != u64::MAX && (wake < self.wake_at || self.wake_at <= now) {
             self.wake_at = wake;
@@ -464,8 +473,8 @@ impl End {
     fn accepted(&mut self, g: &mut Ground, waiting: Waiting) {
         g.oracle.accepted(waiting.header.tag);
         let free = self.mailboxes.get(&waiting.header.to.counter).map_or(credit::Amount::default(), |(_, inbox)| {
-            let taken = BOUNDS.messages.min(inbox.len() + inbox.senders());
-            credit::Amount::new((BOUNDS.messages - taken) as u64, BOUNDS.bytes.saturating_sub(inbox.bytes()) as u64)
+            let taken = g.bounds.messages.min(inbox.len() + inbox.senders());
+            credit::Amount::new((g.bounds.messages - taken) as u64, g.bounds.bytes.saturating_sub(inbox.bytes()) as u64)
         });
         if let Some(session) = self.session.as_mut().filter(|session| session.object == waiting.object) {
             session.lender.settled(waiting.header.to, waiting.size, free);
@@ -535,7 +544,10 @@ impl End {
         for lane in &session.out {
             assert!(lane.held() <= limits::LANE_BYTES + limits::LANE_ANSWER_BYTES, "unacknowledged bytes");
         }
-        let Some(live) = self.contact.live() else { return };
+        let Some(live) = self.contact.live().filter(|_| self.write_at <= now) else { return };
+        if g.random.chance(20) {
+            self.write_at = now + g.random.between(MS / 10, 20 * MS);
+        }
         let open = self.connections.get_mut(&live).unwrap();
         for lane in 0..LANES {
             while let Some(chunk) = session.out[lane].take() {
@@ -568,5 +580,3 @@ impl End {
         connections.into_iter().for_each(|connection| g.net.close(connection, self.id, &mut g.random));
     }
 }
-
-pub const BOUNDS: Bounds = Bounds { messages: 60, bytes: 400 << 10, reserved: 0 };

@@ -12,7 +12,8 @@ mod sender;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
 use corovan_core::link::frame::Local;
-use end::{BOUNDS, End, Ground};
+use corovan_core::sync::mailbox::Bounds;
+use end::{End, Ground};
 use net::{Event, MS, Net};
 use oracle::{Monitor, Oracle};
 use random::Random;
@@ -64,11 +65,15 @@ impl World {
     fn new(seed: u64) -> World {
         let mut random = Random::new(seed);
         let longest_delay = [MS, 5 * MS, 40 * MS][random.below(3) as usize];
-        let until = random.between(3, 15) * 1_000 * MS;
+        let until = random.between(2, 8) * 1_000 * MS;
         let chaos = [300, 1_500, 4_000][random.below(3) as usize] * MS;
         let slow = [2, 20, 100][random.below(3) as usize] * MS;
         let nodes = if random.chance(50) { [1, 2] } else { [2, 1] }.map(|byte| NodeId([byte; 12]));
-        let g = Ground { net: Net::new(longest_delay), random, oracle: Oracle::default(), next: 0 };
+        // In some runs much is on its way: mailboxes have room, and lanes have none.
+        let heavy = random.chance(10);
+        let (messages, bytes, large) = if heavy { (1_000, 8 << 20, 3) } else { (60, 400 << 10, 60) };
+        let bounds = Bounds { messages, bytes, reserved: 0 };
+        let g = Ground { net: Net::new(longest_delay), random, oracle: Oracle::default(), next: 0, bounds, large };
         let ends = [0, 1].map(|id| End::new(id, nodes[id], nodes[1 - id], 1));
         let mut world = World { ends, g, until, working: true, chaos, slow };
         (0..2).for_each(|end| world.populate(end));
@@ -153,7 +158,7 @@ impl World {
     fn mailbox(&mut self, end: usize) {
         self.g.next += 1;
         let local = Local { counter: self.g.next, secret: self.g.random.below(1 << 60) };
-        self.ends[end].mailboxes.insert(local.counter, (local, end::Inbox::new(BOUNDS)));
+        self.ends[end].mailboxes.insert(local.counter, (local, end::Inbox::new(self.g.bounds)));
         self.g.oracle.mailboxes[end].push(local);
         self.g.net.at(self.g.net.now, Event::Reader { end, mailbox: local.counter });
     }

@@ -12,8 +12,9 @@ pub struct Sender {
     /// Counts what it did; what was planned for an earlier one is void.
     pub step: u64,
     doing: Doing,
-    /// To be sent right after.
+    /// To be sent right after, to the same.
     burst: u64,
+    to: Local,
     monitors: Vec<(u64, Header)>,
 }
 
@@ -94,7 +95,11 @@ impl End {
     fn begins(&mut self, g: &mut Ground, at: usize) -> Doing {
         let known = &g.oracle.mailboxes[1 - self.id];
         let newest = known.len() as u64;
-        let to = known[(newest - 1 - g.random.below(newest.min(6))) as usize];
+        let to = match self.senders[at].burst {
+            0 => known[(newest - 1 - g.random.below(newest.min(6))) as usize],
+            _ => self.senders[at].to,
+        };
+        self.senders[at].to = to;
         let from = Local { counter: at as u64 + 1, secret: self.incarnation.into() };
         if self.senders[at].burst == 0 {
             match g.random.below(20) {
@@ -105,7 +110,7 @@ impl End {
             }
         }
         self.senders[at].burst = self.senders[at].burst.saturating_sub(1);
-        let size = match g.random.below(60) {
+        let size = match g.random.below(g.large) {
             0 => g.random.below(limits::MESSAGE_BYTES as u64),
             1..6 => g.random.below(60_000),
             _ => g.random.below(200),
