@@ -175,3 +175,96 @@ impl Contact {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: [u64; LANES] = [0; LANES];
+
+    /// The lower node and the higher.
+    fn both() -> (Contact, Contact) {
+        let (low, high) = (NodeId([1; 12]), NodeId([2; 12]));
+        (Contact::new(low, 5, high), Contact::new(high, 7, low))
+    }
+
+    /// The first dials the second; the decisions of both.
+    fn meet(dials: &mut Contact, other: &mut Contact, connection: u64) -> (Meeting, Meeting) {
+        let hello = dials.dialled(connection, &NONE).unwrap();
+        let there = other.heard(connection, false, &hello, &NONE).unwrap();
+        let here = dials.heard(connection, true, there.answer.as_ref().unwrap(), &NONE).unwrap();
+        (here, there)
+    }
+
+    #[test]
+    fn of_two_that_dial_at_once_the_lower_nodes_connection_stays() {
+        let (mut low, mut high) = both();
+        let (from_low, from_high) = (low.dialled(1, &NONE).unwrap(), high.dialled(2, &NONE).unwrap());
+        assert_eq!(low.heard(2, false, &from_high, &NONE), Err(Refused::Lesser));
+        let there = high.heard(1, false, &from_low, &NONE).unwrap();
+        assert_eq!(there.replaces, Some(2));
+        assert_eq!(high.heard(2, true, &from_low, &NONE), Err(Refused::Stale), "an answer on the one given up");
+        low.heard(1, true, &there.answer.unwrap(), &NONE).unwrap();
+        assert_eq!((low.live(), high.live()), (Some(1), Some(1)));
+        assert_eq!(low.dialled(3, &NONE), None, "one is enough");
+    }
+
+    #[test]
+    fn a_later_turn_replaces_the_connection_in_use_and_an_earlier_one_does_not() {
+        for low_dials in [true, false] {
+            let (mut low, mut high) = both();
+            let (a, b) = if low_dials { (&mut low, &mut high) } else { (&mut high, &mut low) };
+            // Sent before the peer gave up dialling, comes long after.
+            let stale = b.dialled(1, &NONE).unwrap();
+            b.lost(1);
+            meet(a, b, 2);
+            assert_eq!(a.heard(1, false, &stale, &NONE), Err(Refused::Lesser));
+            assert!(b.lost(2), "only one end has noticed");
+            let hello = b.dialled(3, &NONE).unwrap();
+            let meeting = a.heard(3, false, &hello, &NONE).unwrap();
+            assert_eq!((meeting.decision, meeting.replaces), (Decision::Resume { number: 1 }, Some(2)));
+        }
+    }
+
+    #[test]
+    fn a_session_that_one_end_ended_is_ended_by_the_other_before_the_next() {
+        let (mut low, mut high) = both();
+        let first = Decision::New { number: 1, ends_old: None };
+        let (here, there) = meet(&mut low, &mut high, 1);
+        assert_eq!((here.decision, there.decision), (first, first));
+        assert_eq!(low.end(), [1]);
+        assert!(high.lost(1));
+        let (here, there) = meet(&mut high, &mut low, 2);
+        assert_eq!(here.decision, Decision::New { number: 2, ends_old: Some(1) });
+        assert_eq!(there.decision, Decision::New { number: 2, ends_old: None });
+    }
+
+    #[test]
+    fn an_end_that_ends_its_session_while_it_dials_takes_no_answer() {
+        let (mut low, mut high) = both();
+        meet(&mut low, &mut high, 1);
+        (low.lost(1), high.lost(1));
+        let hello = low.dialled(2, &NONE).unwrap();
+        let there = high.heard(2, false, &hello, &NONE).unwrap();
+        assert_eq!(there.decision, Decision::Resume { number: 1 });
+        assert_eq!(low.end(), [2]);
+        assert_eq!(low.heard(2, true, &there.answer.unwrap(), &NONE), Err(Refused::Stale));
+    }
+
+    #[test]
+    fn a_restarted_peer_is_new_and_its_past_and_others_are_refused() {
+        let (mut low, mut high) = both();
+        meet(&mut low, &mut high, 1);
+        let old = high.hello(&NONE);
+        let mut again = Contact::new(high.me, 8, low.me);
+        let (here, there) = meet(&mut again, &mut low, 2);
+        assert_eq!(here.decision, Decision::New { number: 1, ends_old: None }, "numbers are of two incarnations");
+        assert_eq!((there.decision, there.replaces), (Decision::New { number: 1, ends_old: Some(1) }, Some(1)));
+        let error = session::Error::Incarnation(7, 8);
+        assert_eq!(low.heard(3, false, &old, &NONE), Err(Refused::Hello(error)));
+        let forged = Hello { node: NodeId([9; 12]), turn: 99, ..old };
+        let error = session::Error::Node(forged.node);
+        assert_eq!(low.heard(4, false, &forged, &NONE), Err(Refused::Hello(error)));
+        assert_eq!(low.live(), Some(2), "and change nothing");
+    }
+}

@@ -267,7 +267,9 @@ impl End {
     pub fn wake(&mut self, g: &mut Ground, woken: Vec<usize>) {
         for sender in woken {
             let step = self.senders[sender].step;
-            g.net.at(g.net.now, Event::Sender { end: self.id, sender, step });
+            // Not at once, so that it may be too late for one of little patience.
+            let late = if g.random.chance(30) { g.random.below(200 * MS) } else { 0 };
+            g.net.at(g.net.now + late, Event::Sender { end: self.id, sender, step });
         }
     }
 
