@@ -56,6 +56,8 @@ pub const FIBER_STACK: usize = 1 << 20;
 pub const PENDING_TOKENS: usize = 16;
 /// Things one `wait` or `poll_oneoff` call may name.
 pub const WAIT_SET: usize = 256;
+/// Of these, filters of messages: each is looked for in the whole mailbox.
+pub const WAIT_FILTERS: usize = 16;
 
 /// A mailbox: ordinary messages, their bytes, and one message's bytes.
 pub const MAILBOX_MESSAGES: usize = 10_000;
@@ -64,6 +66,8 @@ pub const MESSAGE_BYTES: usize = 1 << 20;
 /// System messages of one coroutine that are on their way or unread: own timers, exits of those it monitors. Room for
 /// them is promised when their cause is made.
 pub const MAILBOX_RESERVED: usize = 100_000;
+/// What is counted as held for a request that was received and not answered, which may be all that is left of who asked.
+pub const REPLY_BYTES: u64 = 1 << 10;
 /// What a message, and the promise of one, takes beside its bytes.
 pub const LETTER_BYTES: u64 = 256;
 /// Of its mailbox, what belongs to every coroutine without being counted for its tenant.
@@ -72,6 +76,8 @@ pub const MAILBOX_FREE: u64 = 4 << 10;
 pub const HELD_STEP: u64 = 64 << 10;
 /// Timers of one coroutine whose messages go to others; those to itself are bounded by [`MAILBOX_RESERVED`].
 pub const COROUTINE_TIMERS: usize = 100_000;
+/// Timers that fire before others run: a tenant may have very many due at once.
+pub const TIMER_BATCH: usize = 1_024;
 /// Requests that a coroutine has received and not answered yet; the oldest is given up for a new one.
 pub const OPEN_REPLIES: usize = 10_000;
 /// How often a reentrant lock is held at a time: a recursion of so many calls does not fit a guest's stack.
@@ -82,6 +88,8 @@ pub const COMPUTATION_LOCKS: usize = 10_000;
 pub const COROUTINE_HANDLES: usize = 1_024;
 /// What is counted as held for a handle and the lock that it may be the only one to keep.
 pub const HANDLE_BYTES: u64 = 512;
+/// Refusals of one tenant are logged at most so often; each line says how many there were since the last.
+pub const DENIALS_LOGGED: Duration = Duration::from_secs(1);
 /// Names of a tenant on a node, and coroutines of it that wait for one.
 pub const TENANT_NAMES: usize = 10_000;
 /// Exit records of ended coroutines of one computation: how many, how long, and bytes of them together.

@@ -50,10 +50,10 @@ fn ten_thousand_subscribers_share_one_payload_which_is_charged_once() {
     assert_eq!(held(ledger), before + 2 * SIZE as u64);
     let mut seen = None;
     for subscriber in subscribers {
-        let mut post = subscriber.post.lock();
+        let post = subscriber.post.lock();
         assert_eq!((post.mailbox.len(), post.mailbox.bytes()), (2, 2 * SIZE));
         let place = post.mailbox.find(&Filter::default()).unwrap();
-        let (letter, _) = post.take(place).unwrap();
+        let letter = post.mailbox.get(place).unwrap();
         let Payload::Shared(bytes) = &letter.body.payload else { panic!("it is too large to be inline") };
         assert_eq!((bytes.len(), bytes[0], letter.tag, letter.sender), (SIZE, 2, 7, channel));
         assert_eq!(*seen.get_or_insert(bytes.as_ptr()), bytes.as_ptr(), "one allocation for all");
