@@ -59,7 +59,7 @@ impl End {
     pub fn read(&mut self, g: &mut Ground, counter: u64) {
         let Some((_, inbox)) = self.mailboxes.get_mut(&counter) else { return };
         if let Some(place) = inbox.find(&mailbox::Filter::default())
-            && let Some((_, senders)) = inbox.take(place)
+            && let Some(((), senders)) = inbox.take(place, |_| ())
         {
             senders.into_iter().for_each(|waiting| self.accepted(g, waiting));
         }
