@@ -243,7 +243,7 @@ mod tests {
     fn an_end_that_ends_its_session_while_it_dials_takes_no_answer() {
         let (mut low, mut high) = both();
         meet(&mut low, &mut high, 1);
-        (low.lost(1), high.lost(1));
+        assert!(low.lost(1) && high.lost(1));
         let hello = low.dialled(2, &NONE).unwrap();
         let there = high.heard(2, false, &hello, &NONE).unwrap();
         assert_eq!(there.decision, Decision::Resume { number: 1 });

@@ -288,6 +288,20 @@ mod tests {
     }
 
     #[test]
+    fn a_lane_that_drains_goes_on_in_the_buffer_it_has() {
+        let mut lane = Outgoing::default();
+        let mut buffers = std::collections::BTreeSet::new();
+        for number in 1..=10_000 {
+            lane.push(&header(Kind::Message, number), &[b"sixty-four bytes or so"]).unwrap();
+            let chunk = lane.take().unwrap();
+            buffers.insert(chunk.bytes.as_ptr() as usize / limits::LANE_BUFFER);
+            drop(chunk);
+            lane.acknowledge(number).unwrap();
+        }
+        assert!(buffers.len() <= 3, "{} places in memory", buffers.len());
+    }
+
+    #[test]
     fn acknowledgements_are_due_after_enough_of_either() {
         let mut lane = Incoming::default();
         let mut stream = lane.begin(1).unwrap();

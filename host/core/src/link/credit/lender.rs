@@ -77,7 +77,7 @@ impl Lender {
         Ok(())
     }
 
-    /// A message that came has found room in its mailbox, where so much is free now; or was dropped, because its mailbox is
+    /// A message that came in this session has found room in its mailbox, where so much is free now; or was dropped, because its mailbox is
     /// closed or its sender may not.
     pub fn settled(&mut self, mailbox: Local, bytes: usize, free: Amount) {
         let Some(record) = self.records.get_mut(&mailbox) else { return };
@@ -86,7 +86,7 @@ impl Lender {
         if !free.holds(FIRST) {
             record.window = record.window.halved().at_least(FIRST);
         }
-        self.unsettled -= bytes as u64;
+        self.unsettled = self.unsettled.saturating_sub(bytes as u64);
         self.look_at(mailbox);
     }
 

@@ -9,9 +9,11 @@
 
 mod borrower;
 mod lender;
+mod record;
 
-pub use borrower::{Acquired, Borrower, Fate, Ticket};
+pub use borrower::{Acquired, Borrower, Fate};
 pub use lender::Lender;
+pub use record::Ticket;
 
 use super::frame::{self, Header, Kind, Local};
 use crate::limits;

@@ -5,16 +5,16 @@ use super::oracle::{Ident, Oracle};
 use super::random::Random;
 use super::sender::Sender;
 use bytes::{Bytes, BytesMut};
-use corovan_core::ids::{Address, NodeId};
+use corovan_core::ids::NodeId;
 use corovan_core::limits;
 use corovan_core::link::calls::{Pending, Watched};
-use corovan_core::link::contact::{Contact, Refused};
+use corovan_core::link::contact::Contact;
 use corovan_core::link::credit::{self, Borrower, Grant, Lender};
-use corovan_core::link::frame::{self, Decoded, Decoder, Header, Kind, LANES, Local};
-use corovan_core::link::lane::{Incoming, Mark, Outgoing, Stream, Verdict};
+use corovan_core::link::frame::{Decoder, Header, LANES, Local};
+use corovan_core::link::lane::{Incoming, Mark, Outgoing, Stream};
 use corovan_core::link::pulse::{Action, Pulse};
-use corovan_core::link::session::{Decision, Error, Hello};
-use corovan_core::sync::mailbox::{self, Bounds, Letter, Mailbox};
+use corovan_core::link::session::Hello;
+use corovan_core::sync::mailbox::{Bounds, Mailbox};
 use std::collections::BTreeMap;
 
 /// What both ends share: not part of what is tested.
@@ -35,7 +35,7 @@ pub struct End {
     pub incarnation: u32,
     pub contact: Contact,
     pub session: Option<Session>,
-    connections: BTreeMap<u64, Open>,
+    pub connections: BTreeMap<u64, Open>,
     dialling: Option<u64>,
     dial_at: u64,
     flush_at: Option<u64>,
@@ -51,48 +51,48 @@ pub type Inbox = Mailbox<(), Waiting>;
 /// A message from the other node that waits for room: its session, and the call to be answered.
 #[derive(Clone, Copy)]
 pub struct Waiting {
-    object: u64,
-    header: Header,
-    size: usize,
+    pub object: u64,
+    pub header: Header,
+    pub size: usize,
 }
 
 pub struct Session {
     pub object: u64,
-    ident: Option<Ident>,
+    pub ident: Option<Ident>,
     pub out: [Outgoing; LANES],
-    inc: [Incoming; LANES],
+    pub inc: [Incoming; LANES],
     pub borrower: Borrower<usize>,
     pub lender: Lender,
     pub calls: Pending<usize>,
     pub monitors: Pending<usize>,
     pub watched: Watched<Local>,
-    watchers: BTreeMap<u64, Vec<u64>>,
+    pub watchers: BTreeMap<u64, Vec<u64>>,
     pub pulse: Pulse,
     /// Senders that wait for room in a lane.
     pub want_room: Vec<usize>,
     /// What the other was told it may send, for comparison.
-    limits: BTreeMap<Local, credit::Amount>,
-    arrived: BTreeMap<Local, credit::Amount>,
+    pub limits: BTreeMap<Local, credit::Amount>,
+    pub arrived: BTreeMap<Local, credit::Amount>,
 }
 
 /// A connection as this end sees it.
 #[derive(Default)]
-struct Open {
-    own: bool,
+pub struct Open {
+    pub own: bool,
     /// The session it carries.
-    object: Option<u64>,
-    first: BytesMut,
-    greeted: bool,
+    pub object: Option<u64>,
+    pub first: BytesMut,
+    pub greeted: bool,
     begun: [bool; LANES],
-    lanes: [Inbound; LANES],
+    pub lanes: [Inbound; LANES],
     /// Came before the hello.
-    early: Vec<(u8, Bytes)>,
+    pub early: Vec<(u8, Bytes)>,
 }
 
 #[derive(Default)]
-struct Inbound {
-    prefix: BytesMut,
-    stream: Option<(Stream, Decoder)>,
+pub struct Inbound {
+    pub prefix: BytesMut,
+    pub stream: Option<(Stream, Decoder)>,
 }
 
 impl Session {
@@ -181,25 +181,6 @@ impl End {
         }
     }
 
-    pub fn bytes(&mut self, g: &mut Ground, connection: u64, stream: u8, bytes: Bytes) {
-        let open = self.connections.entry(connection).or_default();
-        let alive = open.object.is_some() && open.object == self.session.as_ref().map(|session| session.object);
-        if open.object.is_some() && !alive {
-            return;
-        }
-        if alive && let Some(session) = &mut self.session {
-            session.pulse.heard(g.net.now);
-        }
-        if stream == FIRST {
-            open.first.extend_from_slice(&bytes);
-            self.first_stream(g, connection);
-        } else if alive {
-            self.lane(g, connection, stream, bytes);
-        } else {
-            open.early.push((stream, bytes));
-        }
-    }
-
     /// Sends, dials, acknowledges, ends: whatever is due.
     pub fn turn(&mut self, g: &mut Ground) {
         self.say(g);
@@ -253,7 +234,7 @@ impl End {
     }
 
     /// The session is over: all that waits in it learns so.
-    fn ended(&mut self, g: &mut Ground) {
+    pub fn ended(&mut self, g: &mut Ground) {
         let Some(mut session) = self.session.take() else { return };
         g.oracle.ended += 1;
         let mut woken = session.borrower.close();
@@ -273,7 +254,7 @@ impl End {
         }
     }
 
-    fn greet(&mut self, g: &mut Ground, connection: u64, hello: &Hello) {
+    pub fn greet(&mut self, g: &mut Ground, connection: u64, hello: &Hello) {
         let mut bytes = BytesMut::new();
         hello.encode(&mut bytes).unwrap();
         g.net.send(self.id, connection, FIRST, bytes.freeze(), &mut g.random);
@@ -287,241 +268,9 @@ impl End {
         }
     }
 
-    fn received(&mut self) -> [u64; LANES] {
+    pub fn received(&mut self) -> [u64; LANES] {
         let session = self.session.as_mut();
         session.map_or([0; LANES], |session| std::array::from_fn(|lane| session.inc[lane].received()))
-    }
-
-    fn first_stream(&mut self, g: &mut Ground, connection: u64) {
-        while let Some(open) = self.connections.get_mut(&connection) {
-            if !open.greeted {
-                let Some(hello) = Hello::decode(&mut open.first).unwrap() else { return };
-                open.greeted = true;
-                self.hello(g, connection, &hello);
-                continue;
-            }
-            let Some(mark) = Mark::decode(&mut open.first).unwrap() else { return };
-            let Some(session) = &mut self.session else { return };
-            match mark {
-                Mark::Lane { lane, number } => {
-                    if session.out[usize::from(lane)].acknowledge(number).unwrap() {
-                        let woken = std::mem::take(&mut session.want_room);
-                        self.wake(g, woken);
-                    }
-                }
-                Mark::Alive { answer: true } => session.pulse.asked(g.net.now),
-                Mark::Alive { answer: false } => {}
-            }
-        }
-    }
-
-    fn hello(&mut self, g: &mut Ground, connection: u64, theirs: &Hello) {
-        let (own, received) = (self.connections[&connection].own, self.received());
-        let meeting = match self.contact.heard(connection, own, theirs, &received) {
-            Ok(meeting) => meeting,
-            Err(refused) => {
-                let honest =
-                    matches!(refused, Refused::Lesser | Refused::Stale | Refused::Hello(Error::Incarnation(..)));
-                assert!(honest, "{refused}");
-                self.connections.remove(&connection);
-                g.net.close(connection, self.id, &mut g.random);
-                return;
-            }
-        };
-        if let Some(replaced) = meeting.replaces {
-            self.connections.remove(&replaced);
-            g.net.close(replaced, self.id, &mut g.random);
-        }
-        if let Some(answer) = &meeting.answer {
-            self.greet(g, connection, answer);
-        }
-        match meeting.decision {
-            Decision::Resume { number } => {
-                g.oracle.resumed += 1;
-                let session = self.session.as_mut().unwrap();
-                assert_eq!(session.ident.unwrap().2, number);
-                let mut room = false;
-                for (lane, received) in session.out.iter_mut().zip(&theirs.received) {
-                    room |= lane.resume(*received).unwrap();
-                }
-                if room {
-                    let woken = std::mem::take(&mut session.want_room);
-                    self.wake(g, woken);
-                }
-            }
-            Decision::New { number, ends_old } => {
-                if ends_old.is_some() {
-                    self.ended(g);
-                }
-                let incarnations = match self.id {
-                    0 => (self.incarnation, theirs.incarnation),
-                    _ => (theirs.incarnation, self.incarnation),
-                };
-                let ident = (incarnations.0, incarnations.1, number);
-                let id = self.id;
-                let session = self.session(g);
-                assert_eq!(session.ident.replace(ident), None, "what was held is ended first");
-                g.oracle.begun(id, ident, session.object);
-            }
-        }
-        let session = self.session.as_mut().unwrap();
-        session.pulse.connected(g.net.now);
-        let open = self.connections.get_mut(&connection).unwrap();
-        open.object = Some(session.object);
-        for (lane, bytes) in std::mem::take(&mut open.early) {
-            self.lane(g, connection, lane, bytes);
-        }
-    }
-
-    fn lane(&mut self, g: &mut Ground, connection: u64, lane: u8, bytes: Bytes) {
-        let Some(open) = self.connections.get_mut(&connection) else { return };
-        let session = self.session.as_mut().unwrap();
-        let at = usize::from(lane);
-        let inbound = &mut open.lanes[at];
-        let (stream, decoder) = match &mut inbound.stream {
-            Some(begun) => {
-                begun.1.feed(bytes);
-                begun
-            }
-            None => {
-                inbound.prefix.extend_from_slice(&bytes);
-                let Some(mark) = Mark::decode(&mut inbound.prefix).unwrap() else { return };
-                let Mark::Lane { lane: named, number } = mark else { panic!("{mark:?}") };
-                assert_eq!(named, lane);
-                let mut decoder = Decoder::default();
-                decoder.feed(std::mem::take(&mut inbound.prefix).freeze());
-                inbound.stream.insert((session.inc[at].begin(number).unwrap(), decoder))
-            }
-        };
-        let mut frames = Vec::new();
-        while let Some(Decoded::Frame(frame)) = decoder.next().unwrap() {
-            match session.inc[at].accept(stream, frame::HEADER + frame.payload.len()) {
-                Verdict::New(number) => frames.push((number, frame)),
-                Verdict::Duplicate => g.oracle.duplicates += 1,
-            }
-        }
-        let (ident, object) = (session.ident.unwrap(), session.object);
-        session.pulse.used(g.net.now);
-        for (number, frame) in frames {
-            g.oracle.taken(self.id, ident, object, lane, number, &frame.header);
-            self.frame(g, frame.header, frame.payload.len());
-        }
-    }
-
-    fn frame(&mut self, g: &mut Ground, header: Header, size: usize) {
-        let now = g.net.now;
-        let session = self.session.as_mut().unwrap();
-        match header.kind {
-            Kind::Message | Kind::Deliver => self.message(g, header, size),
-            Kind::Delivered => {
-                if let Some(sender) = session.calls.answered(header.call).unwrap() {
-                    self.senders[sender].answered(g, header.tag == 0);
-                    self.wake(g, vec![sender]);
-                }
-            }
-            Kind::Call if header.tag == 0 => {
-                let alive = self.mailboxes.get(&header.to.counter).is_some_and(|(local, _)| *local == header.to);
-                match session.watched.watch(header.call, header.to).unwrap() {
-                    Ok(()) if alive => session.watchers.entry(header.to.counter).or_default().push(header.call),
-                    Ok(()) => self.exit(g, header.call, header.to),
-                    Err(refused) => panic!("{refused}"),
-                }
-            }
-            Kind::Call => drop(session.watched.take(header.call)),
-            Kind::Exit => {
-                if let Some(monitor) = session.monitors.answered(header.call).unwrap() {
-                    g.oracle.fired(monitor);
-                }
-            }
-            Kind::Credit => {
-                let woken = session.borrower.credited(header.from, Grant::from_header(&header), now).unwrap();
-                self.wake(g, woken);
-            }
-            Kind::CreditReturn => {
-                let sent = credit::Amount::new(header.call, header.tag);
-                session.lender.returned(header.to, sent).unwrap();
-            }
-            kind => panic!("{kind:?}"),
-        }
-    }
-
-    fn message(&mut self, g: &mut Ground, header: Header, size: usize) {
-        let session = self.session.as_mut().unwrap();
-        g.oracle.arrived(self.id, &header);
-        let arrived = session.arrived.entry(header.to).or_default();
-        let first = credit::Amount::new(limits::FIRST_CONTACT_MESSAGES, limits::FIRST_CONTACT_BYTES);
-        let limit = session.limits.get(&header.to).copied().unwrap_or(first);
-        (arrived.messages, arrived.bytes) = (arrived.messages + 1, arrived.bytes + size as u64);
-        let within = arrived.messages <= limit.messages && arrived.bytes < limit.bytes + limits::MESSAGE_BYTES as u64;
-        assert!(within, "beyond its credit of {limit:?}: {arrived:?}");
-        session.lender.arrived(header.to, size).unwrap();
-        let sender = Address { counter: header.from.counter, ..Address::default() };
-        let letter = Letter { kind: mailbox::Kind::Message, tag: header.tag, sender, via: 0, size, body: () };
-        let waiting = Waiting { object: session.object, header, size };
-        match self.mailboxes.get_mut(&header.to.counter).filter(|(local, _)| *local == header.to) {
-            None => {
-                session.lender.settled(header.to, size, credit::Amount::default());
-                session.lender.gone(header.to);
-                self.delivered(g, &waiting, false);
-            }
-            Some((_, inbox)) => match inbox.push(letter) {
-                Ok(_) => self.accepted(g, waiting),
-                Err(mailbox::Full(letter)) => drop(inbox.wait(letter, waiting)),
-            },
-        }
-    }
-
-    /// A message has found room.
-    fn accepted(&mut self, g: &mut Ground, waiting: Waiting) {
-        g.oracle.accepted(waiting.header.tag);
-        let free = self.mailboxes.get(&waiting.header.to.counter).map_or(credit::Amount::default(), |(_, inbox)| {
-            let taken = g.bounds.messages.min(inbox.len() + inbox.senders());
-            credit::Amount::new((g.bounds.messages - taken) as u64, g.bounds.bytes.saturating_sub(inbox.bytes()) as u64)
-        });
-        if let Some(session) = self.session.as_mut().filter(|session| session.object == waiting.object) {
-            session.lender.settled(waiting.header.to, waiting.size, free);
-        }
-        self.delivered(g, &waiting, true);
-    }
-
-    fn delivered(&mut self, g: &mut Ground, waiting: &Waiting, taken: bool) {
-        let session = self.session.as_mut().filter(|session| session.object == waiting.object);
-        if let Some(session) = session.filter(|_| waiting.header.kind == Kind::Deliver) {
-            let header = Header { call: waiting.header.call, tag: u64::from(!taken), ..Header::new(Kind::Delivered) };
-            session.push(g, self.id, header, &[]);
-        }
-    }
-
-    /// Takes a letter.
-    pub fn read(&mut self, g: &mut Ground, counter: u64) {
-        let Some((_, inbox)) = self.mailboxes.get_mut(&counter) else { return };
-        if let Some(place) = inbox.find(&mailbox::Filter::default())
-            && let Some((_, senders)) = inbox.take(place)
-        {
-            senders.into_iter().for_each(|waiting| self.accepted(g, waiting));
-        }
-    }
-
-    /// The coroutine of a mailbox ends.
-    pub fn exits(&mut self, g: &mut Ground, counter: u64) {
-        let Some((local, mut inbox)) = self.mailboxes.remove(&counter) else { return };
-        for (_, waiting) in inbox.close().waited {
-            if let Some(session) = self.session.as_mut().filter(|session| session.object == waiting.object) {
-                session.lender.settled(local, waiting.size, credit::Amount::default());
-            }
-            self.delivered(g, &waiting, false);
-        }
-        let Some(session) = &mut self.session else { return };
-        session.lender.gone(local);
-        let numbers = session.watchers.remove(&counter).unwrap_or_default();
-        numbers.into_iter().for_each(|number| self.exit(g, number, local));
-    }
-
-    fn exit(&mut self, g: &mut Ground, number: u64, from: Local) {
-        let session = self.session.as_mut().unwrap();
-        if session.watched.take(number).is_some() {
-            session.push(g, self.id, Header { call: number, from, ..Header::new(Kind::Exit) }, &[]);
-        }
     }
 
     /// Credit, chunks, acknowledgements.

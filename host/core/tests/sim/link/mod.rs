@@ -4,6 +4,8 @@
 //! exceeded; unacknowledged bytes within their bound; a monitor fires once. When all is quiet: everything given back.
 
 mod end;
+mod inbound;
+mod inbox;
 mod net;
 mod oracle;
 mod random;

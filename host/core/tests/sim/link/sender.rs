@@ -67,10 +67,9 @@ impl End {
             }
             Doing::Room(wish, patience) => self.with_room(g, at, wish, patience),
             Doing::Credit(wish, ticket, patience) => self.with_ticket(g, at, wish, ticket, patience),
-            Doing::Answer(wish, call, patience) if now >= patience => {
+            Doing::Answer(_, call, patience) if now >= patience => {
                 let session = self.session.as_mut().unwrap();
                 assert_eq!(session.calls.take(call), Some(at));
-                let _ = wish;
                 Doing::Nothing
             }
             waits => waits,
