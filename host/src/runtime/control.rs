@@ -5,7 +5,7 @@ use super::launch::Program;
 use super::message::{Letter, Payload};
 use super::post::Post;
 use super::stdio::Input;
-use super::swap::SwapPoint;
+use super::swap::{Swap, SwapPoint};
 use super::ties::Ties;
 use super::tree::Tree;
 use corovan_core::ids::Address;
@@ -118,8 +118,7 @@ pub struct Termination {
 pub(super) struct Birth {
     pub address: Address,
     pub group: Arc<Group>,
-    /// `None`: it is the first of its tree.
-    pub tree: Option<Arc<Tree>>,
+    pub tree: Arc<Tree>,
     pub daemon: bool,
     pub program: Arc<Program>,
     /// Standard input; without it the guest reads its end.
@@ -139,7 +138,7 @@ impl Control {
         let Birth { address, group, tree, daemon, program, input, made } = birth;
         Control {
             address,
-            tree: tree.unwrap_or_default(),
+            tree,
             post: Mutex::new(Post::new(&group.tenant.ledger)),
             group,
             ties: Mutex::default(),
@@ -232,6 +231,12 @@ impl Control {
         self.doing.wait(what)
     }
 
+    /// The call in which it waits for what another coroutine is to do; not for time, the client or the node.
+    pub fn waits_for_others(&self) -> Option<&'static str> {
+        let itself = ["sleep", "spawn", "input", "output", "poll"];
+        self.doing.word().filter(|word| !itself.contains(word))
+    }
+
     /// It waits for this from now on; [`Waits::Nothing`]: it goes on.
     pub fn set_waits(&self, what: Waits) {
         self.doing.set(what);
@@ -284,10 +289,28 @@ impl Control {
         .await
     }
 
+    /// The same for a call that waits only now and then: one that need not wait is not interrupted.
+    pub async fn interruptible_if_it_waits<F: Future>(&self, call: F) -> Result<F::Output, String> {
+        let mut call = std::pin::pin!(call);
+        std::future::poll_fn(|cx| match call.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => self.take_interrupt().map_or(Poll::Pending, |reason| Poll::Ready(Err(reason))),
+        })
+        .await
+    }
+
     /// The guest waits in its host call until another instance has taken over, or could not.
     pub(super) fn put_swap_point(&self, point: SwapPoint) {
         self.ties.lock().swap_point = Some(point);
         self.flags.fetch_or(SWAPPING, Ordering::AcqRel);
+    }
+
+    /// This swap is asked of it no longer; another may be by now.
+    pub(super) fn forget_swap(&self, swap: &Arc<Swap>) {
+        let mut ties = self.ties.lock();
+        if ties.swap.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, swap)) {
+            ties.swap = None;
+        }
     }
 
     pub(super) fn take_swap_point(&self) -> Option<SwapPoint> {
@@ -356,6 +379,7 @@ impl Control {
         let spent = self.slice_time(now);
         // Only its worker writes it.
         self.cpu.store(self.cpu.load(Ordering::Relaxed) + spent, Ordering::Relaxed);
+        self.tree.charge(spent);
         spent
     }
 

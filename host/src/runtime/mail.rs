@@ -77,10 +77,20 @@ impl Runtime {
             // It has no mailbox and no end that is recorded: what is done to coroutines finds nobody there.
             Some(Resident::Channel(channel)) => match channel.is_of(&from.group.tenant) {
                 true => return Ok(Place::Nowhere),
-                false => return Err(foreign(from, to)),
+                false => return Err(self.foreign(from, to)),
             },
         };
-        if Arc::ptr_eq(&tenant, &from.group.tenant) { Ok(place) } else { Err(foreign(from, to)) }
+        if Arc::ptr_eq(&tenant, &from.group.tenant) { Ok(place) } else { Err(self.foreign(from, to)) }
+    }
+
+    /// The address is another tenant's.
+    pub(super) fn foreign(&self, from: &Control, to: &Address) -> Refusal {
+        let tenant = &from.group.tenant;
+        if let Some(denials) = tenant.denials.note(self.clock().now()) {
+            let (from, tenant) = (&from.address, tenant.name());
+            tracing::warn!(%from, %to, tenant, denials, "denied: an address of another tenant");
+        }
+        Refusal::new(Code::Denied, format!("{to} belongs to another tenant: nothing crosses from tenant to tenant"))
     }
 
     /// The same for a partner that has to be there. Errors: gone, denied, node-lost.
@@ -115,12 +125,6 @@ impl Patience {
     pub fn is_none(&self) -> bool {
         matches!(self, Patience::None)
     }
-}
-
-/// The address is another tenant's.
-pub(super) fn foreign(from: &Control, to: &Address) -> Refusal {
-    tracing::warn!(from = %from.address, %to, tenant = from.group.tenant.name(), "denied: an address of another tenant");
-    Refusal::new(Code::Denied, format!("{to} belongs to another tenant: nothing crosses from tenant to tenant"))
 }
 
 /// A message of `bytes` is too large? Asked before it is copied.
@@ -310,7 +314,8 @@ pub fn try_receive<R>(
     }
     let mut post = control.post.lock();
     let Some(place) = post.mailbox.find(filter) else {
-        if !filter.is_any() && post.mailbox.is_full() {
+        // What comes in reserved room comes all the same.
+        if !filter.is_any() && !filter.kind.is_some_and(Kind::is_reserved) && post.mailbox.is_full() {
             let text = format!(
                 "the mailbox is full ({} messages) and none is wanted: receive what is there",
                 post.mailbox.len()
@@ -325,7 +330,7 @@ pub fn try_receive<R>(
         Ok(held) => held,
         Err(refusal) => return Some(Err(refusal)),
     };
-    let (given, senders) = post.take_in_place(place, |letter| give(letter, held))?;
+    let (given, senders) = post.take(place, |letter| give(letter, held))?;
     drop(post);
     senders.into_iter().for_each(Waker::wake);
     control.traffic.received(size);
@@ -381,14 +386,24 @@ pub async fn await_reply(
     let answer = match answer {
         Ok(asked) => asked,
         Err(given_up) => {
-            control.ties.lock().asked = None;
-            return Err(given_up);
+            // One that was given at this moment counts: whoever gave it was told so.
+            let asked = control.ties.lock().asked.take();
+            match asked.filter(|asked| matches!(asked.answer, Answer::Given(..))) {
+                None => return Err(given_up),
+                asked => {
+                    if given_up.code == Code::Interrupted {
+                        control.interrupt(&given_up.detail);
+                    }
+                    asked
+                }
+            }
         }
     };
     match answer.map(|asked| asked.answer) {
         Some(Answer::Given(payload, held)) => {
-            drop(held);
-            let held = claim(control, payload.len(), room)?;
+            // It cannot come again, so what it is charged already is what its token is charged; a small one is not.
+            let kept = || held.unwrap_or_else(|| Permit::nothing(&control.group.tenant.ledger, Resource::Held));
+            let held = (payload.len() > room.buffer).then(kept);
             control.traffic.received(payload.len());
             Ok((payload, held))
         }

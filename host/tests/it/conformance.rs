@@ -23,7 +23,7 @@ const NOT_HERE: &[(&str, &str, &str)] = &[
     ("resume", "timeout", "a resume waits for a remote node alone"),
     ("resume", "interrupted", "the same"),
     ("spawn", "timeout", "the timeout is for a remote node to accept"),
-    ("spawn", "interrupted", "it waits for a remote node alone"),
+    ("spawn", "interrupted", "it waits for a module that is not ready: `attack_coroutines` has that"),
     ("interrupt", "timeout", "an interrupt waits for a remote node alone"),
     ("interrupt", "interrupted", "the same"),
     ("status", "timeout", "a status waits for a remote node alone"),

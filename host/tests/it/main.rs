@@ -4,6 +4,7 @@
 
 mod allocations;
 mod attack;
+mod attack_coroutines;
 mod bad_input;
 mod channels;
 mod cli;

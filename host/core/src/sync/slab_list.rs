@@ -55,8 +55,16 @@ impl<T> SlabList<T> {
     }
 
     /// The first value, from the front, that is looked for.
-    pub fn find(&self, mut wanted: impl FnMut(&T) -> bool) -> Option<Place> {
-        let mut at = self.first;
+    pub fn find(&self, wanted: impl FnMut(&T) -> bool) -> Option<Place> {
+        self.find_after(None, wanted)
+    }
+
+    /// The same from the one after this on; `None`: from the front.
+    pub fn find_after(&self, after: Option<Place>, mut wanted: impl FnMut(&T) -> bool) -> Option<Place> {
+        let mut at = match after {
+            Some(Place(after)) => self.nodes.get(after as usize)?.next,
+            None => self.first,
+        };
         while let Some(node) = self.nodes.get(at as usize) {
             if node.value.as_ref().is_some_and(&mut wanted) {
                 return Some(Place(at));
@@ -64,6 +72,11 @@ impl<T> SlabList<T> {
             at = node.next;
         }
         None
+    }
+
+    /// The one before, if there is one.
+    pub fn before(&self, place: Place) -> Option<Place> {
+        self.nodes.get(place.0 as usize).map(|node| node.previous).filter(|at| *at != NONE).map(Place)
     }
 
     pub fn get(&self, place: Place) -> Option<&T> {
@@ -159,6 +172,21 @@ mod tests {
                 prop_assert_eq!(list.first().and_then(|first| list.get(first)), model.first());
             }
             prop_assert_eq!(list.into_values(), model);
+        }
+
+        #[test]
+        fn going_on_after_one_that_was_taken_finds_what_is_behind_it(values in prop::collection::vec(0..4u32, 0..50)) {
+            let mut list = SlabList::default();
+            values.iter().for_each(|value| list.push_back(*value));
+            let (mut before, mut taken, mut looks) = (None, 0, 0);
+            while let Some(place) = list.find_after(before, |value| { looks += 1; *value == 3 }) {
+                before = list.before(place);
+                prop_assert_eq!(list.remove(place), Some(3));
+                taken += 1;
+            }
+            prop_assert_eq!(looks, values.len(), "each is looked at once");
+            prop_assert_eq!(taken, values.iter().filter(|value| **value == 3).count());
+            prop_assert_eq!(list.into_values(), values.into_iter().filter(|value| *value != 3).collect::<Vec<_>>());
         }
     }
 }

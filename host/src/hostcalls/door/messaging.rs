@@ -2,7 +2,7 @@
 
 use super::super::memory::{broken, put, slice, split, with, write};
 use super::super::{Refusal, mailbox_fd, messaging};
-use super::{Guest, Into, MODULE, address, answer, control, read_address, refused, room};
+use super::{Guest, Into, MODULE, address, answer, control, read_address, ready, refused, room};
 use crate::runtime::Coroutine;
 use crate::runtime::control::Waits;
 use crate::runtime::coroutine::Own;
@@ -79,11 +79,6 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// A host call that has its answer. Nearly all messages go this way: it costs no future of the size of one that can wait.
-fn ready<'a>(answer: wasmtime::Result<i32>) -> Box<dyn Future<Output = wasmtime::Result<i32>> + Send + 'a> {
-    Box::new(std::future::ready(answer))
-}
-
 /// What a send came to without waiting.
 enum Sent {
     Answer(i32),
@@ -133,6 +128,9 @@ async fn post(guest: &mut Guest<'_>, to: &Address, letter: Letter, timeout: u64)
 /// The answer to a `receive` for which there is a message, or which cannot wait. `None`: the next message wakes.
 #[inline]
 fn receive_now(guest: &mut Guest<'_>, filter: &Filter, into: Into) -> Option<wasmtime::Result<i32>> {
+    if let Err(trap) = super::has_taken_over(guest, "receive") {
+        return Some(Err(trap));
+    }
     let room = room(guest, into);
     let (data, coroutine) = match split(guest) {
         Ok(both) => both,
@@ -186,7 +184,8 @@ impl Given {
             put(data, into.buf, &bytes)?;
         }
         if let Some(reply) = self.reply {
-            self.header[24..32].copy_from_slice(&coroutine.own.replies.open(reply).to_le_bytes());
+            let number = coroutine.own.replies.open(reply, &coroutine.control.group.tenant.ledger);
+            self.header[24..32].copy_from_slice(&number.to_le_bytes());
         }
         put(data, into.header, &self.header)?;
         Ok(i32::try_from(self.size).unwrap_or(i32::MAX))
@@ -229,6 +228,7 @@ async fn request(
     timeout: u64,
     into: Into,
 ) -> wasmtime::Result<i32> {
+    super::has_taken_over(&guest, "request")?;
     let payload = match read_payload(&mut guest, ptr, len)? {
         Ok(payload) => payload,
         Err(refusal) => return Ok(refused(&mut guest, refusal)),

@@ -137,6 +137,11 @@ impl Filter {
 }
 
 impl Kind {
+    /// It comes in room that is promised, also where there is no other.
+    pub fn is_reserved(self) -> bool {
+        self != Kind::Message
+    }
+
     pub fn from_number(number: u32) -> Option<Kind> {
         [Kind::Message, Kind::Exit, Kind::Timer, Kind::NameLost, Kind::Swap, Kind::Peers]
             .into_iter()
@@ -239,11 +244,13 @@ impl<T, W> Mailbox<T, W> {
             return Via { wake: self.accept(letter), dropped: Vec::new(), taken: true };
         }
         let is_full = self.is_full();
-        let mut dropped = Vec::new();
+        let (mut dropped, mut before) = (Vec::new(), None);
+        // One way through the mailbox, however many are dropped.
         while drop == Drop::Oldest
-            && let Some(oldest) = self.letters.find(|old| old.via == letter.via)
-            && let Some(oldest) = self.letters.remove(oldest)
+            && let Some(place) = self.letters.find_after(before, |old| old.via == letter.via)
         {
+            before = self.letters.before(place);
+            let Some(oldest) = self.letters.remove(place) else { break };
             self.forget(&oldest);
             dropped.push(oldest);
             // It takes the place of the one that went, also where senders wait: it is not a message more.
@@ -292,16 +299,10 @@ impl<T, W> Mailbox<T, W> {
         self.letters.get(place)
     }
 
-    /// Takes a letter out, and whom to wake: senders whose letters now fit.
-    pub fn take(&mut self, place: Place) -> Option<(Letter<T>, Vec<W>)> {
-        let letter = self.letters.remove(place)?;
-        let senders = self.taken(&letter);
-        Some((letter, senders))
-    }
-
-    /// The same for a letter that is read, or emptied, where it lies, and then dropped there.
+    /// Takes a letter, which is read where it lies and then dropped there: what was read, and whom to wake, senders whose
+    /// letters now fit.
     #[inline]
-    pub fn take_in_place<R>(&mut self, place: Place, read: impl FnOnce(&mut Letter<T>) -> R) -> Option<(R, Vec<W>)> {
+    pub fn take<R>(&mut self, place: Place, read: impl FnOnce(&mut Letter<T>) -> R) -> Option<(R, Vec<W>)> {
         let letter = self.letters.get_mut(place)?;
         let result = read(letter);
         // What the bookkeeping looks at.
@@ -419,7 +420,7 @@ impl<T, W> Mailbox<T, W> {
     /// Takes back what a letter that has left counted for.
     #[inline]
     fn forget<B>(&mut self, letter: &Letter<B>) {
-        if letter.kind != Kind::Message {
+        if letter.kind.is_reserved() {
             self.reserved = self.reserved.saturating_sub(1);
             return;
         }
