@@ -79,6 +79,7 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
         let mut ties = control.ties.lock();
         let closed = std::mem::take(&mut *ties);
         ties.ended = true;
+        ties.owed = (!closed.waits.is_empty()).then(|| (Arc::clone(record), closed.waits.len()));
         closed
     };
     let leftovers = control.post.lock().close();
