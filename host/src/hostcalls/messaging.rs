@@ -19,20 +19,22 @@ const BY_TAG: u32 = 1;
 const BY_KIND: u32 = 2;
 const BY_SENDER: u32 = 4;
 
-/// `send`, `deliver`: `None` when the message is in the mailbox of a coroutine of this node. Errors: gone, denied,
-/// node-lost, overloaded (the tenant's quota).
-pub fn send(coroutine: &mut Coroutine, to: &Address, letter: Letter) -> Result<Option<Unsent>, Refusal> {
+/// `send`, `deliver` of a message of `size` bytes: `None` when it is in the mailbox of a coroutine of this node. Errors:
+/// gone, denied, node-lost, overloaded (the tenant's quota).
+#[inline]
+pub fn send(
+    coroutine: &mut Coroutine,
+    to: &Address,
+    size: usize,
+    make: impl FnOnce() -> Letter,
+) -> Result<Option<Unsent>, Refusal> {
     let Coroutine { control, own, runtime, .. } = coroutine;
-    if let Some(known) = own.routes.get(to) {
-        let outcome = mail::try_send(control, known, letter);
-        if outcome.as_ref().is_err_and(|refusal| refusal.code == Code::Gone) {
-            own.routes.forget(to);
-        }
-        return outcome;
+    let known = own.routes.find(to, || runtime.find_here(control, to))?;
+    let outcome = mail::try_send(control, known, size, make);
+    if outcome.as_ref().is_err_and(|refusal| refusal.code == Code::Gone) {
+        own.routes.forget(to);
     }
-    let found = runtime.find_here(control, to)?;
-    own.routes.put(&found);
-    mail::try_send(control, &found, letter)
+    outcome
 }
 
 /// `reply`: answers a request, once. Errors: gone (no longer awaited), overloaded (the tenant's quota; it may be tried
@@ -97,6 +99,7 @@ pub fn parse_filter(bytes: &[u8]) -> Result<Filter, String> {
 }
 
 /// A message's header for guest memory.
+#[inline]
 pub fn header(letter: &Letter, token: u64, reply: u64) -> [u8; MESSAGE] {
     let mut header = [0; MESSAGE];
     let size = u32::try_from(letter.body.payload.len()).unwrap_or(u32::MAX);

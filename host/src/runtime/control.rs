@@ -231,6 +231,11 @@ impl Control {
         self.doing.wait(what)
     }
 
+    /// It waits for this from now on; [`Waits::Nothing`]: it goes on.
+    pub fn set_waits(&self, what: Waits) {
+        self.doing.set(what);
+    }
+
     /// It has sent so many bytes in a message of its own.
     pub fn sent(&self, bytes: usize) {
         self.traffic.sent(bytes);
@@ -363,12 +368,13 @@ impl Control {
         self.worker.store(worker, Ordering::Relaxed);
     }
 
-    pub(super) fn end_slice(&self, now: u64) {
+    /// Nanoseconds that its tenant is to be charged.
+    pub(super) fn end_slice(&self, now: u64) -> u64 {
         let spent = self.slice_time(now);
         // Only its worker writes it.
         self.cpu.store(self.cpu.load(Ordering::Relaxed) + spent, Ordering::Relaxed);
-        self.share().charge(spent);
         self.tree.charge(spent);
+        spent
     }
 
     /// Nanoseconds since the present slice began.
@@ -420,6 +426,11 @@ fn add(counter: &AtomicU64, more: u64) {
 }
 
 impl Doing {
+    /// It waits for this until the next call says otherwise; [`Waits::Nothing`]: it goes on.
+    pub fn set(&self, what: Waits) {
+        self.0.store(what as u32, Ordering::Relaxed);
+    }
+
     /// It waits for this until the guard is dropped.
     pub fn wait(&self, what: Waits) -> impl Drop + '_ {
         struct Until<'a>(&'a AtomicU32);

@@ -233,53 +233,55 @@ impl Runtime {
     }
 }
 
-/// The life of one coroutine.
-async fn run(runtime: Arc<Runtime>, launch: Launch, limiter: Limiter, guard: ExitGuard) {
+/// The life of one coroutine. Not an `async fn`, which would hold its arguments twice: above 2 KiB a task costs an
+/// allocation and a copy more.
+fn run(runtime: Arc<Runtime>, launch: Launch, limiter: Limiter, guard: ExitGuard) -> impl Future<Output = ()> + Send {
+    let Launch { mut program, args, held: mut args_held, wasi, memory, observer, .. } = launch;
     let control = Arc::clone(&guard.control);
-    let deadline = runtime.clock().now().saturating_add(nanos(launch.deadline));
-    let deadline_timer = runtime.scheduler.stop_at(deadline, &control, Stop::Deadline(nanos(launch.deadline)));
-    let frame =
-        Frame { runtime, control, observer: launch.observer, wasi: launch.wasi, memory: launch.memory, deadline };
-    let mut program = launch.program;
-    let mut args_held = launch.held;
-    let mut store = match frame.store(limiter, launch.args, program.entry.clone()) {
-        Ok(store) => store,
-        Err(error) => return guard.finish(exit::ended(Err(error), None, &program, None), 0),
-    };
-    frame.observer.started(frame.control.address);
-    let mut function = None;
-    let outcome = loop {
-        let life = {
-            let first = function.is_none();
-            let guest = std::pin::pin!(call(&mut store, &program, function.take()));
-            live(&frame, guest, first).await
+    let limit = nanos(launch.deadline);
+    let mut frame = Frame { runtime, control, observer, wasi, memory, deadline: 0 };
+    async move {
+        frame.deadline = frame.runtime.clock().now().saturating_add(limit);
+        let deadline_timer = frame.runtime.scheduler.stop_at(frame.deadline, &frame.control, Stop::Deadline(limit));
+        let mut store = match frame.store(limiter, args, program.entry.clone()) {
+            Ok(store) => store,
+            Err(error) => return guard.finish(exit::ended(Err(error), None, &program, None), 0),
         };
-        match life {
-            Life::Stopped(stop) => break Err(stop),
-            Life::Ended(outcome) => break Ok(outcome),
-            Life::Swapped(mut next, point) => {
-                std::mem::swap(&mut store.data_mut().own, &mut next.store.data_mut().own);
-                store = next.store;
-                store.data_mut().is_successor = false;
-                args_held = point.held;
-                program = Arc::clone(&point.swap.program);
-                function = Some(next.function);
-                frame.control.set_program(Arc::clone(&program));
-                frame.control.ties.lock().swap = None;
-                point.swap.end(Ok(()));
+        frame.observer.started(frame.control.address);
+        let mut function = None;
+        let outcome = loop {
+            let life = {
+                let first = function.is_none();
+                let guest = std::pin::pin!(call(&mut store, &program, function.take()));
+                live(&frame, guest, first).await
+            };
+            match life {
+                Life::Stopped(stop) => break Err(stop),
+                Life::Ended(outcome) => break Ok(outcome),
+                Life::Swapped(mut next, point) => {
+                    std::mem::swap(&mut store.data_mut().own, &mut next.store.data_mut().own);
+                    store = next.store;
+                    store.data_mut().is_successor = false;
+                    args_held = point.held;
+                    program = Arc::clone(&point.swap.program);
+                    function = Some(next.function);
+                    frame.control.set_program(Arc::clone(&program));
+                    frame.control.ties.lock().swap = None;
+                    point.swap.end(Ok(()));
+                }
             }
-        }
-    };
-    let (result, refused, peak) = {
-        let data = store.data_mut();
-        (data.own.result.take().map(|(value, _)| value), data.limiter.refused, data.limiter.permit.amount())
-    };
-    drop((store, args_held, deadline_timer));
-    let outcome = match outcome {
-        Err(stop) => exit::stopped(stop, result),
-        Ok(outcome) => exit::ended(outcome, result, &program, refused.then_some(frame.memory)),
-    };
-    guard.finish(outcome, peak);
+        };
+        let (result, refused, peak) = {
+            let data = store.data_mut();
+            (data.own.result.take().map(|(value, _)| value), data.limiter.refused, data.limiter.permit.amount())
+        };
+        drop((store, args_held, deadline_timer));
+        let outcome = match outcome {
+            Err(stop) => exit::stopped(stop, result),
+            Ok(outcome) => exit::ended(outcome, result, &program, refused.then_some(frame.memory)),
+        };
+        guard.finish(outcome, peak);
+    }
 }
 
 /// How an instance's time ends.

@@ -104,12 +104,19 @@ impl Replies {
 }
 
 impl Routes {
-    pub fn get(&self, address: &Address) -> Option<&Arc<Control>> {
-        self.known[place(address)].as_ref().filter(|control| control.address == *address)
-    }
-
-    pub fn put(&mut self, control: &Arc<Control>) {
-        self.known[place(&control.address)] = Some(Arc::clone(control));
+    /// The coroutine at this address, looked for only if it is not known.
+    #[inline]
+    pub fn find<E>(
+        &mut self,
+        address: &Address,
+        look: impl FnOnce() -> Result<Arc<Control>, E>,
+    ) -> Result<&Arc<Control>, E> {
+        let known = &mut self.known[place(address)];
+        let control = match known.take().filter(|control| control.address == *address) {
+            Some(control) => control,
+            None => look()?,
+        };
+        Ok(known.insert(control))
     }
 
     /// It has ended: what is left of it goes.

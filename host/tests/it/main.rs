@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails stops there")]
 
+mod allocations;
 mod attack;
 mod attack_coroutines;
 mod bad_input;

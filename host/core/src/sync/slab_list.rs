@@ -25,17 +25,20 @@ const NONE: u32 = u32::MAX;
 const KEPT: usize = 64;
 
 impl<T> SlabList<T> {
+    #[inline]
     pub fn push_back(&mut self, value: T) {
-        let node = Node { value: Some(value), next: NONE, previous: self.last };
-        let at = match self.nodes.get(self.free as usize) {
+        let previous = self.last;
+        let at = match self.nodes.get_mut(self.free as usize) {
+            // Field by field: a value of a few hundred bytes is then written once, to where it stays.
             Some(free) => {
-                let at = self.free;
-                self.free = free.next;
-                self.nodes[at as usize] = node;
+                let at = std::mem::replace(&mut self.free, free.next);
+                free.value = Some(value);
+                free.next = NONE;
+                free.previous = previous;
                 at
             }
             None => {
-                self.nodes.push(node);
+                self.nodes.push(Node { value: Some(value), next: NONE, previous });
                 (self.nodes.len() - 1) as u32
             }
         };
@@ -80,10 +83,31 @@ impl<T> SlabList<T> {
         self.nodes.get(place.0 as usize)?.value.as_ref()
     }
 
+    pub fn get_mut(&mut self, place: Place) -> Option<&mut T> {
+        self.nodes.get_mut(place.0 as usize)?.value.as_mut()
+    }
+
     /// Takes the value out; the others stay in order.
     pub fn remove(&mut self, place: Place) -> Option<T> {
-        let node = self.nodes.get_mut(place.0 as usize)?;
-        let value = node.value.take()?;
+        let value = self.nodes.get_mut(place.0 as usize)?.value.take()?;
+        self.unlink(place);
+        Some(value)
+    }
+
+    /// Drops the value where it lies; the others stay in order.
+    #[inline]
+    pub fn discard(&mut self, place: Place) {
+        if let Some(node) = self.nodes.get_mut(place.0 as usize)
+            && node.value.is_some()
+        {
+            node.value = None;
+            self.unlink(place);
+        }
+    }
+
+    #[inline]
+    fn unlink(&mut self, place: Place) {
+        let Some(node) = self.nodes.get_mut(place.0 as usize) else { return };
         let (previous, next) = (node.previous, node.next);
         node.next = self.free;
         self.free = place.0;
@@ -99,7 +123,6 @@ impl<T> SlabList<T> {
         if self.len == 0 && self.nodes.capacity() > KEPT {
             *self = SlabList::default();
         }
-        Some(value)
     }
 
     pub fn len(&self) -> usize {

@@ -75,11 +75,14 @@ fn control(guest: &Guest<'_>) -> Arc<Control> {
 }
 
 fn read_address(guest: &mut Guest<'_>, ptr: u32) -> wasmtime::Result<Address> {
-    super::memory::with(guest, ptr, Address::SIZE as u32, |bytes| {
-        let mut address = [0; Address::SIZE];
-        address.copy_from_slice(bytes);
-        Address::from_bytes(address)
-    })
+    super::memory::with(guest, ptr, Address::SIZE as u32, address)
+}
+
+/// An address from as many bytes as it has.
+fn address(bytes: &[u8]) -> Address {
+    let mut address = [0; Address::SIZE];
+    address.copy_from_slice(bytes);
+    Address::from_bytes(address)
 }
 
 /// A name of 1 to [`limits::NAME_BYTES`] bytes. Errors: invalid. Traps: pointer, text.
