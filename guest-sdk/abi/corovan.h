@@ -22,7 +22,8 @@ extern "C" {
 #define COROVAN_FOREVER UINT64_MAX
 
 #define COROVAN_IMPORT(name) __attribute__((import_module("corovan"), import_name(#name)))
-/* Before a coroutine function: COROVAN_COROUTINE(name) void name(void) { ... } */
+/* Before a coroutine function: COROVAN_COROUTINE(name) void name(void) { ... }
+ * In a reactor nothing flushes stdout at the end: one that prints calls fflush(stdout) before it waits and before it returns. */
 #define COROVAN_COROUTINE(name) __attribute__((export_name(#name)))
 
 /* At the top level of a file: adds CBOR maps to the module's manifest, written as COROVAN_HEAD(byte) and COROVAN_TEXT("text").

@@ -1,6 +1,6 @@
 //! One job: waiting, running, ended. Whatever happens, its follower is told the end once.
 
-use super::{Dispatch, NO_ARGUMENTS, Spec, Start};
+use super::{Dispatch, NO_ARGUMENTS, Spec, Start, news};
 use crate::runtime::ports::Observer;
 use crate::runtime::stdio::Output;
 use crate::runtime::{Attendance, Control, Group, Launch, Refusal, Tree, coroutine::WasiProgram};
@@ -44,6 +44,10 @@ struct Child {
     daemon: AtomicBool,
 }
 
+/// As guests number them.
+const LEVEL_WARNING: u8 = 2;
+const LEVEL_INFO: u8 = 3;
+
 enum State {
     Waiting { start: Start, ticket: u64 },
     Running(Arc<Control>),
@@ -73,6 +77,10 @@ impl Job {
             let kin = self.kin.lock();
             kin.tree.clone().filter(|_| runs || kin.open > 0)
         };
+        // Before anything is ended: whoever cancels what hangs wants to know where.
+        if let Some(text) = news::waits(self.dispatch.runtime(), tree.as_ref(), self.control().as_ref()) {
+            self.follower.log(LEVEL_INFO, text);
+        }
         if let Some(tree) = tree {
             self.dispatch.runtime().terminate_tree(&tree, by, reason, grace);
         }
@@ -310,7 +318,10 @@ impl Observer for Child {
         self.job.follower.output_ready();
     }
 
-    fn ended(&self, _: &Arc<ExitRecord>) {
+    fn ended(&self, record: &Arc<ExitRecord>) {
+        if let Some(text) = news::failure(record) {
+            self.job.follower.log(LEVEL_WARNING, text);
+        }
         self.job.dispatch.admission().leave(self.job.share_id());
     }
 

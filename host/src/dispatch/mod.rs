@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod job;
+mod news;
 pub mod tenants;
 
 use crate::hostcalls::Linker;

@@ -231,6 +231,12 @@ impl Control {
         self.doing.wait(what)
     }
 
+    /// The call in which it waits for what another coroutine is to do; not for time, the client or the node.
+    pub fn waits_for_others(&self) -> Option<&'static str> {
+        let itself = ["sleep", "spawn", "input", "output", "poll"];
+        self.doing.word().filter(|word| !itself.contains(word))
+    }
+
     /// It waits for this from now on; [`Waits::Nothing`]: it goes on.
     pub fn set_waits(&self, what: Waits) {
         self.doing.set(what);

@@ -330,7 +330,7 @@ pub fn try_receive<R>(
         Ok(held) => held,
         Err(refusal) => return Some(Err(refusal)),
     };
-    let (given, senders) = post.take_in_place(place, |letter| give(letter, held))?;
+    let (given, senders) = post.take(place, |letter| give(letter, held))?;
     drop(post);
     senders.into_iter().for_each(Waker::wake);
     control.traffic.received(size);

@@ -98,10 +98,10 @@ impl Post {
         }
     }
 
-    /// Takes a letter out where it lies: see [`Mailbox::take_in_place`].
+    /// Takes a letter: see [`Mailbox::take`].
     #[inline]
-    pub fn take_in_place<R>(&mut self, place: Place, read: impl FnOnce(&mut Letter) -> R) -> Option<(R, Vec<Waker>)> {
-        let taken = self.mailbox.take_in_place(place, read)?;
+    pub fn take<R>(&mut self, place: Place, read: impl FnOnce(&mut Letter) -> R) -> Option<(R, Vec<Waker>)> {
+        let taken = self.mailbox.take(place, read)?;
         if self.held.amount() > 0 {
             self.uncover();
         }

@@ -42,14 +42,19 @@ impl Runtime {
     /// The first itself is left to the caller where it is alone.
     pub fn terminate_tree(&self, tree: &Arc<Tree>, by: &str, reason: &str, grace: Duration) {
         tree.end(End { by: by.to_owned(), reason: reason.to_owned(), at: self.after(grace) });
-        // Whoever ends many jobs of one coroutine does not look at all of the node's for each.
-        if !tree.has_grown.load(Ordering::SeqCst) {
-            return;
-        }
         // One that is not among these yet finds the tree ending when it is: see `join_tree`.
-        for control in self.registry.coroutines(|control| Arc::ptr_eq(&control.tree, tree)) {
+        for control in self.made_in(tree) {
             self.terminate(&control, by, reason, grace);
         }
+    }
+
+    /// The coroutines of a tree that are there now, with the first; none where it never had another.
+    pub fn made_in(&self, tree: &Arc<Tree>) -> Vec<Arc<Control>> {
+        // Whoever ends many jobs of one coroutine does not look at all of the node's for each.
+        if !tree.has_grown.load(Ordering::SeqCst) {
+            return Vec::new();
+        }
+        self.registry.coroutines(|control| Arc::ptr_eq(&control.tree, tree))
     }
 
     /// A coroutine has been made, and is in the registry. Where its tree is being ended it is ended as well.

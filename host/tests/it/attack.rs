@@ -171,6 +171,26 @@ fn a_job_number_that_is_used_twice_ends_the_computation_and_both_jobs() {
 }
 
 #[test]
+fn input_that_comes_after_its_job_is_waited_for_no_longer_than_its_computation_lasts() {
+    run(async {
+        let cluster = Cluster::start(16).await;
+        let raw = Raw::connect(&cluster, "mallory").await;
+        let (open, mut over) = (raw.open().await, raw.open().await);
+        // The node might yet hear of a job of this number; the first of the two is given up first, were it by time alone.
+        let first = raw.blob(open.computation, BlobKind::Stdin, 7, b"early").await;
+        others_are_served(&cluster).await;
+        let second = raw.blob(over.computation, BlobKind::Stdin, 7, b"late").await;
+        others_are_served(&cluster).await;
+        over.send(Kind::Close, 0, &(), b"").await;
+        tokio::select! {
+            biased;
+            _ = first.stopped() => panic!("its computation is open"),
+            stopped = second.stopped() => assert!(stopped.unwrap().is_some()),
+        }
+    });
+}
+
+#[test]
 fn a_job_whose_arguments_never_come_can_be_cancelled_and_is_forgotten_with_its_client() {
     run(async {
         let cluster = Cluster::start(16).await;

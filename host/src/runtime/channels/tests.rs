@@ -3,7 +3,7 @@
 use super::*;
 use crate::runtime::blank::blank_controls;
 use crate::runtime::mail::FOREVER;
-use crate::runtime::message::Payload;
+use crate::runtime::message::{Letter, Payload};
 use corovan_core::sync::channel::Policy;
 use corovan_core::sync::mailbox::Filter;
 use corovan_core::tenancy::quota::Ledger;
@@ -59,7 +59,7 @@ fn ten_thousand_subscribers_share_one_payload_which_is_charged_once() {
             assert_eq!(*seen.get_or_insert(bytes.as_ptr()), bytes.as_ptr(), "one allocation for all");
             drop(std::mem::take(&mut letter.body.payload));
         };
-        post.take_in_place(place, check).unwrap();
+        post.take(place, check).unwrap();
     }
     assert_eq!(held(ledger), before + SIZE as u64, "read by all, it is given back");
     runtime.close_channel(publisher, &channel).unwrap();

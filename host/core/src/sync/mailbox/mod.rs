@@ -299,16 +299,10 @@ impl<T, W> Mailbox<T, W> {
         self.letters.get(place)
     }
 
-    /// Takes a letter out, and whom to wake: senders whose letters now fit.
-    pub fn take(&mut self, place: Place) -> Option<(Letter<T>, Vec<W>)> {
-        let letter = self.letters.remove(place)?;
-        let senders = self.taken(&letter);
-        Some((letter, senders))
-    }
-
-    /// The same for a letter that is read, or emptied, where it lies, and then dropped there.
+    /// Takes a letter, which is read where it lies and then dropped there: what was read, and whom to wake, senders whose
+    /// letters now fit.
     #[inline]
-    pub fn take_in_place<R>(&mut self, place: Place, read: impl FnOnce(&mut Letter<T>) -> R) -> Option<(R, Vec<W>)> {
+    pub fn take<R>(&mut self, place: Place, read: impl FnOnce(&mut Letter<T>) -> R) -> Option<(R, Vec<W>)> {
         let letter = self.letters.get_mut(place)?;
         let result = read(letter);
         // What the bookkeeping looks at.
