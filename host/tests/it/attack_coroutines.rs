@@ -433,6 +433,7 @@ fn who_waits_for_an_end_has_its_result_also_where_the_next_ends_push_the_record_
         (data (i32.const 520) "helper_gives_much") (data (i32.const 540) "helper_joins")
         ;; 16 MiB, which is all that the exit records of a computation may take, and 16 bytes more of memory.
         (func (export "helper_gives_much")
+            (call $ok (call $sleep (global.get $SECOND)))
             (drop (memory.grow (i32.const 257)))
             (i32.store (i32.const 2621440) (i32.const 0xffff005a))
             (i32.store8 (i32.const 2621444) (i32.const 0xfb))
@@ -440,10 +441,21 @@ fn who_waits_for_an_end_has_its_result_also_where_the_next_ends_push_the_record_
         (func $size (param $who i32) (call $is (i32.const 1) (i32.gt_s
             (call $join (local.get $who) (global.get $FOREVER) (global.get $PART) (global.get $BUF) (i32.const 0))
             (i32.const 0xfffff0))))
-        (func (export "f") (local $n i32) (local $first i32)
+        (func (export "helper_joins")
+            (call $is (call $hear (i64.const 3)) (i32.const 32))
+            (call $size (global.get $BUF)))
+        (func (export "f") (local $first i32)
             (local.set $first (call $child (i32.const 520) (i32.const 17)))
             (drop (call $child (i32.const 520) (i32.const 17)))
+            ;; One who is woken before us: we come after the second has ended as well.
+            (call $ok (call $send (call $child (i32.const 540) (i32.const 12)) (i64.const 3) (local.get $first) (i32.const 32)
+                (i64.const 0)))
+            (call $ok (call $sleep (i64.const 500000000)))
             (call $size (local.get $first))
+            (call $ok (call $sleep (global.get $SECOND)))
+            (call $is (call $join (local.get $first) (i64.const 0) (global.get $PART) (global.get $BUF) (i32.const 0))
+                (global.get $EXPIRED))
+            ;; The last is there, however large it is.
             (local.set $first (call $child (i32.const 520) (i32.const 17)))
             (call $size (local.get $first))
             (call $ok (call $sleep (global.get $SECOND)))
