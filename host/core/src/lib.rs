@@ -1,11 +1,12 @@
 //! Corovan's decisions, without I/O: no tokio, quinn, wasmtime, rustls or file access.
 //!
-//! Time and randomness are arguments. Rows (a module uses only lower rows): `ids code limits text` < `wire sync tenancy` < `job`.
+//! Time and randomness are arguments. Rows (a module uses only lower rows): `ids code limits text` < `wire sync tenancy` < `job link`.
 
 pub mod code;
 pub mod ids;
 pub mod job;
 pub mod limits;
+pub mod link;
 pub mod sync;
 pub mod tenancy;
 pub mod text;

@@ -232,3 +232,41 @@ pub const MODULE_TABLES: u32 = 1;
 pub const LISTED_BYTES: usize = 3 << 10;
 /// Of one name in a refusal, so that a long one does not hide the others.
 pub const LISTED_NAME: usize = 80;
+
+/// First record of a connection between nodes. Eighteen numbers and some more.
+pub const HELLO_BYTES: usize = 4 << 10;
+/// Highest session number that a peer may speak of. Nobody gets there by counting; there is room for one more.
+pub const SESSION_NUMBER: u64 = 1 << 62;
+/// A connection between nodes that nobody has used for so long is closed.
+pub const LINK_IDLE: Duration = Duration::from_secs(60);
+/// Bytes of frames of one lane that are not acknowledged: as much as a link of a gigabit takes in 16 ms, and a session of 18 lanes
+/// can hold 36 MiB of them. What answers or ends something has more room, lest it waits behind what begins something.
+pub const LANE_BYTES: usize = 2 << 20;
+pub const LANE_ANSWER_BYTES: usize = 2 << 20;
+/// A lane hands over about so many bytes at a time, so that what is acknowledged makes room in small steps.
+pub const LANE_CHUNK: usize = 64 << 10;
+/// Bytes of buffer that a lane takes at first; a busy one takes up to [`LANE_CHUNK`].
+pub const LANE_BUFFER: usize = 4 << 10;
+/// Frames, and bytes of them, of a lane that are acknowledged at the latest, while more keep coming.
+pub const ACK_FRAMES: u64 = 256;
+pub const ACK_BYTES: usize = 128 << 10;
+/// What a node may send to a mailbox of another before that has granted anything, and to all together: bytes, with
+/// [`LETTER_BYTES`] for each message.
+pub const FIRST_CONTACT_MESSAGES: u64 = 16;
+pub const FIRST_CONTACT_BYTES: u64 = 64 << 10;
+pub const FIRST_CONTACT_ALLOWANCE: u64 = 4 << 20;
+/// While messages of one node that wait for room in mailboxes of another take more than this, its first contacts are
+/// answered only when they find room; so that, beyond, it holds no more than the allowance for mailboxes that are full.
+pub const LINK_UNSETTLED: u64 = 16 << 20;
+/// The most that a node is granted ahead for one mailbox: what a fast link carries in a few milliseconds.
+pub const CREDIT_WINDOW_MESSAGES: u64 = 4_096;
+pub const CREDIT_WINDOW_BYTES: u64 = 4 << 20;
+/// Mailboxes of one node for which another holds credit at a time. Others wait for a place; what is unused is returned.
+pub const LINK_CREDITS: usize = 4_096;
+/// Credit unused for so long is returned.
+pub const CREDIT_IDLE: Duration = Duration::from_secs(1);
+/// Coroutines of a node that wait for credit of one other node. Each tenant's are bounded as well.
+pub const LINK_SENDERS: usize = 100_000;
+/// Calls of a node that wait for an answer of one other node, and monitors there, each way.
+pub const LINK_CALLS: usize = 100_000;
+pub const LINK_MONITORS: usize = 100_000;

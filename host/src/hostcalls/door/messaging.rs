@@ -2,7 +2,7 @@
 
 use super::super::memory::{broken, put, slice, split, with, write};
 use super::super::{Refusal, mailbox_fd, messaging};
-use super::{Guest, Into, MODULE, address, answer, control, read_address, refused, room};
+use super::{Guest, Into, MODULE, address, answer, control, read_address, ready, refused, room};
 use crate::runtime::Coroutine;
 use crate::runtime::control::Waits;
 use crate::runtime::coroutine::Own;
@@ -77,11 +77,6 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
     })?;
     linker.func_wrap(MODULE, "mailbox_fd", |mut guest: Guest<'_>| mailbox_fd::open(guest.data_mut()))?;
     Ok(())
-}
-
-/// A host call that has its answer. Nearly all messages go this way: it costs no future of the size of one that can wait.
-fn ready<'a>(answer: wasmtime::Result<i32>) -> Box<dyn Future<Output = wasmtime::Result<i32>> + Send + 'a> {
-    Box::new(std::future::ready(answer))
 }
 
 /// What a send came to without waiting.

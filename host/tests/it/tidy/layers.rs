@@ -30,6 +30,7 @@ const LAYERED: &[Layered] = &[
             ("tenancy", 1),
             ("membership", 2),
             ("job", 2),
+            ("link", 2),
             ("placement", 3),
         ],
         exceptions: &[],

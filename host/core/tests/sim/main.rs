@@ -1,0 +1,6 @@
+//! What decides without I/O, on virtual time and from a printed seed, over networks that do what networks do.
+//!
+//! `COROVAN_SEED=n` replays one run, `COROVAN_SEEDS=count` makes more of them.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may panic as well")]
+
+mod link;
