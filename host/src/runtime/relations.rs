@@ -122,6 +122,10 @@ impl Runtime {
                 Err(refusal) => return Poll::Ready(Err(refusal)),
                 Ok(Place::Past(past)) => return Poll::Ready(Ok(Arc::clone(&past.record))),
                 Ok(Place::Nowhere) => {
+                    let owed = wait.as_ref().and_then(|Waiting(other, _)| other.ties.lock().owed.clone());
+                    if let Some((record, _)) = owed {
+                        return Poll::Ready(Ok(record));
+                    }
                     let text = "it ended and its record is no longer kept, or it was never there";
                     return Poll::Ready(Err(Refusal::new(Code::Expired, text)));
                 }
@@ -380,8 +384,19 @@ struct Waiting(Arc<Control>, u64);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let waker = self.0.ties.lock().waits.remove(&self.1);
-        drop(waker);
+        let gone = {
+            let mut ties = self.0.ties.lock();
+            let (waker, owed) = (ties.waits.remove(&self.1), &mut ties.owed);
+            let seen = match owed {
+                Some((_, count)) if *count > 1 => {
+                    *count -= 1;
+                    None
+                }
+                _ => owed.take(),
+            };
+            (waker, seen)
+        };
+        drop(gone);
     }
 }
 

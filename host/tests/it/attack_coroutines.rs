@@ -25,6 +25,8 @@ const IMPORTS: &str = r#"
     (import "corovan" "lock_open" (func $lock_open (param i32 i32 i32 i32) (result i32)))
     (import "corovan" "lock_acquire" (func $lock_acquire (param i32 i64) (result i32)))
     (import "corovan" "lock_release" (func $lock_release (param i32) (result i32)))
+    (import "corovan" "register" (func $register (param i32 i32 i32 i64) (result i32)))
+    (import "corovan" "unregister" (func $unregister (param i32 i32) (result i32)))
     (import "corovan" "log" (func $log (param i32 i32 i32) (result i32)))"#;
 
 /// Subscriptions that hold the publisher, and that drop; channels `p` and `c`; a function that runs for a while.
@@ -89,19 +91,19 @@ fn a_transform_uses_the_cpu_time_of_who_set_it() {
     let wat = guest(
         r#"
         (data (i32.const 520) "spins")
-        (func (export "spins") (call $spin (i32.const 1000000)))
+        (func (export "spins") (call $spin (i32.const 10000000)))
         (func (export "f") (local $p i32) (local $n i32)
             (local.set $p (call $p))
             (call $ok (call $transform (local.get $p) (i32.const 0) (i32.const 520) (i32.const 5)))
-            (local.set $n (i32.const 20000))
+            (local.set $n (i32.const 200))
             (loop $more
                 (drop (call $publish (local.get $p) (i64.const 1) (i32.const 0) (i32.const 0) (global.get $FOREVER)))
                 (local.set $n (i32.sub (local.get $n) (i32.const 1)))
                 (br_if $more (local.get $n))))"#,
     );
-    let seen = start_bounded(&bench, &wat, Duration::from_millis(50));
+    let seen = start_bounded(&bench, &wat, Duration::from_millis(200));
     seen.wait(1);
-    assert_eq!(seen.outcome(), Outcome::OutOfBudget { limit: 50_000_000 });
+    assert_eq!(seen.outcome(), Outcome::OutOfBudget { limit: 200_000_000 });
     bench.close();
 }
 
@@ -342,7 +344,8 @@ fn an_answer_comes_also_where_the_tenant_has_used_up_its_quota_meanwhile() {
                         (i32.const 16384) (local.get $size)) (i64.const 0))))
                 (local.set $size (i32.shr_u (local.get $size) (i32.const 1)))
                 (br_if $smaller (local.get $size)))
-            (call $ok (call $reply (i64.load offset=24 (global.get $MESSAGE)) (i32.const 16384) (i32.const 1000))))
+            (call $ok (call $reply (i64.load offset=24 (global.get $MESSAGE)) (i32.const 16384) (i32.const 1000)))
+            (call $ok (call $sleep (global.get $SECOND))))
         (func (export "f") (local $who i32)
             (local.set $who (call $child (i32.const 520) (i32.const 16)))
             (call $is (call $request (local.get $who) (i64.const 5) (i32.const 0) (i32.const 0) (global.get $FOREVER)
@@ -420,6 +423,90 @@ fn a_guest_that_tries_an_address_of_another_tenant_without_end_fills_no_log() {
     let count = Arc::new(AtomicUsize::new(0));
     tracing::subscriber::with_default(Warnings(Arc::clone(&count)), || stage.run(&wat));
     assert_eq!(count.load(Ordering::Relaxed), 2, "one a second");
+}
+
+#[test]
+fn who_waits_for_an_end_has_its_result_also_where_the_next_ends_push_the_record_out() {
+    let stage = Stage::new(Bench::manual());
+    let seen = stage.run(&guest(
+        r#"
+        (data (i32.const 520) "helper_gives_much") (data (i32.const 540) "helper_joins")
+        ;; 16 MiB, which is all that the exit records of a computation may take, and 16 bytes more of memory.
+        (func (export "helper_gives_much")
+            (call $ok (call $sleep (global.get $SECOND)))
+            (drop (memory.grow (i32.const 257)))
+            (i32.store (i32.const 2621440) (i32.const 0xffff005a))
+            (i32.store8 (i32.const 2621444) (i32.const 0xfb))
+            (call $ok (call $finish (i32.const 2621440) (i32.const 0x1000000))))
+        (func $size (param $who i32) (call $is (i32.const 1) (i32.gt_s
+            (call $join (local.get $who) (global.get $FOREVER) (global.get $PART) (global.get $BUF) (i32.const 0))
+            (i32.const 0xfffff0))))
+        (func (export "helper_joins")
+            (call $is (call $hear (i64.const 3)) (i32.const 32))
+            (call $size (global.get $BUF)))
+        (func (export "f") (local $first i32)
+            (local.set $first (call $child (i32.const 520) (i32.const 17)))
+            (drop (call $child (i32.const 520) (i32.const 17)))
+            ;; One who is woken before us: we come after the second has ended as well.
+            (call $ok (call $send (call $child (i32.const 540) (i32.const 12)) (i64.const 3) (local.get $first) (i32.const 32)
+                (i64.const 0)))
+            (call $ok (call $sleep (i64.const 500000000)))
+            (call $size (local.get $first))
+            (call $ok (call $sleep (global.get $SECOND)))
+            (call $is (call $join (local.get $first) (i64.const 0) (global.get $PART) (global.get $BUF) (i32.const 0))
+                (global.get $EXPIRED))
+            ;; The last is there, however large it is.
+            (local.set $first (call $child (i32.const 520) (i32.const 17)))
+            (call $size (local.get $first))
+            (call $ok (call $sleep (global.get $SECOND)))
+            (call $size (local.get $first)))"#,
+    ));
+    stage.close(&seen.kin);
+}
+
+/// Everything that can be done to a coroutine is done while it ends, on another thread; it holds a lock that others wait for.
+#[test]
+fn an_end_that_races_with_subscribe_register_monitor_lock_and_messages_leaves_nothing_and_is_told_once() {
+    let stage = Stage::new(Bench::threaded(64));
+    let seen = stage.race(&guest(
+        r#"
+        (data (i32.const 520) "helper_holds")
+        (func $holds (local $lock i32)
+            (local.set $lock (call $lock_open (i32.const 1) (i32.const 512) (i32.const 1) (i32.const 0)))
+            (call $ok (call $lock_acquire (local.get $lock) (global.get $FOREVER))))
+        (func (export "helper_holds") (call $holds))
+        (func $may (param $code i32)
+            (if (i32.ne (local.get $code) (global.get $GONE)) (then (call $ok (local.get $code)))))
+        (func (export "f") (local $who i32) (local $p i32) (local $n i32)
+            (local.set $p (call $p))
+            (local.set $n (i32.const 2000))
+            (loop $more
+                (global.set $room_next (i32.const 8448))
+                (local.set $who (call $child_with (i32.const 520) (i32.const 12) (i32.const 0)))
+                (call $ok (call $monitor (local.get $who)))
+                (call $may (call $subscribe (local.get $p) (local.get $who) (i32.const 1) (i32.and (local.get $n) (i32.const 1)) (i64.const 0)))
+                (call $may (call $register (i32.const 512) (i32.const 2) (local.get $who) (i64.const 0)))
+                (call $ok (call $publish (local.get $p) (i64.const 1) (i32.const 0) (i32.const 0) (global.get $FOREVER)))
+                (call $may (call $send (local.get $who) (i64.const 1) (i32.const 0) (i32.const 0) (i64.const 0)))
+                (call $ended_as (local.get $who) (i32.const 1))
+                ;; Whoever learns of its end finds its name free.
+                (call $ok (call $register (i32.const 512) (i32.const 2) (local.get $p) (i64.const 0)))
+                (call $ok (call $unregister (i32.const 512) (i32.const 2)))
+                ;; Its end is told once.
+                (call $must (i32.gt_s (call $receive (global.get $FOREVER) (i32.const 0) (global.get $MESSAGE) (global.get $BUF)
+                    (global.get $CAP)) (i32.const 0)))
+                (call $is (i32.load offset=4 (global.get $MESSAGE)) (i32.const 1))
+                (call $must (call $same (i32.add (global.get $MESSAGE) (i32.const 32)) (local.get $who) (i32.const 32)))
+                (call $is (call $receive (i64.const 0) (i32.const 0) (global.get $MESSAGE) (global.get $BUF) (global.get $CAP))
+                    (global.get $TIMEOUT))
+                (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+                (br_if $more (local.get $n)))
+            (call $holds))"#,
+    ));
+    assert!(stage.tenant.names.is_empty());
+    assert_eq!(stage.tenant.channels.get("p").unwrap().figures().subscribers, 0);
+    stage.close(&seen.kin);
+    assert!(stage.group.locks.is_empty());
 }
 
 /// As a WAT string.
