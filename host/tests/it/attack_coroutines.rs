@@ -16,13 +16,10 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// What a job of `jobs/api` is not given by its prelude.
 const IMPORTS: &str = r#"
-    (import "corovan" "channel_open" (func $open (param i32 i32 i32) (result i32)))
-    (import "corovan" "channel_subscribe" (func $subscribe (param i32 i32 i32 i32 i64) (result i32)))
     (import "corovan" "channel_unsubscribe" (func $unsubscribe (param i32 i32 i64) (result i32)))
     (import "corovan" "channel_send" (func $publish (param i32 i64 i32 i32 i64) (result i32)))
     (import "corovan" "channel_transform" (func $transform (param i32 i32 i32 i32) (result i32)))
     (import "corovan" "channel_close" (func $close (param i32) (result i32)))
-    (import "corovan" "lock_open" (func $lock_open (param i32 i32 i32 i32) (result i32)))
     (import "corovan" "lock_acquire" (func $lock_acquire (param i32 i64) (result i32)))
     (import "corovan" "lock_release" (func $lock_release (param i32) (result i32)))
     (import "corovan" "register" (func $register (param i32 i32 i32 i64) (result i32)))
@@ -32,14 +29,14 @@ const IMPORTS: &str = r#"
 /// Subscriptions that hold the publisher, and that drop; channels `p` and `c`; a function that runs for a while.
 const COMMON: &str = r#"
     (data (i32.const 512) "pc")
-    (func $channel (param $name i32) (result i32) (local $at i32)
+    (func $named (param $name i32) (result i32) (local $at i32)
         (local.set $at (call $room))
-        (call $ok (call $open (local.get $name) (i32.const 1) (local.get $at)))
+        (call $ok (call $channel_open (local.get $name) (i32.const 1) (local.get $at)))
         (local.get $at))
-    (func $p (result i32) (call $channel (i32.const 512)))
-    (func $c (result i32) (call $channel (i32.const 513)))
+    (func $p (result i32) (call $named (i32.const 512)))
+    (func $c (result i32) (call $named (i32.const 513)))
     (func $hold (param $channel i32) (param $who i32)
-        (call $ok (call $subscribe (local.get $channel) (local.get $who) (i32.const 1) (i32.const 2) (i64.const 0))))
+        (call $ok (call $channel_subscribe (local.get $channel) (local.get $who) (i32.const 1) (i32.const 2) (i64.const 0))))
     (func $spin (param $n i32)
         (loop $more
             (local.set $n (i32.sub (local.get $n) (i32.const 1)))
@@ -143,7 +140,7 @@ fn channels_that_are_opened_and_closed_over_a_full_mailbox_leave_nobody_waiting_
                 (local.set $p (call $p))
                 (local.set $c (call $c))
                 (call $hold (local.get $c) (local.get $me))
-                (call $ok (call $subscribe (local.get $p) (local.get $c) (i32.const 1) (i32.const 0) (i64.const 0)))
+                (call $ok (call $channel_subscribe (local.get $p) (local.get $c) (i32.const 1) (i32.const 0) (i64.const 0)))
                 (call $ok (call $publish (local.get $p) (i64.const 1) (i32.const 0) (i32.const 0) (i64.const 0)))
                 (call $ok (call $yield))
                 (call $ok (call $close (local.get $c)))
@@ -162,7 +159,7 @@ fn channels_that_are_opened_and_closed_over_a_full_mailbox_leave_nobody_waiting_
 fn a_publisher_in_a_full_mailbox_goes_on_when_the_subscription_ends_or_holds_it_no_longer() {
     for end in [
         "(call $ok (call $unsubscribe (local.get $p) (local.get $me) (i64.const 0)))",
-        "(call $ok (call $subscribe (local.get $p) (local.get $me) (i32.const 1) (i32.const 1) (i64.const 0)))",
+        "(call $ok (call $channel_subscribe (local.get $p) (local.get $me) (i32.const 1) (i32.const 1) (i64.const 0)))",
     ] {
         let stage = Stage::new(Bench::manual());
         let seen = stage.run(&guest(&format!(
@@ -484,7 +481,7 @@ fn an_end_that_races_with_subscribe_register_monitor_lock_and_messages_leaves_no
                 (global.set $room_next (i32.const 8448))
                 (local.set $who (call $child_with (i32.const 520) (i32.const 12) (i32.const 0)))
                 (call $ok (call $monitor (local.get $who)))
-                (call $may (call $subscribe (local.get $p) (local.get $who) (i32.const 1) (i32.and (local.get $n) (i32.const 1)) (i64.const 0)))
+                (call $may (call $channel_subscribe (local.get $p) (local.get $who) (i32.const 1) (i32.and (local.get $n) (i32.const 1)) (i64.const 0)))
                 (call $may (call $register (i32.const 512) (i32.const 2) (local.get $who) (i64.const 0)))
                 (call $ok (call $publish (local.get $p) (i64.const 1) (i32.const 0) (i32.const 0) (global.get $FOREVER)))
                 (call $may (call $send (local.get $who) (i64.const 1) (i32.const 0) (i32.const 0) (i64.const 0)))

@@ -35,6 +35,7 @@ const NOT_HERE: &[(&str, &str, &str)] = &[
     ("channel_unsubscribe", "timeout", "it waits for a remote node alone"),
     ("channel_unsubscribe", "interrupted", "the same"),
     ("channel_transform", "overloaded", "a function is looked for, not run: what is too much is told who sends"),
+    ("channel_transform", "interrupted", "it waits for a module that is not ready, as spawn does"),
     ("register", "timeout", "a registration waits for a remote node alone"),
     ("register", "interrupted", "the same"),
     ("locate", "denied", "a name of this node is any coroutine's of the tenant's to find"),
