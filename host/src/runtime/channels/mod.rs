@@ -110,6 +110,9 @@ impl Runtime {
             Some(Resident::Channel(channel)) if channel.is_of(&from.group.tenant) => Ok(channel),
             Some(Resident::Channel(_)) => Err(self.foreign(from, address)),
             Some(Resident::Coroutine(other)) if !other.is_of(from) => Err(self.foreign(from, address)),
+            Some(Resident::Ended(past)) if !Arc::ptr_eq(&past.tenant, &from.group.tenant) => {
+                Err(self.foreign(from, address))
+            }
             // What is no channel never was there as one.
             _ => Err(Refusal::gone(format!("channel {address}"))),
         }
