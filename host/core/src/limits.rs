@@ -224,3 +224,47 @@ pub const MODULE_TABLES: u32 = 1;
 pub const LISTED_BYTES: usize = 3 << 10;
 /// Of one name in a refusal, so that a long one does not hide the others.
 pub const LISTED_NAME: usize = 80;
+
+/// Nodes that one knows of, living and gone. Each costs about a kilobyte; the simulation has shown a thousand.
+pub const MESH_NODES: usize = 4_096;
+/// Of these, how many the view remembers after they went, the latest of them.
+pub const MESH_GONE: usize = 1_024;
+/// How long a life that was declared failed is kept as such, so that old talk of it brings it back nowhere, and so that it
+/// is asked again after a split.
+pub const MESH_FORGET: Duration = Duration::from_secs(3600);
+/// A datagram of membership: below what QUIC may send in one on any path (1,200 less its own heads).
+pub const MESH_DATAGRAM: usize = 1_100;
+/// Datagrams that wait for being sent; more are dropped and counted, as the network would.
+pub const MESH_OUTPUT: usize = 4_096;
+/// What a node says of itself (name, labels and so on), encoded; goes into one datagram with its heads.
+pub const MEMBER_BYTES: usize = 600;
+pub const MEMBER_ADDRESSES: usize = 4;
+pub const MEMBER_LABELS: usize = 16;
+/// A label's key, and its value; also a member's version.
+pub const LABEL_BYTES: usize = 63;
+/// Addresses that are asked for a way into the mesh.
+pub const MESH_SEEDS: usize = 64;
+/// One member is probed each period; who does not answer directly in the time of a round trip is asked through three others.
+pub const PROBE_PERIOD: Duration = Duration::from_secs(1);
+pub const PROBE_ROUND_TRIP: Duration = Duration::from_millis(350);
+pub const PROBE_HELPERS: usize = 3;
+/// Between suspicion and failure: time for the suspect to hear of it and to be heard, in a thousand nodes at 10 % loss.
+pub const SUSPICION: Duration = Duration::from_secs(4);
+/// News go out so often, to so many, as long as there are any; each is told by one node so many times.
+pub const GOSSIP_PERIOD: Duration = Duration::from_millis(200);
+pub const GOSSIP_FANOUT: usize = 3;
+pub const GOSSIP_TIMES: u8 = 12;
+/// Members that failed are asked whether they are back, so many each time.
+pub const REVIVE_PERIOD: Duration = Duration::from_secs(5);
+pub const REVIVE_FANOUT: usize = 2;
+/// Views are compared with one other member: so often, and when the last comparison brought news.
+pub const SYNC_PERIOD: Duration = Duration::from_secs(5);
+pub const SYNC_HURRY: Duration = Duration::from_millis(100);
+/// Datagrams that answer one comparison; what does not fit is asked for in the next.
+pub const SYNC_PAGES: usize = 8;
+/// Seeds are asked so often while alone, and one of them so often otherwise, which also mends long splits.
+pub const SEED_ALONE: Duration = Duration::from_secs(1);
+pub const SEED_PERIOD: Duration = Duration::from_secs(10);
+/// Timers that are handled later than this show that this node did not run: it blames nobody for that time, and first
+/// reads what came meanwhile.
+pub const LATE: Duration = Duration::from_millis(250);

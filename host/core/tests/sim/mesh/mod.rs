@@ -1,0 +1,4 @@
+//! Membership (and names on top of it) of whole clusters.
+
+mod cluster;
+mod members;
