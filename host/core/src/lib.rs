@@ -1,10 +1,10 @@
 //! Corovan's decisions, without I/O: no tokio, quinn, wasmtime, rustls or file access.
 //!
-//! Time and randomness are arguments. Rows (a module uses only lower rows): `ids code limits text` < `wire sync tenancy` < `membership job` <
-//! `directory`.
+//! Time and randomness are arguments. Rows (a module uses only lower rows): `ids code limits text` < `wire sync tenancy` <
+//! `membership job` < `directory`.
 
 pub mod code;
-
+pub mod directory;
 pub mod ids;
 pub mod job;
 pub mod limits;

@@ -268,3 +268,19 @@ pub const SEED_PERIOD: Duration = Duration::from_secs(10);
 /// Timers that are handled later than this show that this node did not run: it blames nobody for that time, and first
 /// reads what came meanwhile.
 pub const LATE: Duration = Duration::from_millis(250);
+
+/// A name's lease at its home when nothing is heard of it any more, and how often it is renewed.
+pub const NAME_LEASE: Duration = Duration::from_secs(10);
+pub const NAME_RENEW: Duration = Duration::from_secs(3);
+/// A home that may not know of a name yet, since it was another's until just now, gives it to nobody new for so long: time
+/// for holders to see the same change and to announce what they have. A little more than news take through 1,000 nodes.
+pub const NAME_SETTLE: Duration = Duration::from_secs(2);
+/// What was asked of a home is asked again after so long without an answer, and so soon where it said that it is not the home.
+pub const NAME_RETRY: Duration = Duration::from_millis(500);
+pub const NAME_ELSEWHERE: Duration = Duration::from_millis(100);
+/// Names in one announcement: with the longest of them it still fits a frame's record.
+pub const NAME_BATCH: usize = 64;
+/// Requests that a home holds back while it settles.
+pub const NAMES_DEFERRED: usize = 10_000;
+/// How far ahead of one's own another's clock is believed, in milliseconds, when registrations are numbered.
+pub const NAME_CLOCK_AHEAD: u64 = 60_000;

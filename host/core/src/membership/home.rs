@@ -24,6 +24,10 @@ impl Spot {
         Spot(first_word(hasher.finalize().as_bytes()))
     }
 
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+
     /// How much this node wants this spot; the one that wants it most is its home. The id decides between equals.
     pub fn weight(self, node: NodeId) -> (u64, NodeId) {
         let low = first_word(&node.0);

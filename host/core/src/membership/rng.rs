@@ -12,14 +12,14 @@ impl SplitMix {
         SplitMix(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(GOLDEN);
         mix(self.0)
     }
 
     /// Below `bound`; 0 if that is 0. The bias is below 2^-32 for the bounds used here.
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() % (bound.max(1) as u64)) as usize
+        (self.word() % (bound.max(1) as u64)) as usize
     }
 }
 
@@ -34,16 +34,16 @@ impl TryRng for SplitMix {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok((self.next() >> 32) as u32)
+        Ok((self.word() >> 32) as u32)
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(self.next())
+        Ok(self.word())
     }
 
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
         for piece in out.chunks_mut(8) {
-            let word = self.next().to_le_bytes();
+            let word = self.word().to_le_bytes();
             piece.copy_from_slice(&word[..piece.len()]);
         }
         Ok(())
@@ -60,7 +60,7 @@ mod tests {
     fn a_seed_gives_the_published_sequence() {
         // The reference implementation's first outputs for seed 1234567.
         let mut rng = SplitMix::new(1_234_567);
-        assert_eq!([rng.next(), rng.next()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
+        assert_eq!([rng.word(), rng.word()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
         assert_eq!(rng.below(0), 0);
         assert!((0..100).all(|_| rng.below(3) < 3));
     }

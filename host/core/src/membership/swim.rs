@@ -78,7 +78,7 @@ impl Swim {
         let record = Record::new(me.node, me.incarnation, 1, about)?;
         let records = Records::default();
         let mut rng = SplitMix::new(seed);
-        let foca_rng = SplitMix::new(rng.next());
+        let foca_rng = SplitMix::new(rng.word());
         let mut swim = Swim {
             foca: Foca::with_custom_broadcast(me, config(), foca_rng, Binary, records.clone()),
             effects: Effects::default(),
@@ -437,7 +437,7 @@ impl Swim {
     /// Up to an eighth earlier, so that nodes started together do not stay in step.
     fn soon(&mut self, now: u64, after: Duration) -> u64 {
         let after = nanos(after);
-        self.time(now) + after - self.rng.next() % (after / 8 + 1)
+        self.time(now) + after - self.rng.word() % (after / 8 + 1)
     }
 
     fn time(&self, now: u64) -> u64 {

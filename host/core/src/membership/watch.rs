@@ -55,7 +55,7 @@ impl Watch {
     }
 
     /// The next change. A node that was started anew is first told as failed, then as come.
-    pub fn next(&mut self) -> Option<Change> {
+    pub fn take(&mut self) -> Option<Change> {
         while let Some(mut entry) = self.pending.first_entry() {
             let same_boot = |a: &Member, b: &Member| a.presence.incarnation == b.presence.incarnation;
             let pending = entry.get_mut();
@@ -110,10 +110,10 @@ mod tests {
             for output in &outputs {
                 watch.note(output, Some(&one));
             }
-            assert_eq!(std::iter::from_fn(|| watch.next()).collect::<Vec<_>>(), expected, "{outputs:?}");
+            assert_eq!(std::iter::from_fn(|| watch.take()).collect::<Vec<_>>(), expected, "{outputs:?}");
             assert!(watch.is_empty());
         }
         let mut watch = Watch::new([one.clone()]);
-        assert_eq!((watch.next(), watch.next()), (Some(Came(one)), None));
+        assert_eq!((watch.take(), watch.take()), (Some(Came(one)), None));
     }
 }

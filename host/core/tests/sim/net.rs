@@ -37,7 +37,7 @@ impl<E: Clone> Net<E> {
 
     /// One of a thousand times this number.
     pub fn chance(&mut self, of_thousand: u64) -> bool {
-        self.rng.next() % 1_000 < of_thousand
+        self.rng.word() % 1_000 < of_thousand
     }
 
     pub fn at(&mut self, time: u64, event: E) {
@@ -53,7 +53,7 @@ impl<E: Clone> Net<E> {
         }
         let copies = 1 + usize::from(self.chance(self.weather.doubled));
         for _ in 0..copies {
-            let after = self.weather.delay + self.rng.next() % (self.weather.jitter + 1);
+            let after = self.weather.delay + self.rng.word() % (self.weather.jitter + 1);
             self.at(self.now + after, event.clone());
         }
     }

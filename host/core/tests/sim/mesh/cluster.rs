@@ -1,6 +1,9 @@
 //! A simulated cluster: nodes with their state machines, the network between them, and what happens to both.
 
-use crate::net::{Net, Weather};
+use super::ledger::Ledger;
+use crate::net::{MILLISECOND, Net, SECOND, Weather};
+use corovan_core::directory::message::Message;
+use corovan_core::directory::{self, Directory};
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
 use corovan_core::membership::datagram::Rejected;
@@ -15,6 +18,8 @@ pub struct Cluster {
     pub net: Net<Event>,
     pub nodes: Vec<Node>,
     pub bytes: u64,
+    /// What was asked and told about names.
+    pub ledger: Ledger,
     /// Failures told of nodes that lived, were not cut off and had not been so for a while.
     pub false_failures: u64,
     seed: u64,
@@ -27,6 +32,11 @@ pub struct Node {
     pub incarnation: u32,
     pub address: SocketAddr,
     pub swim: Option<Swim>,
+    pub directory: Directory,
+    /// How far its time of day is ahead of an hour before the others', in milliseconds.
+    skew: u64,
+    /// The latest boots that this boot was told of.
+    seen: BTreeMap<NodeId, u32>,
     /// What this node was told: the members by their boots. Checked against its view.
     told: BTreeMap<NodeId, u32>,
     /// It does nothing until then, as a stopped process.
@@ -37,6 +47,7 @@ pub struct Node {
 #[derive(Clone)]
 pub enum Event {
     Datagram { to: usize, from: SocketAddr, sender: NodeId, bytes: Vec<u8> },
+    Names { to: usize, sender: NodeId, boots: (u32, u32), message: Message },
     Timer(usize),
 }
 
@@ -47,12 +58,23 @@ impl Cluster {
             incarnation: 0,
             address: address(index),
             swim: None,
+            directory: Directory::new(&Presence::new(id(index), 0, address(index))),
+            skew: (seed ^ index as u64 * 7_919) % 3_000,
+            seen: BTreeMap::new(),
             told: BTreeMap::new(),
             frozen_until: 0,
             due: None,
         };
         let nodes = (0..nodes).map(node).collect();
-        Cluster { net: Net::new(seed, weather), nodes, bytes: 0, false_failures: 0, seed, disturbed: 0 }
+        Cluster {
+            net: Net::new(seed, weather),
+            nodes,
+            bytes: 0,
+            ledger: Ledger::default(),
+            false_failures: 0,
+            seed,
+            disturbed: 0,
+        }
     }
 
     /// Starts a node, or starts it anew, with these as ways in.
@@ -62,6 +84,7 @@ impl Cluster {
         let node = &mut self.nodes[index];
         node.incarnation += 1;
         node.told.clear();
+        node.seen.clear();
         let me = Presence::new(node.id, node.incarnation, node.address);
         let about = About { name: format!("node-{index}"), cores: 8, version: "0.1.0".into(), ..About::default() };
         let seed = self.seed ^ (index as u64) << 32 ^ u64::from(node.incarnation);
@@ -70,13 +93,14 @@ impl Cluster {
             assert!(swim.announce(now, address(*other)));
         }
         node.swim = Some(swim);
+        node.directory = Directory::new(&me);
         node.due = None;
         self.settle(index);
     }
 
     pub fn crash(&mut self, index: usize) {
         self.disturbed = self.net.now;
-        self.nodes[index].swim = None;
+        self.stop(index);
     }
 
     pub fn leave(&mut self, index: usize) {
@@ -86,7 +110,22 @@ impl Cluster {
             swim.leave(now).unwrap();
             self.settle(index);
         }
-        self.nodes[index].swim = None;
+        self.stop(index);
+    }
+
+    fn stop(&mut self, index: usize) {
+        if self.nodes[index].swim.take().is_some() {
+            self.ledger.stopped(self.net.now, self.nodes[index].id, self.nodes[index].incarnation);
+        }
+    }
+
+    /// Asks a node's directory for something, now.
+    pub fn ask(&mut self, index: usize, what: impl FnOnce(&mut Directory, u64, u64)) {
+        let now = self.net.now;
+        let node = &mut self.nodes[index];
+        let wall = 3_600_000 + now / MILLISECOND + node.skew;
+        what(&mut node.directory, now, wall);
+        self.settle(index);
     }
 
     /// The process is stopped for a while; what arrives waits for it.
@@ -119,7 +158,7 @@ impl Cluster {
     pub fn run(&mut self, time: u64) {
         let until = self.net.now + time;
         while let Some(event) = self.net.next(until) {
-            let (Event::Timer(index) | Event::Datagram { to: index, .. }) = &event;
+            let (Event::Timer(index) | Event::Datagram { to: index, .. } | Event::Names { to: index, .. }) = &event;
             let index = *index;
             let now = self.net.now;
             let node = &mut self.nodes[index];
@@ -133,7 +172,17 @@ impl Cluster {
                 Event::Datagram { from, sender, bytes, .. } => swim.handle_datagram(now, from, Some(sender), &bytes),
                 Event::Timer(_) if node.due == Some(now) || node.frozen_until == now => {
                     node.due = None;
-                    swim.handle_timer(now);
+                    if swim.next_deadline().is_some_and(|due| due <= now) {
+                        swim.handle_timer(now);
+                    }
+                    node.directory.handle_timer(now);
+                }
+                // A link knows the boots of its ends, and carries nothing from or to others.
+                Event::Names { sender, boots: (from, to), message, .. } => {
+                    let known = swim.view().get(sender).map_or(from, |entry| entry.presence.incarnation);
+                    if to == node.incarnation && known <= from {
+                        node.directory.handle(now, sender, message);
+                    }
                 }
                 Event::Timer(_) => continue,
             }
@@ -197,6 +246,7 @@ impl Cluster {
 
     /// Sends what a node has to send, takes note of what it is told, and asks for its next timer.
     fn settle(&mut self, index: usize) {
+        let now = self.net.now;
         let mut outputs = Vec::new();
         if let Some(swim) = &mut self.nodes[index].swim {
             outputs.extend(std::iter::from_fn(|| swim.poll_output()));
@@ -204,45 +254,78 @@ impl Cluster {
         }
         for output in outputs {
             match output {
-                Output::Send { to, bytes, node } => {
-                    assert!(bytes.len() <= limits::MESH_DATAGRAM);
-                    self.bytes += bytes.len() as u64;
-                    let Some(target) = index_of(to) else { panic!("{to} is nobody's address ({node:?})") };
-                    let (from, sender) = (self.nodes[index].address, self.nodes[index].id);
-                    self.net.datagram(index, target, Event::Datagram { to: target, from, sender, bytes });
+                Output::Send { to, bytes, node } => self.send(index, to, node, bytes),
+                Output::Joined(member) => {
+                    self.told(index, &member, true);
+                    self.nodes[index].directory.came(now, &member.presence);
                 }
-                Output::Joined(member) => self.told(index, &member, true),
                 Output::Failed(member) | Output::Left(member) => {
                     self.told(index, &member, false);
+                    self.nodes[index].directory.went(now, &member.presence);
                     let failed = number(member.presence.node);
-                    let lives = self.nodes[failed].swim.is_some()
-                        && self.nodes[failed].incarnation == member.presence.incarnation;
-                    let calm = self.net.is_whole() && self.net.now > self.disturbed + 30 * crate::net::SECOND;
+                    let (node, boot) = (&self.nodes[failed], member.presence.incarnation);
+                    let lives = node.swim.is_some() && node.incarnation == boot;
+                    let calm = self.net.is_whole() && now > self.disturbed + 30 * SECOND;
                     self.false_failures += u64::from(lives && calm);
                 }
                 Output::Rejected(_, why) => {
                     assert!(!matches!(why, Rejected::Malformed | Rejected::Impostor | Rejected::TooLarge), "{why:?}");
                 }
-                Output::Changed(_) | Output::Renewed(_) => {}
+                Output::Renewed(_) => self.nodes[index].directory.renewed(now),
+                Output::Changed(_) => {}
+            }
+        }
+        while let Some(output) = self.nodes[index].directory.poll_output() {
+            match output {
+                directory::Output::Send(to, message) => {
+                    let (sender, boot, to) = (self.nodes[index].id, self.nodes[index].incarnation, number(to));
+                    let known = self.nodes[index].swim.as_ref().and_then(|swim| swim.view().get(id(to)));
+                    let boots = (boot, known.map_or(0, |entry| entry.presence.incarnation));
+                    self.net.datagram(index, to, Event::Names { to, sender, boots, message });
+                }
+                told => self.ledger.told(now, index, told),
             }
         }
         let node = &mut self.nodes[index];
-        let due = node.swim.as_ref().and_then(|swim| swim.next_deadline());
+        let due = node
+            .swim
+            .as_ref()
+            .and_then(|swim| swim.next_deadline().into_iter().chain(node.directory.next_deadline()).min());
         if let Some(due) = due.filter(|due| Some(*due) != node.due) {
-            node.due = Some(due.max(self.net.now));
+            let due = due.max(now);
+            node.due = Some(due);
             self.net.at(due, Event::Timer(index));
         }
+    }
+
+    fn send(&mut self, index: usize, to: SocketAddr, node: Option<NodeId>, bytes: Vec<u8>) {
+        assert!(bytes.len() <= limits::MESH_DATAGRAM);
+        self.bytes += bytes.len() as u64;
+        let Some(target) = index_of(to) else { panic!("{to} is nobody's address ({node:?})") };
+        let (from, sender) = (self.nodes[index].address, self.nodes[index].id);
+        self.net.datagram(index, target, Event::Datagram { to: target, from, sender, bytes });
     }
 
     /// A member comes only where it was not, and goes only where it was; its old boot goes before the new one comes.
     fn told(&mut self, index: usize, member: &Member, there: bool) {
         let (node, incarnation) = (member.presence.node, member.presence.incarnation);
+        if there {
+            let seen = self.nodes[index].seen.insert(node, incarnation);
+            assert!(seen <= Some(incarnation), "{index} was told of an earlier boot of {node}");
+        }
         let told = &mut self.nodes[index].told;
         if there {
             assert_eq!(told.insert(node, incarnation), None, "{index} was told twice that {node} is there");
         } else {
             assert_eq!(told.remove(&node), Some(incarnation), "{index} was told that {node} went, which was not there");
         }
+    }
+}
+
+impl Node {
+    /// Until when it does nothing.
+    pub fn frozen(&self) -> u64 {
+        self.frozen_until
     }
 }
 
