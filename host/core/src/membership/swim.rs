@@ -196,6 +196,9 @@ impl Swim {
         }
         while let Some(due) = self.timers.pop_due(now.saturating_sub(self.slept)) {
             match due {
+                // foca would tell the suspect that it is given up, and so make it begin a new life.
+                Due::Foca(Timer::ChangeSuspectToDown { member_id, incarnation, .. })
+                    if !self.is_suspect(&member_id, incarnation) => {}
                 // What it may refuse (a probe of someone who has gone) it has settled itself.
                 Due::Foca(timer) => drop(self.foca.handle_timer(timer, &mut self.effects)),
                 Due::Ask => self.ask_around(now),
@@ -283,6 +286,13 @@ impl Swim {
         }
     }
 
+    /// Whether a suspicion was not refuted.
+    fn is_suspect(&self, who: &Presence, incarnation: u16) -> bool {
+        let same = |member: &&foca::Member<Presence>| member.id() == who && member.incarnation() == incarnation;
+        let known = self.foca.iter_membership_state().find(same);
+        known.is_some_and(|member| member.state() == foca::State::Suspect)
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.foca.iter_membership_state().len() + 1 < limits::MESH_NODES
     }
@@ -316,7 +326,10 @@ impl Swim {
     }
 
     fn note(&mut self, now: u64, note: Note) {
+        let me = self.me().node;
         match note {
+            // foca keeps the past lives of this node as members that are down, one after the other.
+            Note::Up(who) | Note::Down(who) | Note::Replaced(who, _) if who.node == me => {}
             Note::Up(who) => self.came(now, who),
             Note::Replaced(old, new) => {
                 let alive = self.view.get(old.node).is_some_and(|entry| entry.state == State::Alive);

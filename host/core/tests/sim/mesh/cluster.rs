@@ -20,7 +20,7 @@ pub struct Cluster {
     pub bytes: u64,
     /// What was asked and told about names.
     pub ledger: Ledger,
-    /// Failures told of nodes that lived, were not cut off and had not been so for a while.
+    /// Failures told of nodes that lived, were not cut off and had not been so for a while, and new lives begun for such.
     pub false_failures: u64,
     seed: u64,
     /// When anything last happened that may make views differ.
@@ -99,6 +99,7 @@ impl Cluster {
     }
 
     pub fn crash(&mut self, index: usize) {
+        self.trace(index, &"crashes");
         self.disturbed = self.net.now;
         self.stop(index);
     }
@@ -130,12 +131,15 @@ impl Cluster {
 
     /// The process is stopped for a while; what arrives waits for it.
     pub fn freeze(&mut self, index: usize, time: u64) {
+        self.trace(index, &("stands still", time));
         self.disturbed = self.net.now + time;
         self.nodes[index].frozen_until = self.net.now + time;
+        self.ledger.frozen(index, self.net.now + time);
     }
 
     /// Nothing goes from one part to the other, nor back unless `one_way`.
     pub fn split(&mut self, part: &BTreeSet<usize>, one_way: bool) {
+        self.trace(0, &("cut off", part, one_way));
         self.disturbed = self.net.now;
         for a in 0..self.nodes.len() {
             for b in 0..self.nodes.len() {
@@ -150,6 +154,7 @@ impl Cluster {
     }
 
     pub fn heal(&mut self) {
+        self.trace(0, &"the network is whole");
         self.disturbed = self.net.now;
         self.net.heal();
     }
@@ -253,6 +258,9 @@ impl Cluster {
             assert!(outputs.len() <= limits::MESH_OUTPUT, "more output than there may be");
         }
         for output in outputs {
+            if !matches!(output, Output::Send { .. }) {
+                self.trace(index, &output);
+            }
             match output {
                 Output::Send { to, bytes, node } => self.send(index, to, node, bytes),
                 Output::Joined(member) => {
@@ -271,7 +279,10 @@ impl Cluster {
                 Output::Rejected(_, why) => {
                     assert!(!matches!(why, Rejected::Malformed | Rejected::Impostor | Rejected::TooLarge), "{why:?}");
                 }
-                Output::Renewed(_) => self.nodes[index].directory.renewed(now),
+                Output::Renewed(_) => {
+                    self.false_failures += u64::from(self.net.is_whole() && now > self.disturbed + 30 * SECOND);
+                    self.nodes[index].directory.renewed(now);
+                }
                 Output::Changed(_) => {}
             }
         }
@@ -283,7 +294,10 @@ impl Cluster {
                     let boots = (boot, known.map_or(0, |entry| entry.presence.incarnation));
                     self.net.datagram(index, to, Event::Names { to, sender, boots, message });
                 }
-                told => self.ledger.told(now, index, told),
+                told => {
+                    self.trace(index, &told);
+                    self.ledger.told(now, index, told);
+                }
             }
         }
         let node = &mut self.nodes[index];
@@ -295,6 +309,13 @@ impl Cluster {
             let due = due.max(now);
             node.due = Some(due);
             self.net.at(due, Event::Timer(index));
+        }
+    }
+
+    /// What happens, for one who replays a seed.
+    fn trace(&self, index: usize, what: &impl std::fmt::Debug) {
+        if crate::seeds::replays() {
+            eprintln!("{:9.3} s {index}: {what:?}", self.net.now as f64 / SECOND as f64);
         }
     }
 

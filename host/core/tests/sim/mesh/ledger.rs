@@ -77,6 +77,13 @@ impl Ledger {
         self.open.retain(|_, question| question.node != index);
     }
 
+    /// A node does nothing until then, and so answers nothing.
+    pub fn frozen(&mut self, node: usize, until: u64) {
+        for question in self.open.values_mut().filter(|question| question.node == node) {
+            question.until = question.until.max(until);
+        }
+    }
+
     /// How long a boot has been over.
     pub fn over_for(&self, now: u64, holder: &Address) -> Option<u64> {
         self.stopped.get(&(holder.node, holder.incarnation)).map(|since| now - since)
