@@ -81,14 +81,19 @@ impl Home {
     pub fn handle(&mut self, now: u64, from: NodeId, request: Request, homes: &Homes) {
         match request {
             Request::Claim { call, name, registration } => {
-                if !self.may_hold(from, &name, &registration, homes) {
+                if registration.holder.node != from || !name.is_valid() {
                     return self.say(from, Response::Refused { call, code: Code::Denied });
+                }
+                if !self.is_present(from, &registration, homes) {
+                    // Given up here though it lives: others, or a moment later this one, will have it.
+                    return self.say(from, Response::Elsewhere { call });
                 }
                 self.claim(now, from, call, name, registration, homes);
             }
             Request::Announce { names } => {
                 for (name, registration) in names.into_iter().take(limits::NAME_BATCH) {
-                    if self.may_hold(from, &name, &registration, homes) {
+                    let its_own = registration.holder.node == from && name.is_valid();
+                    if its_own && self.is_present(from, &registration, homes) {
                         self.announced(now, from, name, registration);
                     }
                 }
@@ -334,12 +339,11 @@ impl Home {
         }
     }
 
-    /// A node speaks for its own coroutines, and only for those of its present boot.
-    fn may_hold(&self, from: NodeId, name: &Name, registration: &Registration, homes: &Homes) -> bool {
-        let holder = registration.holder;
-        let present = homes.incarnation(from).is_none_or(|incarnation| incarnation == holder.incarnation);
-        let past = self.past.iter().any(|(node, incarnation)| *node == from && *incarnation >= holder.incarnation);
-        name.is_valid() && holder.node == from && present && !past
+    /// A node speaks for coroutines of its present boot, while it is a member.
+    fn is_present(&self, from: NodeId, registration: &Registration, homes: &Homes) -> bool {
+        let boot = registration.holder.incarnation;
+        let present = homes.incarnation(from).is_none_or(|incarnation| incarnation == boot);
+        present && !self.past.iter().any(|(node, past)| *node == from && *past >= boot)
     }
 
     fn say(&mut self, to: NodeId, response: Response) {

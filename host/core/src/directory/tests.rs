@@ -138,7 +138,13 @@ fn nobody_speaks_for_another_node_or_for_an_earlier_boot() {
     let mut directory = Directory::new(&me);
     directory.came(0, &Presence { incarnation: 2, ..other });
     directory.went(SECOND, &third);
-    for (from, by) in [(other, holder(&third, 1)), (other, holder(&other, 1)), (third, holder(&third, 1))] {
+    let denied = Response::Refused { call: 1, code: Code::Denied };
+    let later = Response::Elsewhere { call: 1 };
+    for (from, by, answer) in [
+        (other, holder(&third, 1), denied),
+        (other, holder(&other, 1), later.clone()),
+        (third, holder(&third, 1), later),
+    ] {
         let registration = Registration { number: 1, holder: by };
         for request in [
             Request::Claim { call: 1, name: name("x"), registration },
@@ -147,8 +153,7 @@ fn nobody_speaks_for_another_node_or_for_an_earlier_boot() {
             directory.handle(9 * SECOND, from.node, Message::Request(request));
         }
         assert_eq!(directory.home.find(&name("x")), None, "{from:?} for {by}");
-        let refused = Message::Response(Response::Refused { call: 1, code: Code::Denied });
-        assert_eq!(drain(&mut directory), [Output::Send(from.node, refused)]);
+        assert_eq!(drain(&mut directory), [Output::Send(from.node, Message::Response(answer))]);
     }
 }
 

@@ -79,7 +79,7 @@ impl Cluster {
 
     /// Starts a node, or starts it anew, with these as ways in.
     pub fn start(&mut self, index: usize, seeds: &[usize]) {
-        self.disturbed = self.net.now;
+        self.disturbed = self.disturbed.max(self.net.now);
         let now = self.net.now;
         let node = &mut self.nodes[index];
         node.incarnation += 1;
@@ -100,12 +100,12 @@ impl Cluster {
 
     pub fn crash(&mut self, index: usize) {
         self.trace(index, &"crashes");
-        self.disturbed = self.net.now;
+        self.disturbed = self.disturbed.max(self.net.now);
         self.stop(index);
     }
 
     pub fn leave(&mut self, index: usize) {
-        self.disturbed = self.net.now;
+        self.disturbed = self.disturbed.max(self.net.now);
         let now = self.net.now;
         if let Some(swim) = &mut self.nodes[index].swim {
             swim.leave(now).unwrap();
@@ -132,15 +132,16 @@ impl Cluster {
     /// The process is stopped for a while; what arrives waits for it.
     pub fn freeze(&mut self, index: usize, time: u64) {
         self.trace(index, &("stands still", time));
-        self.disturbed = self.net.now + time;
-        self.nodes[index].frozen_until = self.net.now + time;
-        self.ledger.frozen(index, self.net.now + time);
+        let until = self.nodes[index].frozen_until.max(self.net.now + time);
+        self.disturbed = self.disturbed.max(until);
+        self.nodes[index].frozen_until = until;
+        self.ledger.frozen(index, until);
     }
 
     /// Nothing goes from one part to the other, nor back unless `one_way`.
     pub fn split(&mut self, part: &BTreeSet<usize>, one_way: bool) {
         self.trace(0, &("cut off", part, one_way));
-        self.disturbed = self.net.now;
+        self.disturbed = self.disturbed.max(self.net.now);
         for a in 0..self.nodes.len() {
             for b in 0..self.nodes.len() {
                 if part.contains(&a) && !part.contains(&b) {
@@ -155,7 +156,7 @@ impl Cluster {
 
     pub fn heal(&mut self) {
         self.trace(0, &"the network is whole");
-        self.disturbed = self.net.now;
+        self.disturbed = self.disturbed.max(self.net.now);
         self.net.heal();
     }
 
@@ -175,7 +176,7 @@ impl Cluster {
             let Some(swim) = &mut node.swim else { continue };
             match event {
                 Event::Datagram { from, sender, bytes, .. } => swim.handle_datagram(now, from, Some(sender), &bytes),
-                Event::Timer(_) if node.due == Some(now) || node.frozen_until == now => {
+                Event::Timer(_) if node.due.is_some_and(|due| due <= now) => {
                     node.due = None;
                     if swim.next_deadline().is_some_and(|due| due <= now) {
                         swim.handle_timer(now);
