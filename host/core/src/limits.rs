@@ -270,3 +270,63 @@ pub const LINK_SENDERS: usize = 100_000;
 /// Calls of a node that wait for an answer of one other node, and monitors there, each way.
 pub const LINK_CALLS: usize = 100_000;
 pub const LINK_MONITORS: usize = 100_000;
+
+/// Nodes that one knows of, living and gone. Each costs about a kilobyte; the simulation has shown a thousand.
+pub const MESH_NODES: usize = 4_096;
+/// Of these, how many the view remembers after they went, the latest of them.
+pub const MESH_GONE: usize = 1_024;
+/// How long a life that was declared failed is kept as such, so that old talk of it brings it back nowhere, and so that it
+/// is asked again after a split.
+pub const MESH_FORGET: Duration = Duration::from_secs(3600);
+/// A datagram of membership: below what QUIC may send in one on any path (1,200 less its own heads).
+pub const MESH_DATAGRAM: usize = 1_100;
+/// Datagrams that wait for being sent; more are dropped and counted, as the network would.
+pub const MESH_OUTPUT: usize = 4_096;
+/// What a node says of itself (name, labels and so on), encoded; goes into one datagram with its heads.
+pub const MEMBER_BYTES: usize = 600;
+pub const MEMBER_ADDRESSES: usize = 4;
+pub const MEMBER_LABELS: usize = 16;
+/// A label's key, and its value; also a member's version.
+pub const LABEL_BYTES: usize = 63;
+/// Addresses that are asked for a way into the mesh.
+pub const MESH_SEEDS: usize = 64;
+/// One member is probed each period; who does not answer directly in the time of a round trip is asked through three others.
+pub const PROBE_PERIOD: Duration = Duration::from_secs(1);
+pub const PROBE_ROUND_TRIP: Duration = Duration::from_millis(350);
+pub const PROBE_HELPERS: usize = 3;
+/// Between suspicion and failure: time for the suspect to hear of it and to be heard, in a thousand nodes at 10 % loss.
+pub const SUSPICION: Duration = Duration::from_secs(4);
+/// News go out so often, to so many, as long as there are any; each is told by one node so many times.
+pub const GOSSIP_PERIOD: Duration = Duration::from_millis(200);
+pub const GOSSIP_FANOUT: usize = 3;
+pub const GOSSIP_TIMES: u8 = 12;
+/// Members that failed are asked whether they are back, so many each time.
+pub const REVIVE_PERIOD: Duration = Duration::from_secs(5);
+pub const REVIVE_FANOUT: usize = 2;
+/// Views are compared with one other member: so often, and when the last comparison brought news.
+pub const SYNC_PERIOD: Duration = Duration::from_secs(5);
+pub const SYNC_HURRY: Duration = Duration::from_millis(100);
+/// Datagrams that answer one comparison; what does not fit is asked for in the next.
+pub const SYNC_PAGES: usize = 8;
+/// Seeds are asked so often while alone, and one of them so often otherwise, which also mends long splits.
+pub const SEED_ALONE: Duration = Duration::from_secs(1);
+pub const SEED_PERIOD: Duration = Duration::from_secs(10);
+/// Timers that are handled later than this show that this node did not run: it blames nobody for that time, and first
+/// reads what came meanwhile.
+pub const LATE: Duration = Duration::from_millis(250);
+
+/// A name's lease at its home when nothing is heard of it any more, and how often it is renewed.
+pub const NAME_LEASE: Duration = Duration::from_secs(10);
+pub const NAME_RENEW: Duration = Duration::from_secs(3);
+/// A home that may not know of a name yet, since it was another's until just now, gives it to nobody new for so long: time
+/// for holders to see the same change and to announce what they have. A little more than news take through 1,000 nodes.
+pub const NAME_SETTLE: Duration = Duration::from_secs(2);
+/// What was asked of a home is asked again after so long without an answer, and so soon where it said that it is not the home.
+pub const NAME_RETRY: Duration = Duration::from_millis(500);
+pub const NAME_ELSEWHERE: Duration = Duration::from_millis(100);
+/// Names in one announcement: with the longest of them it still fits a frame's record.
+pub const NAME_BATCH: usize = 64;
+/// Requests that a home holds back while it settles.
+pub const NAMES_DEFERRED: usize = 10_000;
+/// How far ahead of one's own another's clock is believed, in milliseconds, when registrations are numbered.
+pub const NAME_CLOCK_AHEAD: u64 = 60_000;

@@ -14,6 +14,8 @@ use corovan_core::limits;
 pub const FILTER: u32 = 56;
 /// `corovan_message`: size u32, kind u32, tag u64, token u64, reply u64, sender 32 bytes.
 pub const MESSAGE: usize = 64;
+/// Where the number of the reply is in it.
+pub const REPLY: u32 = 24;
 
 const BY_TAG: u32 = 1;
 const BY_KIND: u32 = 2;
@@ -98,16 +100,14 @@ pub fn parse_filter(bytes: &[u8]) -> Result<Filter, String> {
     })
 }
 
-/// A message's header for guest memory.
+/// A message's header for guest memory, of a message of this size. The reply's number goes in later, at [`REPLY`].
 #[inline]
-pub fn header(letter: &Letter, token: u64, reply: u64) -> [u8; MESSAGE] {
+pub fn header(letter: &Letter, size: usize, token: u64) -> [u8; MESSAGE] {
     let mut header = [0; MESSAGE];
-    let size = u32::try_from(letter.body.payload.len()).unwrap_or(u32::MAX);
-    header[..4].copy_from_slice(&size.to_le_bytes());
+    header[..4].copy_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
     header[4..8].copy_from_slice(&(letter.kind as u32).to_le_bytes());
     header[8..16].copy_from_slice(&letter.tag.to_le_bytes());
     header[16..24].copy_from_slice(&token.to_le_bytes());
-    header[24..32].copy_from_slice(&reply.to_le_bytes());
     header[32..].copy_from_slice(&letter.sender.to_bytes());
     header
 }

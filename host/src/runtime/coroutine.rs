@@ -58,7 +58,7 @@ pub struct Own {
 pub struct WasiProgram {
     /// With the program's name first.
     pub argv: Vec<String>,
-    pub env: Arc<Vec<(String, String)>>,
+    pub env: Arc<[(String, String)]>,
     /// Descriptors 0, 1, 2 are terminals (bits).
     pub terminals: u8,
 }

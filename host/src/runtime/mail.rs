@@ -158,7 +158,7 @@ pub fn try_send(
 /// The same for a message that no coroutine sends itself.
 #[inline]
 pub(super) fn put(to: &Arc<Control>, size: usize, make: impl FnOnce() -> Letter) -> Result<Option<Unsent>, Refusal> {
-    let mut post = to.post.lock();
+    let mut post = to.post_soon();
     match post.admits(size) {
         Ok(()) => {
             post.put_and_wake(make());
@@ -312,7 +312,7 @@ pub fn try_receive<R>(
     if let Some(reason) = control.take_interrupt() {
         return Some(Err(Refusal::new(Code::Interrupted, reason)));
     }
-    let mut post = control.post.lock();
+    let mut post = control.post_soon();
     let Some(place) = post.mailbox.find(filter) else {
         // What comes in reserved room comes all the same.
         if !filter.is_any() && !filter.kind.is_some_and(Kind::is_reserved) && post.mailbox.is_full() {

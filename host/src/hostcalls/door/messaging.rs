@@ -137,17 +137,18 @@ fn receive_now(guest: &mut Guest<'_>, filter: &Filter, into: Into) -> Option<was
         Err(trap) => return Some(Err(trap)),
     };
     let Coroutine { control, own, .. } = coroutine;
-    let given = mail::try_receive(control, filter, room, |letter, held| give_here(data, own, into, letter, held))?;
+    let mut rest = Rest::default();
+    let given =
+        mail::try_receive(control, filter, room, |letter, held| give(data, own, into, letter, held, &mut rest))?;
     Some(match given {
-        Ok(given) => given.and_then(|given| given.finish(guest, into)),
+        Ok(size) => size.and_then(|size| rest.finish(guest, into).map(|()| size)),
         Err(refusal) => Ok(refused(guest, refusal)),
     })
 }
 
-/// What is left to do for a message once its mailbox is no longer locked.
-struct Given {
-    header: [u8; messaging::MESSAGE],
-    size: usize,
+/// What is left to do for a message once its mailbox is no longer locked; nothing, mostly.
+#[derive(Default)]
+struct Rest {
     /// Bytes that are too many to be copied under the lock.
     large: Option<Bytes>,
     reply: Option<ReplyTo>,
@@ -155,40 +156,50 @@ struct Given {
     _held: Option<Permit>,
 }
 
-/// Copies a small message to the guest, or keeps one that does not fit under a token.
+/// Writes a message's header, and a small message itself, to the guest; one that does not fit is kept under a token. Its
+/// size.
 #[inline]
-fn give_here(
+fn give(
     data: &mut [u8],
     own: &mut Own,
     into: Into,
     letter: &mut Letter,
     held: Option<Permit>,
-) -> wasmtime::Result<Given> {
+    rest: &mut Rest,
+) -> wasmtime::Result<i32> {
     let size = letter.body.payload.len();
-    let (mut token, mut large) = (0, None);
+    let mut token = 0;
     match (held, &mut letter.body.payload) {
         (None, Payload::Inline(..)) => put(data, into.buf, &letter.body.payload)?,
-        (None, Payload::Shared(bytes)) => large = Some(std::mem::take(bytes)),
+        (None, Payload::Shared(bytes)) => rest.large = Some(std::mem::take(bytes)),
         (Some(held), payload) => token = own.tokens.keep(Bytes::from(std::mem::take(payload)), held),
     }
-    let mut header = messaging::header(letter, token, 0);
-    header[..4].copy_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
-    Ok(Given { header, size, large, reply: letter.body.reply.take(), _held: letter.body.held.take() })
+    put(data, into.header, &messaging::header(letter, size, token))?;
+    if letter.body.reply.is_some() {
+        rest.reply = letter.body.reply.take();
+    }
+    if letter.body.held.is_some() {
+        rest._held = letter.body.held.take();
+    }
+    Ok(i32::try_from(size).unwrap_or(i32::MAX))
 }
 
-impl Given {
+impl Rest {
     #[inline]
-    fn finish(mut self, guest: &mut Guest<'_>, into: Into) -> wasmtime::Result<i32> {
+    fn finish(self, guest: &mut Guest<'_>, into: Into) -> wasmtime::Result<()> {
+        if self.large.is_none() && self.reply.is_none() {
+            return Ok(());
+        }
         let (data, coroutine) = split(guest)?;
         if let Some(bytes) = self.large {
             put(data, into.buf, &bytes)?;
         }
         if let Some(reply) = self.reply {
             let number = coroutine.own.replies.open(reply, &coroutine.control.group.tenant.ledger);
-            self.header[24..32].copy_from_slice(&number.to_le_bytes());
+            // The header lies within memory, so this sum does not overflow.
+            put(data, into.header + messaging::REPLY, &number.to_le_bytes())?;
         }
-        put(data, into.header, &self.header)?;
-        Ok(i32::try_from(self.size).unwrap_or(i32::MAX))
+        Ok(())
     }
 }
 
@@ -249,7 +260,9 @@ async fn request(
             let mut letter = mail::letter(&control, tag, payload);
             letter.sender = to;
             let (data, coroutine) = split(&mut guest)?;
-            give_here(data, &mut coroutine.own, into, &mut letter, held)?.finish(&mut guest, into)
+            let mut rest = Rest::default();
+            let size = give(data, &mut coroutine.own, into, &mut letter, held, &mut rest)?;
+            rest.finish(&mut guest, into).map(|()| size)
         }
         Err(refusal) => Ok(refused(&mut guest, refusal)),
     }

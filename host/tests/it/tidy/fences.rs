@@ -23,7 +23,7 @@ const FENCES: &[Fence] = &[
         reason: "errors below the command line are enums that callers match",
     },
     Fence { library: "axum", inside: &["host/src/http/"], reason: "HTTP is one door among several" },
-    Fence { library: "foca", inside: &["host/src/cluster/"], reason: "membership reaches others as events" },
+    Fence { library: "foca", inside: &["host/core/src/membership/"], reason: "membership reaches others as events" },
 ];
 
 const NET: &[&str] = &["host/src/net/", "host/client/src/"];

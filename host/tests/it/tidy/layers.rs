@@ -31,6 +31,7 @@ const LAYERED: &[Layered] = &[
             ("membership", 2),
             ("job", 2),
             ("link", 2),
+            ("directory", 3),
             ("placement", 3),
         ],
         exceptions: &[],

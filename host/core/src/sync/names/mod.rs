@@ -21,9 +21,9 @@ pub struct Names<W> {
 }
 
 /// A name's holder.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Registration {
-    /// Counts registrations of this table.
+    /// Counts registrations of this table; in a mesh it is comparable across tables.
     pub number: u64,
     pub holder: Address,
 }

@@ -1,0 +1,15 @@
+//! Who is in the mesh: SWIM as a state machine with datagrams in and out, what is known of each member, and where by its
+//! members a name is at home.
+
+mod codec;
+pub mod datagram;
+mod effects;
+pub mod home;
+pub mod member;
+pub mod presence;
+mod records;
+pub mod rng;
+pub mod swim;
+mod sync;
+pub mod view;
+pub mod watch;

@@ -1,0 +1,497 @@
+//! Membership as a state machine: datagrams and timers in, datagrams and changes out. SWIM is foca's; here are the way into
+//! the mesh and back, the guard against blaming others for one's own sleep, and what others are told of a member.
+//!
+//! After each call, [`Swim::poll_output`] until it is empty, and a timer at [`Swim::next_deadline`].
+
+use super::codec::{self, Binary, MEMBER};
+use super::datagram::{self, HEAD, Kind, Rejected};
+use super::effects::{Effects, Note};
+use super::member::{About, Invalid, Member, Record};
+use super::presence::Presence;
+use super::records::Records;
+use super::rng::SplitMix;
+use super::view::{State, View};
+use crate::ids::NodeId;
+use crate::limits;
+use crate::sync::timers::{TimerId, TimerQueue};
+use bytes::Buf;
+use foca::{Codec, Foca, Header, Message, Timer};
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::num::{NonZeroU8, NonZeroUsize};
+use std::time::Duration;
+
+pub struct Swim {
+    pub(super) foca: Foca<Presence, Binary, SplitMix, Records>,
+    pub(super) effects: Effects,
+    pub(super) view: View,
+    pub(super) records: Records,
+    pub(super) rng: SplitMix,
+    pub(super) cluster: u64,
+    /// The last comparison brought news: the next comes soon.
+    pub(super) hungry: bool,
+    timers: TimerQueue<Due>,
+    /// Timers run on a clock that stands still while this node does; so far behind it is.
+    slept: u64,
+    ask: Option<TimerId>,
+    seeds: Vec<SocketAddr>,
+    /// Somebody is known to know this node.
+    connected: bool,
+    leaving: bool,
+    serial: u64,
+    output: VecDeque<Output>,
+    waiting_sends: usize,
+    dropped: u64,
+}
+
+/// What is to be done or known outside.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Output {
+    /// A datagram; `node` is who it is for, where that is known.
+    Send {
+        to: SocketAddr,
+        node: Option<NodeId>,
+        bytes: Vec<u8>,
+    },
+    Joined(Member),
+    /// It says something else of itself, or has another address.
+    Changed(Member),
+    Failed(Member),
+    Left(Member),
+    /// Others had given this node up; it is back as this.
+    Renewed(Presence),
+    Rejected(SocketAddr, Rejected),
+}
+
+#[derive(Debug)]
+enum Due {
+    Foca(Timer<Presence>),
+    /// Ask the seeds.
+    Ask,
+    /// Compare views.
+    Compare,
+}
+
+impl Swim {
+    /// Takes part in the cluster of this name from now on; alone until [`Swim::announce`] or until another announces itself.
+    pub fn new(now: u64, me: Presence, about: About, cluster: &str, seed: u64) -> Result<Swim, Invalid> {
+        let record = Record::new(me.node, me.incarnation, 1, about)?;
+        let records = Records::default();
+        let mut rng = SplitMix::new(seed);
+        let foca_rng = SplitMix::new(rng.word());
+        let mut swim = Swim {
+            foca: Foca::with_custom_broadcast(me, config(), foca_rng, Binary, records.clone()),
+            effects: Effects::default(),
+            view: View::new(me, now),
+            records,
+            rng,
+            cluster: datagram::cluster_number(cluster),
+            hungry: false,
+            timers: TimerQueue::default(),
+            slept: 0,
+            ask: None,
+            seeds: Vec::new(),
+            connected: false,
+            leaving: false,
+            serial: 1,
+            output: VecDeque::new(),
+            waiting_sends: 0,
+            dropped: 0,
+        };
+        swim.say(now, &record);
+        swim.ask_in(now, limits::SEED_ALONE);
+        swim.compare_in(now, limits::SYNC_PERIOD);
+        Ok(swim)
+    }
+
+    pub fn me(&self) -> Presence {
+        *self.foca.identity()
+    }
+
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// A member with what it says of itself.
+    pub fn member(&self, node: NodeId) -> Option<Member> {
+        self.view.get(node).map(|entry| self.member_of(entry.presence))
+    }
+
+    /// Datagrams that found no room on their way out.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// A way into the mesh: asked now, and again while alone or while nobody is there. `false`: there are too many.
+    pub fn announce(&mut self, now: u64, seed: SocketAddr) -> bool {
+        let known = self.seeds.contains(&seed);
+        if !known && self.seeds.len() >= limits::MESH_SEEDS {
+            return false;
+        }
+        if !known {
+            self.seeds.push(seed);
+        }
+        self.ask(seed);
+        self.absorb(now);
+        true
+    }
+
+    /// Says something else of this node from now on.
+    pub fn update(&mut self, now: u64, about: About) -> Result<(), Invalid> {
+        let me = self.me();
+        let record = Record::new(me.node, me.incarnation, self.serial + 1, about)?;
+        self.serial += 1;
+        self.say(now, &record);
+        Ok(())
+    }
+
+    /// This node's address has changed: others see it as a new life.
+    pub fn move_to(&mut self, now: u64, address: SocketAddr) {
+        let next = foca::Identity::renew(&self.me()).map(|me| Presence { address, ..me });
+        if let Some(me) = next.filter(|_| !self.leaving) {
+            let _ = self.foca.change_identity(me, &mut self.effects);
+            self.effects.notes.push(Note::Renewed);
+            self.absorb(now);
+        }
+    }
+
+    /// Says good-bye; the datagrams that this gives are the last.
+    pub fn leave(&mut self, now: u64) -> Result<(), Invalid> {
+        let me = self.me();
+        let about = self.records.get(me.node).map(|record| (*record.about).clone()).unwrap_or_default();
+        self.update(now, About { leaving: true, ..about })?;
+        let _ = self.foca.leave_cluster(&mut self.effects);
+        // Nothing is repeated later: once more, to others.
+        let _ = self.foca.gossip(&mut self.effects);
+        self.leaving = true;
+        self.absorb(now);
+        Ok(())
+    }
+
+    /// Takes a datagram that came from there. `proven` is the node that the connection has proved, if it has.
+    pub fn handle_datagram(&mut self, now: u64, from: SocketAddr, proven: Option<NodeId>, bytes: &[u8]) {
+        if self.leaving {
+            return;
+        }
+        let handled = datagram::open(self.cluster, bytes).and_then(|(kind, body)| match kind {
+            Kind::Swim => self.swim(from, proven, body),
+            _ => self.compare(now, kind, from, proven, body),
+        });
+        self.absorb(now);
+        if let Err(why) = handled {
+            self.push_bounded(Output::Rejected(from, why));
+        }
+    }
+
+    pub fn next_deadline(&self) -> Option<u64> {
+        if self.leaving { None } else { self.timers.next_deadline().map(|due| due + self.slept) }
+    }
+
+    /// Does what is due. Handled late, it moves all timers by as much: others are not to blame, and what they have sent
+    /// meanwhile is to be read first.
+    pub fn handle_timer(&mut self, now: u64) {
+        let late = self.next_deadline().map_or(0, |due| now.saturating_sub(due));
+        if late > nanos(limits::LATE) {
+            self.slept += late + nanos(limits::LATE);
+        }
+        while let Some(due) = self.timers.pop_due(now.saturating_sub(self.slept)) {
+            match due {
+                // foca would tell the suspect that it is given up, and so make it begin a new life.
+                Due::Foca(Timer::ChangeSuspectToDown { member_id, incarnation, .. })
+                    if !self.is_suspect(&member_id, incarnation) => {}
+                // What it may refuse (a probe of someone who has gone) it has settled itself.
+                Due::Foca(timer) => drop(self.foca.handle_timer(timer, &mut self.effects)),
+                Due::Ask => self.ask_around(now),
+                Due::Compare => self.compare_with_one(now),
+            }
+            self.absorb(now);
+        }
+    }
+
+    pub fn poll_output(&mut self) -> Option<Output> {
+        let output = self.output.pop_front()?;
+        if matches!(output, Output::Send { .. } | Output::Rejected(..)) {
+            self.waiting_sends -= 1;
+        }
+        Some(output)
+    }
+
+    // Datagrams of foca.
+
+    fn swim(&mut self, from: SocketAddr, proven: Option<NodeId>, body: &[u8]) -> Result<(), Rejected> {
+        let mut rest = body;
+        let header = Binary.decode_header(&mut rest).map_err(|_| Rejected::Malformed)?;
+        let src = header.src.seen_from(from);
+        self.check_sender(&src, proven)?;
+        let header = Header { src, dst: self.receiver(&header)?, ..header };
+        self.check_room(&src, rest)?;
+        let mut bytes = Vec::with_capacity(body.len());
+        Binary.encode_header(&header, &mut bytes).map_err(|_| Rejected::Malformed)?;
+        bytes.extend_from_slice(rest);
+        let undead = header.message == Message::TurnUndead;
+        let handled = self.foca.handle_data(&bytes, &mut self.effects);
+        if undead {
+            // Who gave this node up is the first to hear that it lives.
+            self.ask(from);
+        }
+        handled.map_err(|_| Rejected::Malformed)
+    }
+
+    /// Who is meant: this node, also by one who does not know its id or its latest life yet. That an earlier life is over,
+    /// however, is no news.
+    fn receiver(&self, header: &Header<Presence>) -> Result<Presence, Rejected> {
+        let (me, dst) = (self.me(), header.dst);
+        let asked = header.message == Message::Announce;
+        let anyone = asked && dst.node == NodeId::default();
+        let mine = dst.node == me.node && (asked || dst == me);
+        let earlier = dst.node == me.node && dst.incarnation == me.incarnation && dst.generation < me.generation;
+        let meant = anyone || mine || (earlier && header.message != Message::TurnUndead);
+        if meant { Ok(me) } else { Err(Rejected::NotForUs) }
+    }
+
+    pub(super) fn check_sender(&self, sender: &Presence, proven: Option<NodeId>) -> Result<(), Rejected> {
+        if proven.is_some_and(|proven| proven != sender.node) {
+            return Err(Rejected::Impostor);
+        }
+        if sender.node == self.me().node {
+            return Err(Rejected::Ourselves);
+        }
+        if self.view.is_past(sender) { Err(Rejected::Stale) } else { Ok(()) }
+    }
+
+    /// With the table full only what is about nodes in it is taken; those gone the longest make room first.
+    fn check_room(&mut self, src: &Presence, updates: &[u8]) -> Result<(), Rejected> {
+        if self.foca.iter_membership_state().len() + limits::MESH_DATAGRAM / MEMBER < limits::MESH_NODES {
+            return Ok(());
+        }
+        self.make_room();
+        let known: BTreeSet<NodeId> = self.foca.iter_membership_state().map(|member| member.id().node).collect();
+        let mut data = updates;
+        let count = data.try_get_u16().unwrap_or(0);
+        let mut nodes = vec![src.node];
+        for _ in 0..count {
+            nodes.push(codec::take_member(&mut data).map_err(|_| Rejected::Malformed)?.id().node);
+        }
+        if nodes.iter().all(|node| known.contains(node)) { Ok(()) } else { Err(Rejected::Full) }
+    }
+
+    /// Forgets an eighth of the table, of those who are down: first who was never seen alive, then who went first.
+    fn make_room(&mut self) {
+        let down = self.foca.iter_membership_state().filter(|member| member.state() == foca::State::Down);
+        let since = |who: &Presence| self.view.get(who.node).map_or(0, |entry| entry.since);
+        let mut down: Vec<(u64, Presence)> = down.map(|member| (since(member.id()), *member.id())).collect();
+        down.sort_by_key(|(since, who)| (*since, who.node));
+        for (_, who) in down.into_iter().take(limits::MESH_NODES / 8) {
+            let _ = self.foca.handle_timer(Timer::RemoveDown(who), &mut self.effects);
+        }
+    }
+
+    /// Whether a suspicion was not refuted.
+    fn is_suspect(&self, who: &Presence, incarnation: u16) -> bool {
+        let same = |member: &&foca::Member<Presence>| member.id() == who && member.incarnation() == incarnation;
+        let known = self.foca.iter_membership_state().find(same);
+        known.is_some_and(|member| member.state() == foca::State::Suspect)
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.foca.iter_membership_state().len() + 1 < limits::MESH_NODES
+    }
+
+    // What foca has asked for and found out.
+
+    /// Puts into effect what the last call gave.
+    pub(super) fn absorb(&mut self, now: u64) {
+        for (to, body) in std::mem::take(&mut self.effects.sends) {
+            let node = Some(to.node).filter(|node| *node != NodeId::default());
+            let bytes = datagram::seal(self.cluster, Kind::Swim, &body);
+            self.push_bounded(Output::Send { to: to.address, node, bytes });
+        }
+        for (after, timer) in std::mem::take(&mut self.effects.timers) {
+            self.timers.insert(self.time(now) + nanos(after), Due::Foca(timer));
+        }
+        for note in std::mem::take(&mut self.effects.notes) {
+            self.note(now, note);
+        }
+        for node in self.records.take_changed() {
+            let Some(entry) = self.view.get(node).copied() else { continue };
+            let news = self.read_serial(&entry.presence) && entry.state == State::Alive && node != self.me().node;
+            // One that joined within this very call was told with it.
+            let told = self.output.iter().any(|output| matches!(output, Output::Joined(member) if member.presence == entry.presence && member.about.is_some()));
+            if news && !told {
+                let member = self.member_of(entry.presence);
+                self.output.push_back(Output::Changed(member));
+            }
+        }
+        self.records.prune(|node| self.view.get(node).is_some());
+    }
+
+    fn note(&mut self, now: u64, note: Note) {
+        let me = self.me().node;
+        match note {
+            // foca keeps the past lives of this node as members that are down, one after the other.
+            Note::Up(who) | Note::Down(who) | Note::Replaced(who, _) if who.node == me => {}
+            Note::Up(who) => self.came(now, who),
+            Note::Replaced(old, new) => {
+                let alive = self.view.get(old.node).is_some_and(|entry| entry.state == State::Alive);
+                match alive {
+                    true if old.incarnation < new.incarnation => {
+                        self.went(now, old);
+                        self.came(now, new);
+                    }
+                    true => {
+                        self.view.set(new, State::Alive, now);
+                        self.read_serial(&new);
+                        if old.address != new.address {
+                            self.output.push_back(Output::Changed(self.member_of(new)));
+                        }
+                    }
+                    false => self.view.set(new, State::Failed, now),
+                }
+            }
+            Note::Down(who) => self.went(now, who),
+            Note::Connected => self.connected = true,
+            Note::Alone => self.lonely(now),
+            Note::Renewed => {
+                let me = self.me();
+                self.view.set(me, State::Alive, now);
+                self.read_serial(&me);
+                self.output.push_back(Output::Renewed(me));
+                self.lonely(now);
+            }
+        }
+    }
+
+    fn came(&mut self, now: u64, who: Presence) {
+        if self.view.get(who.node).is_some_and(|entry| entry.state == State::Alive && entry.presence == who) {
+            return;
+        }
+        self.view.set(who, State::Alive, now);
+        self.read_serial(&who);
+        self.output.push_back(Output::Joined(self.member_of(who)));
+    }
+
+    fn went(&mut self, now: u64, who: Presence) {
+        let member = self.member_of(who);
+        let left = member.about.as_ref().is_some_and(|about| about.leaving);
+        self.view.set(who, if left { State::Left } else { State::Failed }, now);
+        self.output.push_back(if left { Output::Left(member) } else { Output::Failed(member) });
+    }
+
+    /// Whether the newest record of this life is one that the view had not.
+    fn read_serial(&mut self, who: &Presence) -> bool {
+        let serial =
+            self.records.get(who.node).filter(|record| record.incarnation == who.incarnation).map(|r| r.serial);
+        let news = serial.is_some_and(|serial| self.view.get(who.node).is_some_and(|entry| entry.serial != serial));
+        if let Some(serial) = serial {
+            self.view.set_serial(who.node, serial);
+        }
+        news
+    }
+
+    fn member_of(&self, presence: Presence) -> Member {
+        let record = self.records.get(presence.node).filter(|record| record.incarnation == presence.incarnation);
+        Member { presence, about: record.map(|record| record.about) }
+    }
+
+    fn say(&mut self, now: u64, record: &Record) {
+        // Larger than a datagram it cannot be, and it is news: its serial was just raised.
+        let _ = self.foca.add_broadcast(&record.bytes);
+        self.absorb(now);
+    }
+
+    // The way in.
+
+    fn lonely(&mut self, now: u64) {
+        self.connected = false;
+        if let Some(ask) = self.ask.take() {
+            self.timers.cancel(ask);
+        }
+        self.ask_in(now, limits::SEED_ALONE);
+    }
+
+    fn ask(&mut self, address: SocketAddr) {
+        let _ = self.foca.announce(Presence::anyone(address), &mut self.effects);
+    }
+
+    /// Unknown to all: every seed, and some that this node remembers. Otherwise one seed that is not among the members.
+    fn ask_around(&mut self, now: u64) {
+        if self.connected {
+            let members: BTreeSet<SocketAddr> = self.view.alive().map(|entry| entry.presence.address).collect();
+            let missing: Vec<SocketAddr> = self.seeds.iter().copied().filter(|seed| !members.contains(seed)).collect();
+            if let Some(seed) = missing.get(self.rng.below(missing.len())) {
+                self.ask(*seed);
+            }
+            return self.ask_in(now, limits::SEED_PERIOD);
+        }
+        for seed in self.seeds.clone() {
+            self.ask(seed);
+        }
+        let me = self.me();
+        let known: Vec<Presence> =
+            self.view.iter().map(|entry| entry.presence).filter(|it| it.node != me.node).collect();
+        for _ in 0..limits::REVIVE_FANOUT {
+            if let Some(member) = known.get(self.rng.below(known.len())) {
+                let _ = self.foca.announce(*member, &mut self.effects);
+            }
+        }
+        self.ask_in(now, limits::SEED_ALONE);
+    }
+
+    fn ask_in(&mut self, now: u64, after: Duration) {
+        let due = self.soon(now, after);
+        self.ask = Some(self.timers.insert(due, Due::Ask));
+    }
+
+    pub(super) fn compare_in(&mut self, now: u64, after: Duration) {
+        let due = self.soon(now, after);
+        self.timers.insert(due, Due::Compare);
+    }
+
+    /// Up to an eighth earlier, so that nodes started together do not stay in step.
+    fn soon(&mut self, now: u64, after: Duration) -> u64 {
+        let after = nanos(after);
+        self.time(now) + after - self.rng.word() % (after / 8 + 1)
+    }
+
+    fn time(&self, now: u64) -> u64 {
+        now.saturating_sub(self.slept)
+    }
+
+    pub(super) fn send(&mut self, to: SocketAddr, node: NodeId, kind: Kind, body: &[u8]) {
+        let bytes = datagram::seal_from(self.cluster, kind, &self.me(), body);
+        self.push_bounded(Output::Send { to, node: Some(node), bytes });
+    }
+
+    fn push_bounded(&mut self, output: Output) {
+        if self.waiting_sends >= limits::MESH_OUTPUT {
+            self.dropped += 1;
+            return;
+        }
+        self.waiting_sends += 1;
+        self.output.push_back(output);
+    }
+}
+
+fn config() -> foca::Config {
+    let periodic = |frequency, members: usize| {
+        Some(foca::PeriodicParams { frequency, num_members: NonZeroUsize::new(members).unwrap_or(NonZeroUsize::MIN) })
+    };
+    foca::Config {
+        probe_period: limits::PROBE_PERIOD,
+        probe_rtt: limits::PROBE_ROUND_TRIP,
+        num_indirect_probes: NonZeroUsize::new(limits::PROBE_HELPERS).unwrap_or(NonZeroUsize::MIN),
+        max_transmissions: NonZeroU8::new(limits::GOSSIP_TIMES).unwrap_or(NonZeroU8::MIN),
+        suspect_to_down_after: limits::SUSPICION,
+        remove_down_after: Some(limits::MESH_FORGET),
+        max_packet_size: NonZeroUsize::new(limits::MESH_DATAGRAM - HEAD).unwrap_or(NonZeroUsize::MIN),
+        notify_down_members: true,
+        // Comparing views finds all that this would, and what members say of themselves as well.
+        periodic_announce: None,
+        periodic_announce_to_down_members: periodic(limits::REVIVE_PERIOD, limits::REVIVE_FANOUT),
+        periodic_gossip: periodic(limits::GOSSIP_PERIOD, limits::GOSSIP_FANOUT),
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
