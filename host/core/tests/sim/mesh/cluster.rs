@@ -290,10 +290,11 @@ impl Cluster {
         while let Some(output) = self.nodes[index].directory.poll_output() {
             match output {
                 directory::Output::Send(to, message) => {
+                    self.trace(index, &(number(to), &message));
                     let (sender, boot, to) = (self.nodes[index].id, self.nodes[index].incarnation, number(to));
                     let known = self.nodes[index].swim.as_ref().and_then(|swim| swim.view().get(id(to)));
                     let boots = (boot, known.map_or(0, |entry| entry.presence.incarnation));
-                    self.net.datagram(index, to, Event::Names { to, sender, boots, message });
+                    self.net.message(index, to, Event::Names { to, sender, boots, message });
                 }
                 told => {
                     self.trace(index, &told);

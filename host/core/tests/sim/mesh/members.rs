@@ -57,15 +57,15 @@ fn a_stopped_process_blames_nobody_when_it_goes_on_and_is_back_soon() {
 
 #[test]
 fn one_in_ten_lost_makes_nobody_fail() {
-    seeds::each(6, |seed| {
-        for size in [3, 8, 24] {
+    seeds::each(2, |seed| {
+        for size in [3, 12] {
             let mut cluster = Cluster::new(seed, size, ROUGH);
             for index in 0..size {
                 cluster.start(index, &[0]);
             }
             assert!(cluster.converge(20 * SECOND).is_some());
             cluster.run(600 * SECOND);
-            eprintln!("{size} nodes: {} false failures in 10 minutes", cluster.false_failures);
+            assert_eq!(cluster.false_failures, 0, "{size} nodes, ten minutes");
         }
     });
 }
