@@ -315,8 +315,9 @@ pub const SEED_PERIOD: Duration = Duration::from_secs(10);
 /// reads what came meanwhile.
 pub const LATE: Duration = Duration::from_millis(250);
 
-/// A name's lease at its home when nothing is heard of it any more, and how often it is renewed.
-pub const NAME_LEASE: Duration = Duration::from_secs(10);
+/// A name's lease at its home when nothing is heard of it any more, and how often it is renewed: five renewals in a row must
+/// be lost before a name is.
+pub const NAME_LEASE: Duration = Duration::from_secs(15);
 pub const NAME_RENEW: Duration = Duration::from_secs(3);
 /// A home that may not know of a name yet, since it was another's until just now, gives it to nobody new for so long: time
 /// for holders to see the same change and to announce what they have. A little more than news take through 1,000 nodes.

@@ -13,3 +13,6 @@ pub mod swim;
 mod sync;
 pub mod view;
 pub mod watch;
+
+#[cfg(test)]
+mod tests;

@@ -301,7 +301,12 @@ impl Swim {
 
     /// Puts into effect what the last call gave.
     pub(super) fn absorb(&mut self, now: u64) {
+        let me = self.me().node;
         for (to, body) in std::mem::take(&mut self.effects.sends) {
+            if to.node == me {
+                // One of its own past lives, asked whether it is back.
+                continue;
+            }
             let node = Some(to.node).filter(|node| *node != NodeId::default());
             let bytes = datagram::seal(self.cluster, Kind::Swim, &body);
             self.push_bounded(Output::Send { to: to.address, node, bytes });

@@ -48,7 +48,16 @@ impl<E: Clone> Net<E> {
     /// Sends what may be lost.
     pub fn datagram(&mut self, from: usize, to: usize, event: E) {
         self.sent += 1;
-        if self.is_cut(from, to) || self.chance(self.weather.lost) {
+        self.send(from, to, self.weather.lost, event);
+    }
+
+    /// Sends what a link carries: it sends again what was lost, but where it ends, all that was on its way is lost.
+    pub fn message(&mut self, from: usize, to: usize, event: E) {
+        self.send(from, to, self.weather.lost / 5, event);
+    }
+
+    fn send(&mut self, from: usize, to: usize, lost: u64, event: E) {
+        if self.is_cut(from, to) || self.chance(lost) {
             return;
         }
         let copies = 1 + usize::from(self.chance(self.weather.doubled));

@@ -35,6 +35,8 @@ pub struct Node {
     pub directory: Directory,
     /// How far its time of day is ahead of an hour before the others', in milliseconds.
     skew: u64,
+    /// What it was told of members but that they came.
+    pub news: Vec<Output>,
     /// The latest boots that this boot was told of.
     seen: BTreeMap<NodeId, u32>,
     /// What this node was told: the members by their boots. Checked against its view.
@@ -60,6 +62,7 @@ impl Cluster {
             swim: None,
             directory: Directory::new(&Presence::new(id(index), 0, address(index))),
             skew: (seed ^ (index as u64 * 7_919)) % 3_000,
+            news: Vec::new(),
             seen: BTreeMap::new(),
             told: BTreeMap::new(),
             frozen_until: 0,
@@ -118,6 +121,14 @@ impl Cluster {
         if self.nodes[index].swim.take().is_some() {
             self.ledger.stopped(self.net.now, self.nodes[index].id, self.nodes[index].incarnation);
         }
+    }
+
+    /// Has a node say something else of itself.
+    pub fn say(&mut self, index: usize, what: impl FnOnce(&mut Swim, u64)) {
+        if let Some(swim) = &mut self.nodes[index].swim {
+            what(swim, self.net.now);
+        }
+        self.settle(index);
     }
 
     /// Asks a node's directory for something, now.
@@ -262,6 +273,9 @@ impl Cluster {
             if !matches!(output, Output::Send { .. }) {
                 self.trace(index, &output);
             }
+            if let Output::Changed(_) | Output::Failed(_) | Output::Left(_) = &output {
+                self.nodes[index].news.push(output.clone());
+            }
             match output {
                 Output::Send { to, bytes, node } => self.send(index, to, node, bytes),
                 Output::Joined(member) => {
@@ -290,10 +304,11 @@ impl Cluster {
         while let Some(output) = self.nodes[index].directory.poll_output() {
             match output {
                 directory::Output::Send(to, message) => {
+                    self.trace(index, &(number(to), &message));
                     let (sender, boot, to) = (self.nodes[index].id, self.nodes[index].incarnation, number(to));
                     let known = self.nodes[index].swim.as_ref().and_then(|swim| swim.view().get(id(to)));
                     let boots = (boot, known.map_or(0, |entry| entry.presence.incarnation));
-                    self.net.datagram(index, to, Event::Names { to, sender, boots, message });
+                    self.net.message(index, to, Event::Names { to, sender, boots, message });
                 }
                 told => {
                     self.trace(index, &told);

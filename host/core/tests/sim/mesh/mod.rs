@@ -4,3 +4,4 @@ mod cluster;
 mod ledger;
 mod members;
 mod names;
+mod scale;

@@ -1,0 +1,122 @@
+//! What a datagram from outside may do to membership, one at a time; whole clusters are in `tests/sim`.
+
+use super::datagram::Rejected;
+use super::member::About;
+use super::presence::Presence;
+use super::swim::{Output, Swim};
+use crate::ids::NodeId;
+use crate::limits;
+use proptest::prelude::*;
+use std::net::SocketAddr;
+
+fn presence(n: u32, incarnation: u32) -> Presence {
+    let mut node = NodeId([9; 12]);
+    node.0[..4].copy_from_slice(&n.to_le_bytes());
+    Presence::new(node, incarnation, SocketAddr::from(([10, (n >> 16) as u8, (n >> 8) as u8, n as u8], 1)))
+}
+
+fn swim(n: u32, incarnation: u32) -> Swim {
+    Swim::new(0, presence(n, incarnation), About::default(), "dev", u64::from(n)).unwrap()
+}
+
+fn drain(swim: &mut Swim) -> Vec<Output> {
+    std::iter::from_fn(|| swim.poll_output()).collect()
+}
+
+/// What one says first to another.
+fn hello(from: &mut Swim, to: &Swim) -> Vec<u8> {
+    from.announce(0, to.me().address);
+    let sent = drain(from).into_iter().find_map(|output| match output {
+        Output::Send { bytes, .. } => Some(bytes),
+        _ => None,
+    });
+    sent.unwrap()
+}
+
+/// Hands it over, and says why it was not taken.
+fn hand(to: &mut Swim, from: SocketAddr, proven: Option<NodeId>, bytes: &[u8]) -> Option<Rejected> {
+    to.handle_datagram(0, from, proven, bytes);
+    let outputs = drain(to);
+    outputs.into_iter().find_map(|output| if let Output::Rejected(_, why) = output { Some(why) } else { None })
+}
+
+#[test]
+fn impostors_past_lives_other_clusters_and_oneself_are_not_heard() {
+    let mut me = swim(1, 1);
+    let (mut old, mut new) = (swim(2, 4), swim(2, 5));
+    let (old_hello, new_hello) = (hello(&mut old, &me), hello(&mut new, &me));
+    let node = new.me().node;
+    let from = new.me().address;
+    assert_eq!(hand(&mut me, from, Some(presence(3, 1).node), &new_hello), Some(Rejected::Impostor));
+    assert_eq!(me.view().alive_count(), 1);
+    assert_eq!(hand(&mut me, from, Some(node), &new_hello), None);
+    assert_eq!(hand(&mut me, from, Some(node), &new_hello), None, "doubled on the way");
+    assert_eq!(hand(&mut me, from, Some(node), &old_hello), Some(Rejected::Stale));
+    let mut other = Swim::new(0, presence(4, 1), About::default(), "prod", 4).unwrap();
+    assert_eq!(hand(&mut me, from, None, &hello(&mut other, &swim(1, 1))), Some(Rejected::Cluster));
+    let mut twin = swim(1, 7);
+    let said = hello(&mut twin, &me);
+    assert_eq!(hand(&mut me, from, None, &said), Some(Rejected::Ourselves));
+    assert_eq!(me.view().alive_count(), 2);
+}
+
+#[test]
+fn the_table_of_nodes_is_bounded_and_knows_those_in_it() {
+    let mut me = swim(1, 1);
+    let mut refused = 0;
+    for n in 2..limits::MESH_NODES as u32 + 100 {
+        let mut other = swim(n, 1);
+        let bytes = hello(&mut other, &me);
+        match hand(&mut me, other.me().address, None, &bytes) {
+            None => {}
+            Some(why) => {
+                assert_eq!(why, Rejected::Full);
+                refused += 1;
+            }
+        }
+    }
+    assert!((100..200).contains(&refused), "{refused}");
+    assert!(me.view().alive_count() <= limits::MESH_NODES);
+    let mut known = swim(2, 1);
+    let bytes = hello(&mut known, &me);
+    assert_eq!(hand(&mut me, known.me().address, None, &bytes), None);
+}
+
+#[test]
+fn the_seeds_are_bounded_and_asked_until_one_answers() {
+    let mut me = swim(1, 1);
+    for n in 0..limits::MESH_SEEDS as u32 {
+        assert!(me.announce(0, presence(100 + n, 1).address));
+    }
+    assert!(!me.announce(0, presence(99, 1).address));
+    assert!(me.announce(0, presence(100, 1).address), "known already");
+    drain(&mut me);
+    for _ in 0..3 {
+        let due = me.next_deadline().unwrap();
+        me.handle_timer(due);
+    }
+    assert!(drain(&mut me).len() >= limits::MESH_SEEDS);
+}
+
+proptest! {
+    #[test]
+    fn no_datagram_panics_or_makes_more_of_itself(
+        kind in 0..6u8, body in prop::collection::vec(any::<u8>(), 0..1_100), at in 0..200usize, byte: u8,
+    ) {
+        let mut me = swim(1, 1);
+        let mut other = swim(2, 1);
+        let mut near = hello(&mut other, &me);
+        let head = near[..10].to_vec();
+        let from = other.me().address;
+        hand(&mut me, from, None, &near);
+        let wild = [&head[..1], &[kind], &head[2..], &body].concat();
+        let at = at % near.len();
+        near[at] = byte;
+        // With the sender's presence in front, as all kinds but foca's begin.
+        let close = [&head[..1], &[kind], &head[2..], &near[11..50], &body].concat();
+        for bytes in [wild, near, close] {
+            me.handle_datagram(1, from, None, &bytes);
+            prop_assert!(drain(&mut me).len() <= 2 * limits::SYNC_PAGES + 64);
+        }
+    }
+}
