@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::dispatch::{Dispatch, Tenants};
 use crate::hostcalls;
 use crate::modules::{self, KnownImports, Modules, Signature};
-use crate::net::{Endpoint, endpoint, tls};
+use crate::net::{Connection, Endpoint, endpoint};
 use crate::runtime::engine::{self, Preemption, Slots};
 use crate::runtime::ports::Random;
 use crate::runtime::scheduler::Threads;
@@ -14,6 +14,7 @@ use crate::state::{self, State};
 use crate::tasks::{TaskKind, Tasks};
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
+use corovan_core::tenancy::identity::Role;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,8 +44,6 @@ pub enum Error {
     Engine(#[from] engine::Error),
     #[error(transparent)]
     Modules(#[from] modules::Error),
-    #[error(transparent)]
-    Tls(#[from] tls::Error),
     #[error(transparent)]
     Endpoint(#[from] endpoint::Error),
     #[error("the node's threads cannot be started: {0}")]
@@ -81,9 +80,7 @@ impl Node {
         };
         let known = known_imports(&engine, &linker).map_err(Error::Linker)?;
         let modules = Modules::open(store, engine.clone(), known)?;
-        let server = tls::server_config(&config.credentials.identity, &config.credentials.roots)?;
-        let cluster = config.credentials.identity.principal().cluster();
-        let endpoint = Endpoint::bind(config.listen, server, cluster)?;
+        let endpoint = Endpoint::bind(config.listen, &config.credentials)?;
         let address = endpoint.local_address().map_err(Error::Threads)?;
 
         let weak = engine.weak();
@@ -130,6 +127,12 @@ async fn accept(endpoint: Endpoint, service: Arc<Service>) -> Result<(), endpoin
         let (endpoint, serving) = (endpoint.clone(), Arc::clone(&service));
         service.tasks.spawn(TaskKind::Connection, "connection", async move {
             let connection = endpoint.establish(incoming).await?;
+            if connection.principal.role() == Role::Node {
+                let why = format!("{} is a node, and this node has joined no mesh", connection.principal);
+                tracing::info!(remote = %connection.quic.remote_address(), "refused: {why}");
+                Connection::refuse(&connection.quic, &why);
+                return Ok(());
+            }
             // How a connection ended is told by the service itself.
             let _ = api::serve(serving, connection).await;
             Ok::<(), endpoint::Error>(())

@@ -126,8 +126,18 @@ impl Roots {
     }
 }
 
-/// TLS and QUIC settings of a client: mutual TLS 1.3, no resumption (it would skip the certificate check), no 0-RTT.
+/// TLS and QUIC settings of a client.
 pub fn client_config(identity: &Identity, roots: &Roots) -> Result<quinn::ClientConfig, Error> {
+    dialling_config(identity, roots, transport::ALPN, Accepts::CLIENT)
+}
+
+/// TLS and QUIC settings of whoever dials: mutual TLS 1.3, no resumption (it would skip the certificate check), no 0-RTT.
+pub fn dialling_config(
+    identity: &Identity,
+    roots: &Roots,
+    alpn: &[u8],
+    accepts: Accepts,
+) -> Result<quinn::ClientConfig, Error> {
     let unusable = |error: String| Error::Credentials { path: PathBuf::from("certificate"), why: error };
     let mut tls = rustls::ClientConfig::builder_with_provider(transport::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -135,12 +145,12 @@ pub fn client_config(identity: &Identity, roots: &Roots) -> Result<quinn::Client
         .with_root_certificates(roots.store())
         .with_client_auth_cert(identity.chain().to_vec(), identity.key())
         .map_err(|error| unusable(error.to_string()))?;
-    tls.alpn_protocols = vec![transport::ALPN.to_vec()];
+    tls.alpn_protocols = vec![alpn.to_vec()];
     tls.resumption = Resumption::disabled();
     tls.enable_early_data = false;
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls).map_err(|error| unusable(error.to_string()))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-    config.transport_config(transport::transport_config(Accepts::CLIENT));
+    config.transport_config(transport::transport_config(accepts));
     Ok(config)
 }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 /// The protocol as TLS negotiates it. Versions within it are negotiated by the first frame of a stream.
 pub const ALPN: &[u8] = b"corovan/1";
+/// What nodes speak with each other, on the same port.
+pub const ALPN_PEER: &[u8] = b"corovan-peer/1";
 
 /// Streams that the other side may open towards us.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,8 @@ impl Accepts {
     pub const NODE: Accepts = Accepts { bidi: limits::CLIENT_BIDI_STREAMS, uni: limits::CLIENT_UNI_STREAMS };
     /// What a client accepts from a node: large results.
     pub const CLIENT: Accepts = Accepts { bidi: 0, uni: limits::NODE_UNI_STREAMS };
+    /// What nodes accept from each other: the stream of hellos and acknowledgements, a stream for each lane, and transfers.
+    pub const PEER: Accepts = Accepts { bidi: limits::PEER_BIDI_STREAMS, uni: limits::PEER_UNI_STREAMS };
 }
 
 /// QUIC's settings. Left alone, quinn waits 30 s for a silent peer, sends no keep-alives and takes any amount of data.

@@ -237,6 +237,10 @@ pub const LISTED_NAME: usize = 80;
 pub const HELLO_BYTES: usize = 4 << 10;
 /// Highest session number that a peer may speak of. Nobody gets there by counting; there is room for one more.
 pub const SESSION_NUMBER: u64 = 1 << 62;
+/// Streams that a node may open towards another: hellos and acknowledgements; a lane each, and some for transfers and for lanes
+/// of the connection before, which may still be closing.
+pub const PEER_BIDI_STREAMS: u32 = 1;
+pub const PEER_UNI_STREAMS: u32 = 48;
 /// A connection between nodes that nobody has used for so long is closed.
 pub const LINK_IDLE: Duration = Duration::from_secs(60);
 /// Bytes of frames of one lane that are not acknowledged: as much as a link of a gigabit takes in 16 ms, and a session of 18 lanes

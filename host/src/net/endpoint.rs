@@ -1,18 +1,21 @@
-//! The node's QUIC endpoint: who may connect, how many, and what a refused one is told.
+//! The node's QUIC endpoint: who may connect, how many, what a refused one is told, and how other nodes are dialled.
 
 use super::tls;
-use corovan_client::transport;
+use corovan_client::Credentials;
+use corovan_client::transport::{self, Accepts};
 use corovan_core::code::Code;
 use corovan_core::limits;
-use corovan_core::tenancy::identity::Principal;
+use corovan_core::tenancy::identity::{Principal, Role};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Listens.
+/// Listens, and dials other nodes from the same port.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     endpoint: quinn::Endpoint,
-    cluster: String,
+    dialling: quinn::ClientConfig,
+    /// Ourselves.
+    principal: Principal,
 }
 
 /// A connection whose other side is known.
@@ -20,6 +23,13 @@ pub struct Endpoint {
 pub struct Connection {
     pub quic: quinn::Connection,
     pub principal: Principal,
+}
+
+impl Connection {
+    /// Closes it with `denied` and a text for a person.
+    pub fn refuse(quic: &quinn::Connection, why: &str) {
+        quic.close(transport::close_code(Some(Code::Denied)), why.as_bytes());
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -30,11 +40,17 @@ pub enum Error {
     Handshake { remote: SocketAddr, why: String },
     #[error("{remote} was refused: {why}")]
     Refused { remote: SocketAddr, why: String },
+    #[error("no connection with {remote}: {why}")]
+    Dial { remote: SocketAddr, why: String },
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
 }
 
 impl Endpoint {
-    /// `cluster`: the one whose certificates are taken, already checked by TLS, and named in refusals.
-    pub fn bind(address: SocketAddr, config: quinn::ServerConfig, cluster: &str) -> Result<Endpoint, Error> {
+    /// Serves and dials as this identity, of whose cluster everybody must be.
+    pub fn bind(address: SocketAddr, credentials: &Credentials) -> Result<Endpoint, Error> {
+        let config = tls::server_config(&credentials.identity, &credentials.roots)?;
+        let dialling = tls::peer_config(&credentials.identity, &credentials.roots)?;
         let failed = |source: std::io::Error| {
             let advice = match source.kind() {
                 std::io::ErrorKind::AddrInUse => ": another program uses this port; choose another, or port 0",
@@ -45,7 +61,7 @@ impl Endpoint {
             Error::Bind { address, source, advice }
         };
         let endpoint = quinn::Endpoint::server(config, address).map_err(failed)?;
-        Ok(Endpoint { endpoint, cluster: cluster.to_owned() })
+        Ok(Endpoint { endpoint, dialling, principal: credentials.identity.principal().clone() })
     }
 
     pub fn local_address(&self) -> std::io::Result<SocketAddr> {
@@ -70,7 +86,21 @@ impl Endpoint {
         }
     }
 
-    /// Finishes the handshake and reads who it is. Nodes are not served here: a node's certificate proves nothing of any tenant.
+    /// Connects to the node at this address and reads who it is, which the caller compares with whom it wanted: the certificate
+    /// says a name, and a name is not an address.
+    pub async fn dial(&self, remote: SocketAddr) -> Result<Connection, Error> {
+        let failed = |why: String| Error::Dial { remote, why };
+        let name = self.principal.cluster_dns_name();
+        let connecting = self.endpoint.connect_with(self.dialling.clone(), remote, &name);
+        let connecting = connecting.map_err(|error| failed(error.to_string()))?;
+        let quic = tokio::time::timeout(limits::CONNECT_TIME, connecting)
+            .await
+            .map_err(|_| failed(format!("no handshake within {:?}", limits::CONNECT_TIME)))?
+            .map_err(|error| failed(error.to_string()))?;
+        self.identified(quic, remote)
+    }
+
+    /// Finishes the handshake and reads who it is: a tenant, or another node, whose certificate proves nothing of any tenant.
     pub async fn establish(&self, incoming: quinn::Incoming) -> Result<Connection, Error> {
         let remote = incoming.remote_address();
         let handshake = |why: String| Error::Handshake { remote, why };
@@ -79,12 +109,25 @@ impl Endpoint {
             .await
             .map_err(|_| handshake(format!("no handshake within {:?}", limits::CONNECT_TIME)))?
             .map_err(|error| handshake(error.to_string()))?;
-        let principal = tls::client_principal(&quic, &self.cluster).map_err(|error| {
-            let why = error.to_string();
-            quic.close(transport::close_code(Some(Code::Denied)), why.as_bytes());
-            Error::Refused { remote, why }
-        })?;
-        Ok(Connection { quic, principal })
+        self.identified(quic, remote)
+    }
+
+    fn identified(&self, quic: quinn::Connection, remote: SocketAddr) -> Result<Connection, Error> {
+        match tls::principal(&quic, self.principal.cluster()) {
+            Ok(principal) => {
+                if principal.role() == Role::Node {
+                    // The settings of the port are those for clients, until it is known who came.
+                    quic.set_max_concurrent_bi_streams(Accepts::PEER.bidi.into());
+                    quic.set_max_concurrent_uni_streams(Accepts::PEER.uni.into());
+                }
+                Ok(Connection { quic, principal })
+            }
+            Err(error) => {
+                let refused = Error::Refused { remote, why: error.to_string() };
+                Connection::refuse(&quic, &error.to_string());
+                Err(refused)
+            }
+        }
     }
 
     /// Closes all connections, telling them why, and waits (bounded) until they know.

@@ -1,10 +1,10 @@
-//! The node's side of a connection: mutual TLS 1.3 and QUIC's numbers, and who the client has proved to be.
+//! The node's side of a connection: mutual TLS 1.3 and QUIC's numbers, and who the other side has proved to be.
 
 use corovan_client::tls::{self, Identity, NameError, Roots};
 use corovan_client::transport::{self, Accepts};
 use corovan_core::limits;
 use corovan_core::tenancy::identity::{Principal, Role};
-use quinn::crypto::rustls::QuicServerConfig;
+use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use std::sync::Arc;
 
@@ -18,6 +18,10 @@ pub enum Error {
     Name(#[from] NameError),
     #[error("{0} is of another cluster than this node ({1})")]
     OtherCluster(Principal, String),
+    #[error("{0} is no node, and only nodes speak the protocol of nodes")]
+    NotAPeer(Principal),
+    #[error("it agreed on no protocol that this node speaks")]
+    NoProtocol,
     #[error(
         "{0} is not a client's identity for running jobs; use a tenant's certificate, made with `corovan cert tenant`"
     )]
@@ -41,7 +45,7 @@ pub fn server_config(identity: &Identity, roots: &Roots) -> Result<quinn::Server
         .with_client_cert_verifier(verifier)
         .with_single_cert(identity.chain().to_vec(), identity.key())
         .map_err(|error| unusable(&error))?;
-    tls.alpn_protocols = vec![transport::ALPN.to_vec()];
+    tls.alpn_protocols = vec![transport::ALPN.to_vec(), transport::ALPN_PEER.to_vec()];
     tls.session_storage = Arc::new(NoServerSessionStorage {});
     tls.send_tls13_tickets = 0;
     tls.max_early_data_size = 0;
@@ -54,16 +58,29 @@ pub fn server_config(identity: &Identity, roots: &Roots) -> Result<quinn::Server
     Ok(config)
 }
 
-/// The client of an established connection. Whoever is refused here is told by closing the connection with
-/// `Code::Denied` and the error's text.
-pub fn client_principal(connection: &quinn::Connection, cluster: &str) -> Result<Principal, Error> {
+/// Settings of a node that dials another.
+pub fn peer_config(identity: &Identity, roots: &Roots) -> Result<quinn::ClientConfig, Error> {
+    if identity.principal().role() != Role::Node {
+        return Err(Error::NotANode(identity.principal().clone()));
+    }
+    tls::dialling_config(identity, roots, transport::ALPN_PEER, Accepts::PEER)
+        .map_err(|error| Error::Unusable(error.to_string()))
+}
+
+/// Who is at the other end of an established connection: a tenant that speaks the protocol of clients, or a node that speaks
+/// that of nodes. Whoever is refused here is told by closing the connection with `Code::Denied` and the error's text.
+pub fn principal(connection: &quinn::Connection, cluster: &str) -> Result<Principal, Error> {
     let principal = tls::peer_principal(connection)?;
     if principal.cluster() != cluster {
         return Err(Error::OtherCluster(principal, cluster.to_owned()));
     }
-    match principal.role() {
-        Role::Tenant => Ok(principal),
+    let handshake = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
+    let protocol = handshake.and_then(|data| data.protocol).ok_or(Error::NoProtocol)?;
+    match (&protocol[..], principal.role()) {
+        (transport::ALPN, Role::Tenant) | (transport::ALPN_PEER, Role::Node) => Ok(principal),
         // A node's certificate proves nothing of any tenant, and an operator is not one.
-        Role::Node | Role::Operator => Err(Error::NotATenant(principal)),
+        (transport::ALPN, _) => Err(Error::NotATenant(principal)),
+        (transport::ALPN_PEER, _) => Err(Error::NotAPeer(principal)),
+        _ => Err(Error::NoProtocol),
     }
 }

@@ -149,7 +149,7 @@ async fn a_server_without_a_nodes_certificate_is_refused() {
 async fn a_nodes_or_an_operators_certificate_does_not_make_a_tenant() {
     let authority = authority();
     let endpoint = listen(server_config(&authority), |connection| async move {
-        let principal = tls::client_principal(&connection, "test");
+        let principal = tls::principal(&connection, "test");
         if let Err(error) = principal {
             connection.close(transport::close_code(Some(Code::Denied)), error.to_string().as_bytes());
         }
