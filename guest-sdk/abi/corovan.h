@@ -22,7 +22,8 @@ extern "C" {
 #define COROVAN_FOREVER UINT64_MAX
 
 #define COROVAN_IMPORT(name) __attribute__((import_module("corovan"), import_name(#name)))
-/* Before a coroutine function: COROVAN_COROUTINE(name) void name(void) { ... } */
+/* Before a coroutine function: COROVAN_COROUTINE(name) void name(void) { ... }
+ * In a reactor nothing flushes stdout at the end: one that prints calls fflush(stdout) before it waits and before it returns. */
 #define COROVAN_COROUTINE(name) __attribute__((export_name(#name)))
 
 /* At the top level of a file: adds CBOR maps to the module's manifest, written as COROVAN_HEAD(byte) and COROVAN_TEXT("text").
@@ -302,7 +303,7 @@ int32_t corovan_lifecycle_swap(const corovan_address *target, const corovan_hash
     uint32_t function_len, uint64_t timeout);
 
 /* Agrees to a swap: the new function starts with the state, one CBOR item, as its argument. Returns only on failure.
- * Errors: swap-failed, not-found (none is asked for), too-large, invalid.
+ * Errors: swap-failed, not-found (none is asked for), too-large, invalid, overloaded (the tenant's quota).
  * Traps: pointer.
  * since 1 */
 COROVAN_IMPORT(swap_point)
@@ -345,8 +346,8 @@ int64_t corovan_time_monotonic(void);
 COROVAN_IMPORT(deadline)
 int64_t corovan_time_deadline(void);
 
-/* The lowest index of a thing that is ready. Consumes nothing. 1 to 256 entries.
- * Errors: timeout, interrupted, unsupported (a kind), invalid (no entry, or more than 256; a reserved field that is
+/* The lowest index of a thing that is ready. Consumes nothing. 1 to 256 entries, of which 16 may choose among messages.
+ * Errors: timeout, interrupted, unsupported (a kind), invalid (no entry, or too many; a reserved field that is
  * not 0), denied (an exit of another tenant's).
  * Traps: pointer, options, handle.
  * since 1 */
@@ -388,7 +389,8 @@ int32_t corovan_messaging_deliver(const corovan_address *to, uint64_t tag, const
     timeout);
 
 /* The oldest message that the filter (NULL: every one) chooses: its size.
- * Errors: timeout, interrupted, overloaded (a full mailbox without one, or 16 tokens).
+ * Errors: timeout, interrupted, overloaded (a mailbox full of others, where the one wanted is no system message; or 16
+ * tokens).
  * Traps: pointer, options.
  * since 1 */
 COROVAN_IMPORT(receive)
@@ -485,7 +487,7 @@ int32_t corovan_channels_deliver(const corovan_address *channel, uint64_t tag, c
 /* Has this function of this module (NULL: own) see each message before it is sent on, as a coroutine with the tag and the
  * bytes as arguments, for 5 s at most: bytes that it finishes with are sent on in their place, null or nothing are not; where
  * it fails, nothing is sent. A function_len of 0 ends that. For coroutines of the channel's own computation.
- * Errors: gone, denied, unknown-function, need-module, bad-module, overloaded, node-lost.
+ * Errors: gone, denied, unknown-function, need-module, bad-module, overloaded, node-lost, interrupted.
  * Traps: pointer, text.
  * since 1 */
 COROVAN_IMPORT(channel_transform)

@@ -58,7 +58,7 @@ func store(value, pointer any) (expected string) {
 		*pointer, ok = natural(value)
 		expected = "a whole number, not negative"
 	default:
-		panic(fmt.Sprintf("corovan: Scan cannot store into a %T", pointer))
+		panic(fmt.Sprintf("corovan: Scan cannot store into a %T: it takes pointers to the types that its comment names", pointer))
 	}
 	if ok {
 		return ""

@@ -44,9 +44,7 @@
 //!     let mailbox = Mailbox::<u64, u64>::new();
 //!     loop {
 //!         let question = mailbox.next()?;
-//!         if let Some(reply) = question.reply {
-//!             reply.send(&(question.value * question.value))?;
-//!         }
+//!         question.answer(&(question.value * question.value))?;
 //!     }
 //! }
 //!

@@ -67,5 +67,18 @@
     (drop (call $swap_point (i32.const 550) (i32.const 2)))
     unreachable)
 
+;; The state is charged; the swap is still asked for.
+;;! needs little-held
+(func (export "error_overloaded")
+    (drop (call $child (i32.const 512) (i32.const 11)))
+    (call $is (call $hear (i64.const 0)) (i32.const 10))
+    (i32.store8 (i32.const 65536) (i32.const 0x5a))
+    (i32.store8 (i32.const 65538) (i32.const 0x08))
+    (call $refused (call $swap_point (i32.const 65536) (i32.const 524293)) (global.get $OVERLOADED))
+    (call $ok (call $send (call $me) (i64.const 1) (i32.const 550) (i32.const 2) (i64.const 0)))
+    (call $is (call $receive (i64.const 0) (i32.const 0) (global.get $MESSAGE) (global.get $BUF) (i32.const 0)) (i32.const 2))
+    (drop (call $swap_point (i32.const 550) (i32.const 2)))
+    unreachable)
+
 (func (export "trap_pointer") (drop (call $swap_point (global.get $EDGE) (i32.const 2))))
 )

@@ -88,9 +88,18 @@ fn messages() -> Result<(), Error> {
     assert_eq!(doubles.request::<_, u64>(&21, TIME)?, 42);
     assert_eq!(doubles.request_tagged::<_, u64>(BYTES, &4, TIME)?, 4);
     assert_eq!(doubles.request_bytes(BYTES, b"as it is", TIME)?, b"as it is");
+    assert_eq!(doubles.request_tagged::<_, u64>(TWICE, &5, TIME)?, 5);
+    let Err(error) = doubles.request::<_, String>(&21, TIME) else { panic!("42 is no text") };
+    assert!(error.detail.starts_with("the answer of ") && error.detail.ends_with("found 42"), "{error}");
     assert_eq!(code(doubles.request_tagged::<_, u64>(NO_ANSWER, &1, TIME)), Code::Closed);
     doubles.terminate(TIME)?;
     assert_eq!(code(doubles.send(&1)), Code::Gone);
+
+    // One that asks nothing, one that no longer waits, and one that does: the server answers each and goes on.
+    let lengths = spawn("lengths").daemon().start()?;
+    lengths.send("nothing asked")?;
+    assert_eq!(code(lengths.request::<_, usize>("asked in vain", Duration::ZERO)), Code::Timeout);
+    assert_eq!(lengths.request::<_, usize>("four", TIME)?, 4);
     Ok(())
 }
 
@@ -267,6 +276,12 @@ fn doubles() -> Result<(), Error> {
         let request = receive(&Filter::any(), None)?;
         match request.reply {
             Some(reply) if request.tag == BYTES => reply.send_bytes(&request.bytes)?,
+            Some(reply) if request.tag == TWICE => {
+                // What could not be sent may be tried again; what was sent is done.
+                assert_eq!(code(reply.send_bytes(&vec![0; (1 << 20) + 1])), Code::TooLarge);
+                reply.send_bytes(&request.bytes)?;
+                assert_eq!(code(reply.send_bytes(&request.bytes)), Code::Gone);
+            }
             Some(reply) if request.tag == 0 => {
                 let number: u64 = corovan_guest::from_cbor(&request.bytes)?;
                 reply.typed().send(&(2 * number))?;
@@ -274,6 +289,16 @@ fn doubles() -> Result<(), Error> {
             // It ends without an answer.
             _ => return Ok(()),
         }
+    }
+}
+
+/// A server as most are.
+#[corovan_guest::coroutine]
+fn lengths() -> Result<(), Error> {
+    let mailbox = Mailbox::<String, usize>::new();
+    loop {
+        let message = mailbox.next()?;
+        message.answer(&message.value.len())?;
     }
 }
 
@@ -324,3 +349,4 @@ const TIME: Duration = Duration::from_secs(60);
 /// Tags that `doubles` knows.
 const BYTES: u64 = 1;
 const NO_ANSWER: u64 = 2;
+const TWICE: u64 = 3;

@@ -30,13 +30,11 @@ fn server_proc() -> Result<(), Error> {
     let mut processed = 0;
     loop {
         let message = mailbox.next()?;
-        if let Some(text) = message.value {
+        if let Some(text) = &message.value {
             processed += 1;
             println!("processing {processed}: {text}");
         }
-        if let Some(reply) = message.reply {
-            reply.send(&processed)?;
-        }
+        message.answer(&processed)?;
     }
 }
 

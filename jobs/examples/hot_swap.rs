@@ -42,9 +42,7 @@ fn server(mut count: u64) -> Result<u64, Error> {
             Received::Message(message) => {
                 println!("{} received", message.value);
                 count += 1;
-                if let Some(reply) = message.reply {
-                    reply.send(&())?;
-                }
+                message.answer(&())?;
             }
             Received::Swap(request) => request.refuse("not while it works")?,
             other => println!("not expected: {other:?}"),

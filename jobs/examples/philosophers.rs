@@ -56,8 +56,6 @@ fn table(n: u32) -> Result<(), Error> {
             "philosopher {i} has a neighbour's fork"
         );
         eating[i] = begins;
-        if let Some(reply) = message.reply {
-            reply.send(&())?;
-        }
+        message.answer(&())?;
     }
 }

@@ -38,9 +38,7 @@ fn worker(counter: Address, crashes: u32) -> Result<(), Error> {
 fn counter() -> Result<(), Error> {
     let mailbox = Mailbox::<(), u32>::new();
     for count in 1.. {
-        if let Some(reply) = mailbox.next()?.reply {
-            reply.send(&count)?;
-        }
+        mailbox.next()?.answer(&count)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::incoming::Incoming;
 use crate::swap::SwapRequest;
 use crate::sys::MessageHead;
 use crate::time::{FOREVER, nanoseconds};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -62,6 +63,40 @@ pub struct Envelope<T, R: ?Sized = ()> {
     pub value: T,
     /// Where an answer is awaited.
     pub reply: Option<Reply<R>>,
+}
+
+impl<T, R: ?Sized> Envelope<T, R> {
+    /// Answers, where an answer is awaited: what a server does at the end of each turn. Nothing is sent, and nothing wrong, for
+    /// a message that is no request, or where whoever asked no longer waits: a server goes on for others. Where the value was
+    /// moved out of the message, or the answer is given later, use its [`reply`](Envelope::reply).
+    ///
+    /// # Errors
+    /// `too-large`; `overloaded` when a quota is used up, and it may be tried again; `node-lost`; `invalid` for a value
+    /// without CBOR form.
+    ///
+    /// ```no_run
+    /// use corovan_guest::messaging::Mailbox;
+    ///
+    /// /// Tells how long what it is sent is.
+    /// #[corovan_guest::coroutine]
+    /// fn lengths() -> Result<(), corovan_guest::Error> {
+    ///     let mailbox = Mailbox::<String, usize>::new();
+    ///     loop {
+    ///         let question = mailbox.next()?;
+    ///         question.answer(&question.value.len())?;
+    ///     }
+    /// }
+    /// # fn main() {}
+    /// ```
+    pub fn answer(&self, value: &R) -> Result<(), Error>
+    where
+        R: Serialize,
+    {
+        match self.reply.as_ref().map(|reply| reply.send(value)) {
+            Some(Err(error)) if error.code != Code::Gone => Err(error),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What came.

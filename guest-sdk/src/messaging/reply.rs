@@ -24,11 +24,13 @@ impl<R: ?Sized> Reply<R> {
         NonZeroU64::new(number).map(|number| Reply { number, answer: PhantomData })
     }
 
-    /// Answers.
+    /// Answers. Done once, it is done; after `overloaded`, `too-large` and `invalid` nothing was sent, and it may be tried
+    /// again.
     ///
     /// # Errors
-    /// `gone` when it is no longer awaited; `too-large`; `overloaded` when a quota is used up; `node-lost`; `invalid` for a
-    /// value without CBOR form.
+    /// `gone` when it is no longer awaited, or was given before; `too-large`; `overloaded` when a quota is used up;
+    /// `node-lost`; `invalid` for a value without CBOR form. A server that goes on for others does not end for `gone`: see
+    /// [`Envelope::answer`](super::Envelope::answer).
     ///
     /// ```no_run
     /// use corovan_guest::messaging::Mailbox;
@@ -41,7 +43,7 @@ impl<R: ?Sized> Reply<R> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn send(self, value: &R) -> Result<(), Error>
+    pub fn send(&self, value: &R) -> Result<(), Error>
     where
         R: Serialize,
     {
@@ -64,7 +66,7 @@ impl<R: ?Sized> Reply<R> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn send_bytes(self, bytes: &[u8]) -> Result<(), Error> {
+    pub fn send_bytes(&self, bytes: &[u8]) -> Result<(), Error> {
         self.give(bytes)
     }
 

@@ -158,7 +158,8 @@ impl Address {
     ) -> Result<R, Error> {
         let limit = timeout(limit);
         let answer = with_cbor(question, |bytes| requested(self, tag, bytes, limit))?;
-        from_cbor(answer.bytes())
+        let wrong = |error: Error| Error::new(error.code, format!("the answer of {self}: {}", error.detail));
+        from_cbor(answer.bytes()).map_err(wrong)
     }
 
     /// The same for bytes of any kind.

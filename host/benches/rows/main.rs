@@ -9,6 +9,10 @@ mod process;
 use serde_json::json;
 use std::time::Duration;
 
+/// As in the binary, and for the baselines as well.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// One measured row.
 pub struct Row {
     pub number: &'static str,

@@ -1,13 +1,14 @@
 //! Corovan's decisions, without I/O: no tokio, quinn, wasmtime, rustls or file access.
 //!
 //! Time and randomness are arguments. Rows (a module uses only lower rows): `ids code limits text` < `wire sync tenancy` <
-//! `membership job` < `directory`.
+//! `job link membership` < `directory`.
 
 pub mod code;
 pub mod directory;
 pub mod ids;
 pub mod job;
 pub mod limits;
+pub mod link;
 pub mod membership;
 pub mod sync;
 pub mod tenancy;

@@ -56,6 +56,8 @@ pub const FIBER_STACK: usize = 1 << 20;
 pub const PENDING_TOKENS: usize = 16;
 /// Things one `wait` or `poll_oneoff` call may name.
 pub const WAIT_SET: usize = 256;
+/// Of these, filters of messages: each is looked for in the whole mailbox.
+pub const WAIT_FILTERS: usize = 16;
 
 /// A mailbox: ordinary messages, their bytes, and one message's bytes.
 pub const MAILBOX_MESSAGES: usize = 10_000;
@@ -64,6 +66,8 @@ pub const MESSAGE_BYTES: usize = 1 << 20;
 /// System messages of one coroutine that are on their way or unread: own timers, exits of those it monitors. Room for
 /// them is promised when their cause is made.
 pub const MAILBOX_RESERVED: usize = 100_000;
+/// What is counted as held for a request that was received and not answered, which may be all that is left of who asked.
+pub const REPLY_BYTES: u64 = 1 << 10;
 /// What a message, and the promise of one, takes beside its bytes.
 pub const LETTER_BYTES: u64 = 256;
 /// Of its mailbox, what belongs to every coroutine without being counted for its tenant.
@@ -72,6 +76,8 @@ pub const MAILBOX_FREE: u64 = 4 << 10;
 pub const HELD_STEP: u64 = 64 << 10;
 /// Timers of one coroutine whose messages go to others; those to itself are bounded by [`MAILBOX_RESERVED`].
 pub const COROUTINE_TIMERS: usize = 100_000;
+/// Timers that fire before others run: a tenant may have very many due at once.
+pub const TIMER_BATCH: usize = 1_024;
 /// Requests that a coroutine has received and not answered yet; the oldest is given up for a new one.
 pub const OPEN_REPLIES: usize = 10_000;
 /// How often a reentrant lock is held at a time: a recursion of so many calls does not fit a guest's stack.
@@ -82,6 +88,8 @@ pub const COMPUTATION_LOCKS: usize = 10_000;
 pub const COROUTINE_HANDLES: usize = 1_024;
 /// What is counted as held for a handle and the lock that it may be the only one to keep.
 pub const HANDLE_BYTES: u64 = 512;
+/// Refusals of one tenant are logged at most so often; each line says how many there were since the last.
+pub const DENIALS_LOGGED: Duration = Duration::from_secs(1);
 /// Names of a tenant on a node, and coroutines of it that wait for one.
 pub const TENANT_NAMES: usize = 10_000;
 /// Exit records of ended coroutines of one computation: how many, how long, and bytes of them together.
@@ -224,6 +232,44 @@ pub const MODULE_TABLES: u32 = 1;
 pub const LISTED_BYTES: usize = 3 << 10;
 /// Of one name in a refusal, so that a long one does not hide the others.
 pub const LISTED_NAME: usize = 80;
+
+/// First record of a connection between nodes. Eighteen numbers and some more.
+pub const HELLO_BYTES: usize = 4 << 10;
+/// Highest session number that a peer may speak of. Nobody gets there by counting; there is room for one more.
+pub const SESSION_NUMBER: u64 = 1 << 62;
+/// A connection between nodes that nobody has used for so long is closed.
+pub const LINK_IDLE: Duration = Duration::from_secs(60);
+/// Bytes of frames of one lane that are not acknowledged: as much as a link of a gigabit takes in 16 ms, and a session of 18 lanes
+/// can hold 36 MiB of them. What answers or ends something has more room, lest it waits behind what begins something.
+pub const LANE_BYTES: usize = 2 << 20;
+pub const LANE_ANSWER_BYTES: usize = 2 << 20;
+/// A lane hands over about so many bytes at a time, so that what is acknowledged makes room in small steps.
+pub const LANE_CHUNK: usize = 64 << 10;
+/// Bytes of buffer that a lane takes at first; a busy one takes up to [`LANE_CHUNK`].
+pub const LANE_BUFFER: usize = 4 << 10;
+/// Frames, and bytes of them, of a lane that are acknowledged at the latest, while more keep coming.
+pub const ACK_FRAMES: u64 = 256;
+pub const ACK_BYTES: usize = 128 << 10;
+/// What a node may send to a mailbox of another before that has granted anything, and to all together: bytes, with
+/// [`LETTER_BYTES`] for each message.
+pub const FIRST_CONTACT_MESSAGES: u64 = 16;
+pub const FIRST_CONTACT_BYTES: u64 = 64 << 10;
+pub const FIRST_CONTACT_ALLOWANCE: u64 = 4 << 20;
+/// While messages of one node that wait for room in mailboxes of another take more than this, its first contacts are
+/// answered only when they find room; so that, beyond, it holds no more than the allowance for mailboxes that are full.
+pub const LINK_UNSETTLED: u64 = 16 << 20;
+/// The most that a node is granted ahead for one mailbox: what a fast link carries in a few milliseconds.
+pub const CREDIT_WINDOW_MESSAGES: u64 = 4_096;
+pub const CREDIT_WINDOW_BYTES: u64 = 4 << 20;
+/// Mailboxes of one node for which another holds credit at a time. Others wait for a place; what is unused is returned.
+pub const LINK_CREDITS: usize = 4_096;
+/// Credit unused for so long is returned.
+pub const CREDIT_IDLE: Duration = Duration::from_secs(1);
+/// Coroutines of a node that wait for credit of one other node. Each tenant's are bounded as well.
+pub const LINK_SENDERS: usize = 100_000;
+/// Calls of a node that wait for an answer of one other node, and monitors there, each way.
+pub const LINK_CALLS: usize = 100_000;
+pub const LINK_MONITORS: usize = 100_000;
 
 /// Nodes that one knows of, living and gone. Each costs about a kilobyte; the simulation has shown a thousand.
 pub const MESH_NODES: usize = 4_096;

@@ -231,7 +231,8 @@ impl Session {
         self.jobs.lock().get(&id).cloned()
     }
 
-    /// Waits, not for ever, until `look` finds what a frame announces.
+    /// Waits, not for ever and not longer than the computation lasts, until `look` finds what a frame announces. A stream
+    /// may also come after its job's end, when nothing will announce it any more.
     pub async fn announced<T>(&self, look: impl Fn() -> Option<T>) -> Option<T> {
         let found = async {
             loop {
@@ -243,7 +244,10 @@ impl Session {
                 announced.await;
             }
         };
-        tokio::time::timeout(limits::CONNECT_TIME, found).await.ok()
+        tokio::select! {
+            found = tokio::time::timeout(limits::CONNECT_TIME, found) => found.ok(),
+            () = self.delivered.cancelled() => None,
+        }
     }
 
     pub fn mark(&self, entry: Arc<Entry>) {

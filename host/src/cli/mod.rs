@@ -7,6 +7,7 @@ mod inspect;
 mod node;
 mod run;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            let error = advised(error);
             let code = if error.use_stderr() { exit::USAGE } else { exit::DONE };
             // A closed standard error leaves nobody to tell.
             let _ = error.print();
@@ -77,6 +79,15 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// What follows `--` is the argv of a WASI program here, and not an argument of a function, as clap would have it.
+fn advised(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::UnknownArgument && error.remove(ContextKind::Suggested).is_some() {
+        let tip = "a text for the job that begins with '-' is written as JSON: '\"--like-this\"'";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
 /// The error and its causes, but for a cause that the text before it has told already.
 fn message(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
@@ -92,6 +103,15 @@ fn message(error: &anyhow::Error) -> String {
 mod tests {
     use super::*;
     use anyhow::{Context, anyhow};
+
+    #[test]
+    fn the_tip_for_an_unknown_option_is_one_that_works() {
+        for (args, also) in [(["--foo", "3"], ""), (["--timout", "3"], "a similar argument exists: '--timeout'")] {
+            let words = ["corovan", "run", "job.wasm", "f"].into_iter().chain(args);
+            let text = advised(Cli::try_parse_from(words).unwrap_err()).to_string();
+            assert!(text.contains("'\"--like-this\"'") && text.contains(also) && !text.contains("'-- --"), "{text}");
+        }
+    }
 
     #[test]
     fn a_cause_is_told_once() {

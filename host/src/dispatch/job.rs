@@ -1,12 +1,13 @@
 //! One job: waiting, running, ended. Whatever happens, its follower is told the end once.
 
-use super::{Dispatch, NO_ARGUMENTS, Spec, Start};
+use super::{Dispatch, NO_ARGUMENTS, Spec, Start, news};
 use crate::runtime::ports::Observer;
 use crate::runtime::stdio::Output;
 use crate::runtime::{Attendance, Control, Group, Launch, Refusal, Tree, coroutine::WasiProgram};
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use corovan_core::limits;
+use corovan_core::tenancy::quota::{Permit, Resource};
 use corovan_core::wire::{ExitRecord, Outcome, Usage};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,8 +34,8 @@ struct Kin {
     open: usize,
     /// All of them and its own, since that runs.
     tree: Option<Arc<Tree>>,
-    /// How its own coroutine ended, until that is told.
-    record: Option<Arc<ExitRecord>>,
+    /// How its own coroutine ended, until that is told, and what the tenant is charged for it.
+    record: Option<(Arc<ExitRecord>, Permit)>,
 }
 
 /// Follows a coroutine that a job's coroutine made: what it says goes to the job's follower.
@@ -42,6 +43,10 @@ struct Child {
     job: Arc<Job>,
     daemon: AtomicBool,
 }
+
+/// As guests number them.
+const LEVEL_WARNING: u8 = 2;
+const LEVEL_INFO: u8 = 3;
 
 enum State {
     Waiting { start: Start, ticket: u64 },
@@ -72,6 +77,10 @@ impl Job {
             let kin = self.kin.lock();
             kin.tree.clone().filter(|_| runs || kin.open > 0)
         };
+        // Before anything is ended: whoever cancels what hangs wants to know where.
+        if let Some(text) = news::waits(self.dispatch.runtime(), tree.as_ref(), self.control().as_ref()) {
+            self.follower.log(LEVEL_INFO, text);
+        }
         if let Some(tree) = tree {
             self.dispatch.runtime().terminate_tree(&tree, by, reason, grace);
         }
@@ -168,6 +177,20 @@ impl Job {
         self.depart();
     }
 
+    /// The record as it is kept until all that it made has ended: without its value where the quota does not cover that.
+    fn keep(&self, record: &Arc<ExitRecord>) -> (Arc<ExitRecord>, Permit) {
+        let ledger = &self.group.tenant.ledger;
+        match ledger.take(Resource::Held, record.outcome.size() as u64) {
+            Ok(held) => (Arc::clone(record), held),
+            Err(refused) => {
+                let text = format!("its result was dropped while what it made went on: {refused}");
+                let outcome = Outcome::Failed { kind: "overloaded".into(), text };
+                let record = ExitRecord { outcome, ..ExitRecord::clone(record) };
+                (Arc::new(record), Permit::nothing(ledger, Resource::Held))
+            }
+        }
+    }
+
     /// It keeps its computation open no longer.
     fn depart(&self) {
         let attendance = self.attendance.lock().take();
@@ -217,7 +240,7 @@ impl Observer for Job {
         let open = {
             let mut kin = self.kin.lock();
             if kin.open > 0 {
-                kin.record = Some(Arc::clone(record));
+                kin.record = Some(self.keep(record));
             }
             kin.tree.clone().filter(|_| kin.open > 0)
         };
@@ -261,7 +284,9 @@ impl Child {
             kin.open = kin.open.saturating_add_signed(change);
             if kin.open == 0 { kin.record.take() } else { None }
         };
-        if let Some(record) = record {
+        if let Some((record, held)) = record {
+            // From here on whoever is told counts it.
+            drop(held);
             self.job.tell(&record);
         }
     }
@@ -293,7 +318,10 @@ impl Observer for Child {
         self.job.follower.output_ready();
     }
 
-    fn ended(&self, _: &Arc<ExitRecord>) {
+    fn ended(&self, record: &Arc<ExitRecord>) {
+        if let Some(text) = news::failure(record) {
+            self.job.follower.log(LEVEL_WARNING, text);
+        }
         self.job.dispatch.admission().leave(self.job.share_id());
     }
 

@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod job;
+mod news;
 pub mod tenants;
 
 use crate::hostcalls::Linker;
@@ -43,7 +44,7 @@ pub struct Spec {
     memory: u64,
     deadline: Duration,
     cpu: Option<Duration>,
-    env: Arc<Vec<(String, String)>>,
+    env: Arc<[(String, String)]>,
     terminals: u8,
     /// A command's own name: the first of its argv.
     name: String,
@@ -168,7 +169,7 @@ impl Dispatch {
                 .deadline
                 .map_or(limits::DEADLINE_DEFAULT, |asked| Duration::from_nanos(asked).min(limits::DEADLINE_MAX)),
             cpu: prepare.limits.cpu.map(Duration::from_nanos),
-            env: Arc::new(prepare.env),
+            env: prepare.env.into(),
             terminals: prepare.terminals,
         })
     }

@@ -7,7 +7,6 @@ use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::limits;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// `channel_open`: makes or finds the tenant's channel of this name. Errors: overloaded.
 pub fn open(coroutine: &Coroutine, name: &str) -> Result<Address, Refusal> {
@@ -54,9 +53,9 @@ pub async fn transform(
         Some((module, function)) => {
             let module = module.unwrap_or_else(|| control.program().module);
             Some(Transform {
-                program: spawn::program(&control.group, module, &function).await?,
+                program: spawn::program(&control, &control.group, module, &function).await?,
                 memory: coroutine.memory_limit,
-                cpu: coroutine.cpu_left().map(Duration::from_nanos),
+                tree: Arc::clone(&control.tree),
                 follower: Arc::downgrade(&coroutine.observer),
             })
         }

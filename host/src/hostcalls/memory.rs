@@ -36,17 +36,13 @@ pub fn with<T>(
     look: impl FnOnce(&[u8]) -> T,
 ) -> wasmtime::Result<T> {
     let memory = exported(caller)?;
-    let data = memory.data(caller.as_context());
-    Ok(look(data.get(range(ptr, len)).ok_or_else(|| outside(ptr, len, data.len()))?))
+    Ok(look(slice(memory.data(caller.as_context()), ptr, len)?))
 }
 
 /// Copies `bytes` to `ptr`. Traps: outside of memory.
 pub fn write(caller: &mut Caller<'_, Coroutine>, ptr: u32, bytes: &[u8]) -> wasmtime::Result<()> {
     let memory = exported(caller)?;
-    let data = memory.data_mut(caller.as_context_mut());
-    let (len, size) = (u32::try_from(bytes.len()).unwrap_or(u32::MAX), data.len());
-    data.get_mut(range(ptr, len)).ok_or_else(|| outside(ptr, len, size))?.copy_from_slice(bytes);
-    Ok(())
+    put(memory.data_mut(caller.as_context_mut()), ptr, bytes)
 }
 
 /// Copies `bytes` to a buffer of `cap` bytes if they fit; the size either way, so that the guest can come again.
@@ -55,6 +51,28 @@ pub fn write_if_it_fits(caller: &mut Caller<'_, Coroutine>, buf: u32, cap: u32, 
         write(caller, buf, bytes)?;
     }
     i32::try_from(bytes.len()).map_err(|_| broken("a value over 2 GiB has no size".to_owned()))
+}
+
+/// Guest memory and the coroutine at once, for what is to be copied between them without a stop in between. Traps: no
+/// memory.
+#[inline]
+pub fn split<'a>(caller: &'a mut Caller<'_, Coroutine>) -> wasmtime::Result<(&'a mut [u8], &'a mut Coroutine)> {
+    let memory = exported(caller)?;
+    Ok(memory.data_and_store_mut(caller.as_context_mut()))
+}
+
+/// Bytes `ptr .. ptr + len` of that memory. Traps: outside of it.
+#[inline]
+pub fn slice(data: &[u8], ptr: u32, len: u32) -> wasmtime::Result<&[u8]> {
+    data.get(range(ptr, len)).ok_or_else(|| outside(ptr, len, data.len()))
+}
+
+/// Copies to that memory. Traps: outside of it.
+#[inline]
+pub fn put(data: &mut [u8], ptr: u32, bytes: &[u8]) -> wasmtime::Result<()> {
+    let (len, size) = (u32::try_from(bytes.len()).unwrap_or(u32::MAX), data.len());
+    data.get_mut(range(ptr, len)).ok_or_else(|| outside(ptr, len, size))?.copy_from_slice(bytes);
+    Ok(())
 }
 
 /// Ends the coroutine: it broke a rule of the host interface.

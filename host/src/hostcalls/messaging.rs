@@ -14,25 +14,29 @@ use corovan_core::limits;
 pub const FILTER: u32 = 56;
 /// `corovan_message`: size u32, kind u32, tag u64, token u64, reply u64, sender 32 bytes.
 pub const MESSAGE: usize = 64;
+/// Where the number of the reply is in it.
+pub const REPLY: u32 = 24;
 
 const BY_TAG: u32 = 1;
 const BY_KIND: u32 = 2;
 const BY_SENDER: u32 = 4;
 
-/// `send`, `deliver`: `None` when the message is in the mailbox of a coroutine of this node. Errors: gone, denied,
-/// node-lost, overloaded (the tenant's quota).
-pub fn send(coroutine: &mut Coroutine, to: &Address, letter: Letter) -> Result<Option<Unsent>, Refusal> {
+/// `send`, `deliver` of a message of `size` bytes: `None` when it is in the mailbox of a coroutine of this node. Errors:
+/// gone, denied, node-lost, overloaded (the tenant's quota).
+#[inline]
+pub fn send(
+    coroutine: &mut Coroutine,
+    to: &Address,
+    size: usize,
+    make: impl FnOnce() -> Letter,
+) -> Result<Option<Unsent>, Refusal> {
     let Coroutine { control, own, runtime, .. } = coroutine;
-    if let Some(known) = own.routes.get(to) {
-        let outcome = mail::try_send(control, known, letter);
-        if outcome.as_ref().is_err_and(|refusal| refusal.code == Code::Gone) {
-            own.routes.forget(to);
-        }
-        return outcome;
+    let known = own.routes.find(to, || runtime.find_here(control, to))?;
+    let outcome = mail::try_send(control, known, size, make);
+    if outcome.as_ref().is_err_and(|refusal| refusal.code == Code::Gone) {
+        own.routes.forget(to);
     }
-    let found = runtime.find_here(control, to)?;
-    own.routes.put(&found);
-    mail::try_send(control, &found, letter)
+    outcome
 }
 
 /// `reply`: answers a request, once. Errors: gone (no longer awaited), overloaded (the tenant's quota; it may be tried
@@ -96,15 +100,14 @@ pub fn parse_filter(bytes: &[u8]) -> Result<Filter, String> {
     })
 }
 
-/// A message's header for guest memory.
-pub fn header(letter: &Letter, token: u64, reply: u64) -> [u8; MESSAGE] {
+/// A message's header for guest memory, of a message of this size. The reply's number goes in later, at [`REPLY`].
+#[inline]
+pub fn header(letter: &Letter, size: usize, token: u64) -> [u8; MESSAGE] {
     let mut header = [0; MESSAGE];
-    let size = u32::try_from(letter.body.payload.len()).unwrap_or(u32::MAX);
-    header[..4].copy_from_slice(&size.to_le_bytes());
+    header[..4].copy_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
     header[4..8].copy_from_slice(&(letter.kind as u32).to_le_bytes());
     header[8..16].copy_from_slice(&letter.tag.to_le_bytes());
     header[16..24].copy_from_slice(&token.to_le_bytes());
-    header[24..32].copy_from_slice(&reply.to_le_bytes());
     header[32..].copy_from_slice(&letter.sender.to_bytes());
     header
 }

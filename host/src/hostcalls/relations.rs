@@ -76,7 +76,7 @@ pub async fn swap(
         return Err(Refusal::new(Code::SwapFailed, "a coroutine that asks itself would wait for itself"));
     }
     let module = module.unwrap_or_else(|| other.program().module);
-    let program = spawn::program(&other.group, module, function).await?;
+    let program = spawn::program(control, &other.group, module, function).await?;
     drop(other);
     runtime.swap(control, target, program, patience).await
 }

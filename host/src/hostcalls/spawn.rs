@@ -9,7 +9,7 @@ use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::limits;
-use corovan_core::tenancy::quota::Resource;
+use corovan_core::tenancy::quota::{Permit, Resource};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub struct Options {
 }
 
 /// What is asked for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Request {
     pub function: String,
     pub args: Bytes,
@@ -52,43 +52,66 @@ struct Parent {
     control: Arc<Control>,
     observer: Arc<dyn Observer>,
     memory: u64,
-    /// Nanoseconds of wall time and CPU time that are left.
+    /// Nanoseconds of wall time that are left.
     deadline: u64,
-    cpu: Option<u64>,
 }
 
-/// Errors: overloaded, denied, unknown-function, bad-module, need-module, too-large, invalid, node-lost, shutting-down.
+/// A spawn that has to find its function first. Errors: overloaded, denied, unknown-function, bad-module, need-module,
+/// invalid, shutting-down, interrupted.
 pub async fn spawn(coroutine: &mut Coroutine, request: Request) -> Result<Address, Refusal> {
-    check(&request)?;
-    let (control, runtime) = (Arc::clone(&coroutine.control), Arc::clone(&coroutine.runtime));
-    let program = find(coroutine, &request).await?;
-    let now = runtime.clock().now();
+    // Before it waits for a module: what waits is kept all the same.
+    let args_held = hold_args(coroutine, &request)?;
+    let control = Arc::clone(&coroutine.control);
+    let module = request.module.unwrap_or_else(|| control.program().module);
+    let program = program(&control, &control.group, module, &request.function).await?;
+    coroutine.own.spawned = Some(Arc::clone(&program));
+    make(coroutine, program, request, args_held)
+}
+
+/// A spawn of what was spawned last, which waits for nothing; `None`: it is another function. Errors: overloaded,
+/// shutting-down.
+pub fn again(coroutine: &Coroutine, request: &mut Request) -> Option<Result<Address, Refusal>> {
+    let last = coroutine.own.spawned.as_ref().filter(|last| *last.function == request.function)?;
+    if last.module != request.module.unwrap_or_else(|| coroutine.control.program().module) {
+        return None;
+    }
+    let args_held = match hold_args(coroutine, request) {
+        Ok(held) => held,
+        Err(refusal) => return Some(Err(refusal)),
+    };
+    Some(make(coroutine, Arc::clone(last), std::mem::take(request), args_held))
+}
+
+fn hold_args(coroutine: &Coroutine, request: &Request) -> Result<Option<Permit>, Refusal> {
+    match request.args.len() as u64 {
+        size if size > limits::MAILBOX_FREE => {
+            Ok(Some(coroutine.control.group.tenant.ledger.take(Resource::Held, size)?))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn make(
+    coroutine: &Coroutine,
+    program: Arc<Program>,
+    request: Request,
+    args_held: Option<Permit>,
+) -> Result<Address, Refusal> {
+    let runtime = Arc::clone(&coroutine.runtime);
     let parent = Parent {
         observer: coroutine.observer.child(request.options.flags & DAEMON != 0),
         memory: coroutine.memory_limit,
-        deadline: coroutine.deadline.saturating_sub(now),
-        cpu: coroutine.cpu_left(),
+        deadline: coroutine.deadline.saturating_sub(runtime.clock().now()),
         runtime,
-        control,
+        control: Arc::clone(&coroutine.control),
     };
-    parent.launch(program, request)
+    parent.launch(program, request, args_held)
 }
 
-/// The program, without a search where it is the one that was made last.
-async fn find(coroutine: &mut Coroutine, request: &Request) -> Result<Arc<Program>, Refusal> {
-    let control = &coroutine.control;
-    let own = coroutine.own.spawned.as_ref().filter(|last| *last.function == request.function);
-    let module = request.module.unwrap_or_else(|| control.program().module);
-    if let Some(program) = own.filter(|last| last.module == module) {
-        return Ok(Arc::clone(program));
-    }
-    let program = program(&control.group, module, &request.function).await?;
-    coroutine.own.spawned = Some(Arc::clone(&program));
-    Ok(program)
-}
-
-/// A function of a module, made ready once for a computation.
+/// A function of a module, made ready once for a computation. `control` waits for it. Errors: interrupted, and those of
+/// [`Spawn::program`](crate::runtime::ports::Spawn::program).
 pub async fn program(
+    control: &Control,
     group: &Arc<crate::runtime::Group>,
     module: ModuleHash,
     function: &str,
@@ -100,19 +123,16 @@ pub async fn program(
     if let Some(program) = group.program(module, function) {
         return Ok(program);
     }
-    let program = group.spawn.program(group, module, function).await?;
+    let made = control.interruptible_if_it_waits(group.spawn.program(group, module, function)).await;
+    let program = made.map_err(|reason| Refusal::new(Code::Interrupted, reason))??;
     group.remember(&program);
     Ok(program)
 }
 
 impl Parent {
-    fn launch(self, program: Arc<Program>, request: Request) -> Result<Address, Refusal> {
-        let Parent { runtime, control, observer, memory, deadline, cpu } = self;
+    fn launch(self, program: Arc<Program>, request: Request, held: Option<Permit>) -> Result<Address, Refusal> {
+        let Parent { runtime, control, observer, memory, deadline } = self;
         let Options { flags, deadline: asked, memory: wanted, .. } = request.options;
-        let args_held = match request.args.len() as u64 {
-            size if size > limits::MAILBOX_FREE => Some(control.group.tenant.ledger.take(Resource::Held, size)?),
-            _ => None,
-        };
         let promised = if flags & MONITOR != 0 { Some(runtime.promise(&control)?) } else { None };
         let group = Arc::clone(&control.group);
         let admitted = group.spawn.admit(&group);
@@ -122,11 +142,12 @@ impl Parent {
                 memory: memory_wanted.min(memory),
                 program,
                 args: request.args,
-                held: args_held,
+                held,
                 wasi: Default::default(),
                 input: None,
                 deadline: Duration::from_nanos(if asked == 0 { deadline } else { asked.min(deadline) }),
-                cpu: cpu.map(Duration::from_nanos),
+                // That of the tree, which it is one more of.
+                cpu: None,
                 attempt: 1,
                 group: Arc::clone(&group),
                 tree: Some(Arc::clone(&control.tree)),
@@ -173,8 +194,8 @@ pub fn parse_options(bytes: &[u8]) -> Result<Options, String> {
     })
 }
 
-/// What can be refused without looking anything up.
-fn check(request: &Request) -> Result<(), Refusal> {
+/// What can be refused without looking anything up. Errors: invalid, denied, node-lost.
+pub fn check(request: &Request) -> Result<(), Refusal> {
     let flags = request.options.flags;
     if flags & !(DAEMON | MONITOR | LINK | ANYWHERE) != 0 {
         return Err(Refusal::new(Code::Invalid, format!("{flags:#x} has a flag that spawn does not take")));

@@ -121,6 +121,16 @@ pub fn check_set(n: u32) -> Result<(), Refusal> {
     Err(Refusal::new(Code::Invalid, format!("a wait set has 1 to {} entries, not {n}", limits::WAIT_SET)))
 }
 
+/// Errors: invalid.
+pub fn check_filters(set: &[WaitFor]) -> Result<(), Refusal> {
+    let filters = set.iter().filter(|entry| matches!(entry, WaitFor::Message(filter) if !filter.is_any())).count();
+    if filters <= limits::WAIT_FILTERS {
+        return Ok(());
+    }
+    let most = limits::WAIT_FILTERS;
+    Err(Refusal::new(Code::Invalid, format!("a wait set has at most {most} filters (WAIT_FILTERS), not {filters}")))
+}
+
 /// Reads entries from guest bytes.
 pub fn parse_set(bytes: &[u8]) -> Vec<WaitEntry> {
     let entry = |bytes: &[u8]| WaitEntry {

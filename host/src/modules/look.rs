@@ -162,7 +162,7 @@ const FORMATS: &[(&[u8], &str, &str)] = &[
     (b"MZ", "a native program for Windows (PE)", BUILD),
     (b"\xcf\xfa\xed\xfe", "a native program for macOS (Mach-O)", BUILD),
     (b"\xca\xfe\xba\xbe", "a native program for macOS, or a Java class", BUILD),
-    (b"!<arch>", "a library archive (.a)", "link it into a module"),
+    (b"!<arch>", "a library archive (.a)", "link it into a module (for Rust, crate-type cdylib)"),
     (b"BC\xc0\xde", "LLVM bitcode", BUILD),
     (b"\x1f\x8b", "gzip data", UNPACK),
     (b"PK\x03\x04", "a zip archive", UNPACK),

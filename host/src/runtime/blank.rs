@@ -63,7 +63,7 @@ pub fn blank_store(engine: &Engine) -> wasmtime::Result<Store<Coroutine>> {
     let control = Arc::new(Control::new(Birth {
         address: Address::default(),
         group: Arc::new(Group::new(0, tenant, Arc::new(Nothing), || {})),
-        tree: None,
+        tree: Arc::default(),
         daemon: false,
         program: Arc::new(program),
         input: None,
@@ -91,7 +91,7 @@ pub(super) fn blank_controls(count: usize) -> (Arc<Runtime>, Vec<Arc<Control>>) 
         let control = Arc::new(Control::new(Birth {
             address,
             group: Arc::clone(&group),
-            tree: None,
+            tree: Arc::default(),
             daemon: false,
             program: Arc::clone(&program),
             input: None,

@@ -5,14 +5,14 @@ use super::launch::Program;
 use super::message::{Letter, Payload};
 use super::post::Post;
 use super::stdio::Input;
-use super::swap::SwapPoint;
+use super::swap::{Swap, SwapPoint};
 use super::ties::Ties;
 use super::tree::Tree;
 use corovan_core::ids::Address;
 use corovan_core::sync::fair_queue::Share;
 use corovan_core::tenancy::quota::Permit;
 use corovan_core::wire::Usage;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
@@ -118,8 +118,7 @@ pub struct Termination {
 pub(super) struct Birth {
     pub address: Address,
     pub group: Arc<Group>,
-    /// `None`: it is the first of its tree.
-    pub tree: Option<Arc<Tree>>,
+    pub tree: Arc<Tree>,
     pub daemon: bool,
     pub program: Arc<Program>,
     /// Standard input; without it the guest reads its end.
@@ -130,6 +129,9 @@ pub(super) struct Birth {
 /// Nanoseconds. Whoever cancels a job a million times gets a few timers, not a million.
 const STOP_STEP: u64 = 10_000_000;
 
+/// About a microsecond, some ten times as long as a message is in hand.
+const SPINS: u32 = 50;
+
 const STOPPING: u32 = 1;
 const INTERRUPTED: u32 = 2;
 const SWAPPING: u32 = 4;
@@ -139,7 +141,7 @@ impl Control {
         let Birth { address, group, tree, daemon, program, input, made } = birth;
         Control {
             address,
-            tree: tree.unwrap_or_default(),
+            tree,
             post: Mutex::new(Post::new(&group.tenant.ledger)),
             group,
             ties: Mutex::default(),
@@ -232,6 +234,29 @@ impl Control {
         self.doing.wait(what)
     }
 
+    /// The call in which it waits for what another coroutine is to do; not for time, the client or the node.
+    pub fn waits_for_others(&self) -> Option<&'static str> {
+        let itself = ["sleep", "spawn", "input", "output", "poll"];
+        self.doing.word().filter(|word| !itself.contains(word))
+    }
+
+    /// The mailbox, for one message: whoever holds it is done in less time than giving up the CPU takes.
+    #[inline]
+    pub(super) fn post_soon(&self) -> MutexGuard<'_, Post> {
+        for _ in 0..SPINS {
+            if let Some(post) = self.post.try_lock() {
+                return post;
+            }
+            std::hint::spin_loop();
+        }
+        self.post.lock()
+    }
+
+    /// It waits for this from now on; [`Waits::Nothing`]: it goes on.
+    pub fn set_waits(&self, what: Waits) {
+        self.doing.set(what);
+    }
+
     /// It has sent so many bytes in a message of its own.
     pub fn sent(&self, bytes: usize) {
         self.traffic.sent(bytes);
@@ -279,10 +304,28 @@ impl Control {
         .await
     }
 
+    /// The same for a call that waits only now and then: one that need not wait is not interrupted.
+    pub async fn interruptible_if_it_waits<F: Future>(&self, call: F) -> Result<F::Output, String> {
+        let mut call = std::pin::pin!(call);
+        std::future::poll_fn(|cx| match call.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => self.take_interrupt().map_or(Poll::Pending, |reason| Poll::Ready(Err(reason))),
+        })
+        .await
+    }
+
     /// The guest waits in its host call until another instance has taken over, or could not.
     pub(super) fn put_swap_point(&self, point: SwapPoint) {
         self.ties.lock().swap_point = Some(point);
         self.flags.fetch_or(SWAPPING, Ordering::AcqRel);
+    }
+
+    /// This swap is asked of it no longer; another may be by now.
+    pub(super) fn forget_swap(&self, swap: &Arc<Swap>) {
+        let mut ties = self.ties.lock();
+        if ties.swap.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, swap)) {
+            ties.swap = None;
+        }
     }
 
     pub(super) fn take_swap_point(&self) -> Option<SwapPoint> {
@@ -346,11 +389,13 @@ impl Control {
         self.worker.store(worker, Ordering::Relaxed);
     }
 
-    pub(super) fn end_slice(&self, now: u64) {
+    /// Nanoseconds that its tenant is to be charged.
+    pub(super) fn end_slice(&self, now: u64) -> u64 {
         let spent = self.slice_time(now);
         // Only its worker writes it.
         self.cpu.store(self.cpu.load(Ordering::Relaxed) + spent, Ordering::Relaxed);
-        self.share().charge(spent);
+        self.tree.charge(spent);
+        spent
     }
 
     /// Nanoseconds since the present slice began.
@@ -402,6 +447,11 @@ fn add(counter: &AtomicU64, more: u64) {
 }
 
 impl Doing {
+    /// It waits for this until the next call says otherwise; [`Waits::Nothing`]: it goes on.
+    pub fn set(&self, what: Waits) {
+        self.0.store(what as u32, Ordering::Relaxed);
+    }
+
     /// It waits for this until the guard is dropped.
     pub fn wait(&self, what: Waits) -> impl Drop + '_ {
         struct Until<'a>(&'a AtomicU32);

@@ -29,7 +29,8 @@ pub struct Coroutine {
     pub closed: u8,
     /// It has asked for its mailbox's descriptor and not closed that since.
     pub mailbox_open: bool,
-    pub cpu_limit: u64,
+    /// Its instance is to take the place of another, which still has what is the coroutine's.
+    pub is_successor: bool,
     /// Bytes of linear memory it may have.
     pub memory_limit: u64,
     /// Clock value by which its start function must be done.
@@ -57,7 +58,7 @@ pub struct Own {
 pub struct WasiProgram {
     /// With the program's name first.
     pub argv: Vec<String>,
-    pub env: Arc<Vec<(String, String)>>,
+    pub env: Arc<[(String, String)]>,
     /// Descriptors 0, 1, 2 are terminals (bits).
     pub terminals: u8,
 }
@@ -100,7 +101,7 @@ impl Coroutine {
             program: WasiProgram::default(),
             closed: 0,
             mailbox_open: false,
-            cpu_limit: u64::MAX,
+            is_successor: false,
             memory_limit: u64::MAX,
             start_deadline: u64::MAX,
             limiter,
@@ -112,11 +113,6 @@ impl Coroutine {
     /// The exported memory, once the instance is there.
     pub fn memory(&self) -> Option<Memory> {
         self.memory
-    }
-
-    /// CPU time in nanoseconds that it may still use; `None`: it has no limit.
-    pub fn cpu_left(&self) -> Option<u64> {
-        (self.cpu_limit != u64::MAX).then(|| self.cpu_limit.saturating_sub(self.control.cpu()))
     }
 
     /// So many bytes of what the tenant may have the node keep.

@@ -73,12 +73,17 @@ impl Drop for ExitGuard {
 fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecord>, now: u64, recorded: bool) {
     let address = control.address;
     let past = Past { record: Arc::clone(record), tenant: Arc::clone(&control.group.tenant) };
+    // Whoever sees that it has ended finds its names free; what is given until its ties are closed is taken back below.
+    if control.ties.lock().named {
+        control.group.tenant.names.forget(&address);
+    }
     // First it is seen as ended, then its ties are closed: who finds the ties closed finds the record.
     runtime.registry.insert(address.counter, Resident::Ended(Arc::new(past)));
     let ties = {
         let mut ties = control.ties.lock();
         let closed = std::mem::take(&mut *ties);
         ties.ended = true;
+        ties.owed = (!closed.waits.is_empty()).then(|| (Arc::clone(record), closed.waits.len()));
         closed
     };
     let leftovers = control.post.lock().close();

@@ -131,7 +131,9 @@ impl Group {
         exits.bytes += bytes;
         let oldest = now.saturating_sub(u64::try_from(limits::EXITS_TIME.as_nanos()).unwrap_or(u64::MAX));
         while let Some(first) = exits.kept.front() {
-            let fits = exits.kept.len() <= limits::EXITS_KEPT && exits.bytes <= limits::EXITS_BYTES;
+            // One alone always fits, also the largest.
+            let fits =
+                exits.kept.len() == 1 || exits.kept.len() <= limits::EXITS_KEPT && exits.bytes <= limits::EXITS_BYTES;
             if first.at >= oldest && fits && exits.covers() {
                 break;
             }

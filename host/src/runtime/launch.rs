@@ -66,10 +66,11 @@ pub struct Launch {
     /// Bytes of linear memory.
     pub memory: u64,
     pub deadline: Duration,
+    /// CPU time of its tree, where it begins one.
     pub cpu: Option<Duration>,
     pub attempt: u32,
     pub group: Arc<Group>,
-    /// That of the first coroutine of its job; `None` for that one itself.
+    /// That of the first coroutine of its job; `None` for that one itself, which begins it.
     pub tree: Option<Arc<Tree>>,
     pub daemon: bool,
     /// What its arguments are charged.
@@ -91,7 +92,6 @@ struct Frame {
     wasi: WasiProgram,
     memory: u64,
     deadline: u64,
-    cpu_limit: u64,
 }
 
 impl Program {
@@ -155,7 +155,8 @@ impl Runtime {
                 "its computation is being ended and makes no more coroutines",
             ));
         }
-        launch.tree.iter().for_each(|tree| tree.grow());
+        let tree = launch.tree.clone().unwrap_or_else(|| Arc::new(Tree::new(launch.cpu)));
+        tree.grow();
         let address = Address {
             node: self.node,
             incarnation: self.incarnation,
@@ -165,7 +166,7 @@ impl Runtime {
         let control = Arc::new(Control::new(Birth {
             address,
             group,
-            tree: launch.tree.clone(),
+            tree,
             daemon: launch.daemon,
             program: Arc::clone(&launch.program),
             input: launch.input.clone(),
@@ -232,58 +233,55 @@ impl Runtime {
     }
 }
 
-/// The life of one coroutine.
-async fn run(runtime: Arc<Runtime>, launch: Launch, limiter: Limiter, guard: ExitGuard) {
+/// The life of one coroutine. Not an `async fn`, which would hold its arguments twice: above 2 KiB a task costs an
+/// allocation and a copy more.
+fn run(runtime: Arc<Runtime>, launch: Launch, limiter: Limiter, guard: ExitGuard) -> impl Future<Output = ()> + Send {
+    let Launch { mut program, args, held: mut args_held, wasi, memory, observer, .. } = launch;
     let control = Arc::clone(&guard.control);
-    let deadline = runtime.clock().now().saturating_add(nanos(launch.deadline));
-    let deadline_timer = runtime.scheduler.stop_at(deadline, &control, Stop::Deadline(nanos(launch.deadline)));
-    let frame = Frame {
-        runtime,
-        control,
-        observer: launch.observer,
-        wasi: launch.wasi,
-        memory: launch.memory,
-        deadline,
-        cpu_limit: launch.cpu.map_or(u64::MAX, nanos),
-    };
-    let mut program = launch.program;
-    let args_held = launch.held;
-    let mut store = match frame.store(limiter, launch.args, program.entry.clone()) {
-        Ok(store) => store,
-        Err(error) => return guard.finish(exit::ended(Err(error), None, &program, None), 0),
-    };
-    frame.observer.started(frame.control.address);
-    let mut function = None;
-    let outcome = loop {
-        let life = {
-            let first = function.is_none();
-            let guest = std::pin::pin!(call(&mut store, &program, function.take()));
-            live(&frame, guest, first).await
+    let limit = nanos(launch.deadline);
+    let mut frame = Frame { runtime, control, observer, wasi, memory, deadline: 0 };
+    async move {
+        frame.deadline = frame.runtime.clock().now().saturating_add(limit);
+        let deadline_timer = frame.runtime.scheduler.stop_at(frame.deadline, &frame.control, Stop::Deadline(limit));
+        let mut store = match frame.store(limiter, args, program.entry.clone()) {
+            Ok(store) => store,
+            Err(error) => return guard.finish(exit::ended(Err(error), None, &program, None), 0),
         };
-        match life {
-            Life::Stopped(stop) => break Err(stop),
-            Life::Ended(outcome) => break Ok(outcome),
-            Life::Swapped(mut next, point) => {
-                std::mem::swap(&mut store.data_mut().own, &mut next.store.data_mut().own);
-                store = next.store;
-                program = Arc::clone(&point.swap.program);
-                function = Some(next.function);
-                frame.control.set_program(Arc::clone(&program));
-                frame.control.ties.lock().swap = None;
-                point.swap.end(Ok(()));
+        frame.observer.started(frame.control.address);
+        let mut function = None;
+        let outcome = loop {
+            let life = {
+                let first = function.is_none();
+                let guest = std::pin::pin!(call(&mut store, &program, function.take()));
+                live(&frame, guest, first).await
+            };
+            match life {
+                Life::Stopped(stop) => break Err(stop),
+                Life::Ended(outcome) => break Ok(outcome),
+                Life::Swapped(mut next, point) => {
+                    std::mem::swap(&mut store.data_mut().own, &mut next.store.data_mut().own);
+                    store = next.store;
+                    store.data_mut().is_successor = false;
+                    args_held = point.held;
+                    program = Arc::clone(&point.swap.program);
+                    function = Some(next.function);
+                    frame.control.set_program(Arc::clone(&program));
+                    frame.control.ties.lock().swap = None;
+                    point.swap.end(Ok(()));
+                }
             }
-        }
-    };
-    let (result, refused, peak) = {
-        let data = store.data_mut();
-        (data.own.result.take().map(|(value, _)| value), data.limiter.refused, data.limiter.permit.amount())
-    };
-    drop((store, args_held, deadline_timer));
-    let outcome = match outcome {
-        Err(stop) => exit::stopped(stop, result),
-        Ok(outcome) => exit::ended(outcome, result, &program, refused.then_some(frame.memory)),
-    };
-    guard.finish(outcome, peak);
+        };
+        let (result, refused, peak) = {
+            let data = store.data_mut();
+            (data.own.result.take().map(|(value, _)| value), data.limiter.refused, data.limiter.permit.amount())
+        };
+        drop((store, args_held, deadline_timer));
+        let outcome = match outcome {
+            Err(stop) => exit::stopped(stop, result),
+            Ok(outcome) => exit::ended(outcome, result, &program, refused.then_some(frame.memory)),
+        };
+        guard.finish(outcome, peak);
+    }
 }
 
 /// How an instance's time ends.
@@ -358,7 +356,6 @@ impl Frame {
         coroutine.entry = entry;
         coroutine.program.clone_from(&self.wasi);
         coroutine.deadline = self.deadline;
-        coroutine.cpu_limit = self.cpu_limit;
         coroutine.memory_limit = self.memory;
         let mut store = Store::new(&self.runtime.engine, coroutine);
         store.limiter(|coroutine| &mut coroutine.limiter);
@@ -379,6 +376,7 @@ impl Frame {
         args.extend_from_slice(&point.state);
         let store = self.store(limiter, args.into(), program.entry.clone());
         let mut store = store.map_err(|error| failed(format!("{error:#}")))?;
+        store.data_mut().is_successor = true;
         let until = self.runtime.clock().now().saturating_add(nanos(limits::START_TIME));
         let built = {
             let mut sleep = std::pin::pin!(self.runtime.scheduler.sleep_until(until));
@@ -424,8 +422,8 @@ fn arm_preemption(store: &mut Store<Coroutine>, preemption: Preemption) -> wasmt
                 if now >= data.start_deadline {
                     data.control.stop(Stop::Start);
                 }
-                if data.control.cpu() + spent > data.cpu_limit {
-                    data.control.stop(Stop::Budget(data.cpu_limit));
+                if let Some(limit) = data.control.tree.overdrawn(spent) {
+                    data.control.stop(Stop::Budget(limit));
                 }
                 Ok(if data.control.is_stopping() || spent >= nanos(limits::SLICE) {
                     UpdateDeadline::Yield(1)
@@ -458,6 +456,10 @@ impl<F: Future<Output = wasmtime::Result<()>>> Future for Guarded<'_, F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Turn> {
         if std::mem::take(&mut self.first) {
             self.control.set_waker(cx.waker());
+        }
+        // Also where it never runs long enough for a look at its slice.
+        if let Some(limit) = self.control.tree.overdrawn(0) {
+            self.control.stop(Stop::Budget(limit));
         }
         if self.control.is_stopping() {
             return Poll::Ready(Turn::Stopped(self.control.stop_reason().unwrap_or(Stop::Terminated)));

@@ -4,7 +4,7 @@
 use super::control::{Control, Waits};
 use super::launch::Runtime;
 use super::message::{Kind, Letter, Parcel, Payload, ReplyTo};
-use super::post::NotTaken;
+use super::post::{NotTaken, Refused};
 use super::refusal::Refusal;
 use super::registry::{Past, Resident};
 use super::ties::Answer;
@@ -32,9 +32,11 @@ pub enum Place {
 pub const FOREVER: u64 = u64::MAX;
 
 /// How long a call may wait: not at all, until a moment, or for ever.
-pub struct Patience {
-    /// `None`: not at all.
-    sleep: Option<Sleep>,
+pub enum Patience {
+    None,
+    Until(Sleep),
+    /// Most calls that wait: they need no timer, and so no hold on the scheduler.
+    Forever,
 }
 
 /// A send that found no room.
@@ -75,10 +77,20 @@ impl Runtime {
             // It has no mailbox and no end that is recorded: what is done to coroutines finds nobody there.
             Some(Resident::Channel(channel)) => match channel.is_of(&from.group.tenant) {
                 true => return Ok(Place::Nowhere),
-                false => return Err(foreign(from, to)),
+                false => return Err(self.foreign(from, to)),
             },
         };
-        if Arc::ptr_eq(&tenant, &from.group.tenant) { Ok(place) } else { Err(foreign(from, to)) }
+        if Arc::ptr_eq(&tenant, &from.group.tenant) { Ok(place) } else { Err(self.foreign(from, to)) }
+    }
+
+    /// The address is another tenant's.
+    pub(super) fn foreign(&self, from: &Control, to: &Address) -> Refusal {
+        let tenant = &from.group.tenant;
+        if let Some(denials) = tenant.denials.note(self.clock().now()) {
+            let (from, tenant) = (&from.address, tenant.name());
+            tracing::warn!(%from, %to, tenant, denials, "denied: an address of another tenant");
+        }
+        Refusal::new(Code::Denied, format!("{to} belongs to another tenant: nothing crosses from tenant to tenant"))
     }
 
     /// The same for a partner that has to be there. Errors: gone, denied, node-lost.
@@ -91,33 +103,28 @@ impl Runtime {
 
     /// How long a call that begins now may wait.
     pub fn patience(&self, timeout: u64) -> Patience {
-        let deadline = || match timeout {
-            FOREVER => u64::MAX,
-            _ => self.clock().now().saturating_add(timeout),
-        };
-        Patience { sleep: (timeout > 0).then(|| self.scheduler.sleep_until(deadline())) }
+        match timeout {
+            0 => Patience::None,
+            FOREVER => Patience::Forever,
+            _ => Patience::Until(self.scheduler.sleep_until(self.clock().now().saturating_add(timeout))),
+        }
     }
 }
 
 impl Patience {
     /// Ready when the time is over.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.sleep {
-            None => Poll::Ready(()),
-            Some(sleep) => Pin::new(sleep).poll(cx),
+        match self {
+            Patience::None => Poll::Ready(()),
+            Patience::Until(sleep) => Pin::new(sleep).poll(cx),
+            Patience::Forever => Poll::Pending,
         }
     }
 
     /// The call does not wait at all.
     pub fn is_none(&self) -> bool {
-        self.sleep.is_none()
+        matches!(self, Patience::None)
     }
-}
-
-/// The address is another tenant's.
-pub(super) fn foreign(from: &Control, to: &Address) -> Refusal {
-    tracing::warn!(from = %from.address, %to, tenant = from.group.tenant.name(), "denied: an address of another tenant");
-    Refusal::new(Code::Denied, format!("{to} belongs to another tenant: nothing crosses from tenant to tenant"))
 }
 
 /// A message of `bytes` is too large? Asked before it is copied.
@@ -132,10 +139,16 @@ pub fn check_size(len: u32) -> Result<(), Refusal> {
     Err(Refusal::new(Code::TooLarge, text))
 }
 
-/// Sends without waiting. `Ok(Some)`: there is no room yet.
-pub fn try_send(from: &Control, to: &Arc<Control>, letter: Letter) -> Result<Option<Unsent>, Refusal> {
-    let size = letter.size;
-    let outcome = put(to, letter);
+/// Sends a message of `size` bytes without waiting; it is made where it will lie. `Ok(Some)`: there is no room yet. Errors:
+/// gone, overloaded (the tenant's quota).
+#[inline]
+pub fn try_send(
+    from: &Control,
+    to: &Arc<Control>,
+    size: usize,
+    make: impl FnOnce() -> Letter,
+) -> Result<Option<Unsent>, Refusal> {
+    let outcome = put(to, size, make);
     if matches!(outcome, Ok(None)) {
         from.traffic.sent(size);
     }
@@ -143,21 +156,27 @@ pub fn try_send(from: &Control, to: &Arc<Control>, letter: Letter) -> Result<Opt
 }
 
 /// The same for a message that no coroutine sends itself.
-pub(super) fn put(to: &Arc<Control>, letter: Letter) -> Result<Option<Unsent>, Refusal> {
-    let taken = to.post.lock().push(letter);
-    match taken {
-        Ok(receiver) => {
-            // Outside of the lock: the receiver may run at once.
-            receiver.into_iter().for_each(Waker::wake);
+#[inline]
+pub(super) fn put(to: &Arc<Control>, size: usize, make: impl FnOnce() -> Letter) -> Result<Option<Unsent>, Refusal> {
+    let mut post = to.post_soon();
+    match post.admits(size) {
+        Ok(()) => {
+            post.put_and_wake(make());
             Ok(None)
         }
-        Err(NotTaken::Full(letter)) => Ok(Some(Unsent { to: Arc::clone(to), letter })),
-        Err(NotTaken::Closed) => Err(Refusal::gone(to.address)),
-        Err(NotTaken::Quota(exhausted)) => Err(exhausted.into()),
+        Err(refused) => {
+            drop(post);
+            match refused {
+                Refused::Full => Ok(Some(Unsent { to: Arc::clone(to), letter: make() })),
+                Refused::Closed => Err(Refusal::gone(to.address)),
+                Refused::Quota(exhausted) => Err(exhausted.into()),
+            }
+        }
     }
 }
 
 /// A message from `from`.
+#[inline]
 pub fn letter(from: &Control, tag: u64, payload: Payload) -> Letter {
     Letter { kind: Kind::Message, tag, sender: from.address, via: 0, size: payload.len(), body: Parcel::from(payload) }
 }
@@ -280,63 +299,42 @@ impl Drop for Queued<'_> {
     }
 }
 
-/// The oldest message that the filter takes, and what the tenant is charged for it if it does not fit the buffer.
-/// Errors: timeout, interrupted, overloaded.
-pub async fn receive(
-    control: &Arc<Control>,
-    filter: Filter,
-    room: Room,
-    mut patience: Patience,
-) -> Result<(Letter, Option<Permit>), Refusal> {
-    let mut waits = None;
-    std::future::poll_fn(|cx| {
-        if let Some(reason) = control.take_interrupt() {
-            return Poll::Ready(Err(Refusal::new(Code::Interrupted, reason)));
-        }
-        if let Some(received) = try_receive(control, &filter, room) {
-            return Poll::Ready(received);
-        }
-        if patience.poll(cx).is_ready() {
-            return Poll::Ready(Err(Refusal::timeout("no message came in time")));
-        }
-        if waits.is_none() {
-            waits = Some(control.doing.wait(Waits::Receive));
-        }
-        Poll::Pending
-    })
-    .await
-}
-
-/// Takes a message, or registers for the next.
-pub fn try_receive(
-    control: &Arc<Control>,
+/// Takes the oldest message that the filter takes: `give` reads it where it lies, with what the tenant is charged for it if
+/// it does not fit the buffer, under the mailbox's lock. `None`: there is none, and the next such wakes the coroutine.
+/// Errors: interrupted, overloaded.
+#[inline]
+pub fn try_receive<R>(
+    control: &Control,
     filter: &Filter,
     room: Room,
-) -> Option<Result<(Letter, Option<Permit>), Refusal>> {
-    let (letter, senders, held) = {
-        let mut post = control.post.lock();
-        let Some(place) = post.mailbox.find(filter) else {
-            if !filter.is_any() && post.mailbox.is_full() {
-                let text = format!(
-                    "the mailbox is full ({} messages) and none is wanted: receive what is there",
-                    post.mailbox.len()
-                );
-                return Some(Err(Refusal::new(Code::Overloaded, text)));
-            }
-            post.mailbox.await_letter(*filter);
-            return None;
-        };
-        let size = post.mailbox.get(place).map_or(0, |letter| letter.body.payload.len());
-        let held = match claim(control, size, room) {
-            Ok(held) => held,
-            Err(refusal) => return Some(Err(refusal)),
-        };
-        let (letter, senders) = post.take(place)?;
-        (letter, senders, held)
+    give: impl FnOnce(&mut Letter, Option<Permit>) -> R,
+) -> Option<Result<R, Refusal>> {
+    if let Some(reason) = control.take_interrupt() {
+        return Some(Err(Refusal::new(Code::Interrupted, reason)));
+    }
+    let mut post = control.post_soon();
+    let Some(place) = post.mailbox.find(filter) else {
+        // What comes in reserved room comes all the same.
+        if !filter.is_any() && !filter.kind.is_some_and(Kind::is_reserved) && post.mailbox.is_full() {
+            let text = format!(
+                "the mailbox is full ({} messages) and none is wanted: receive what is there",
+                post.mailbox.len()
+            );
+            return Some(Err(Refusal::new(Code::Overloaded, text)));
+        }
+        post.mailbox.await_letter(*filter);
+        return None;
     };
+    let size = post.mailbox.get(place).map_or(0, |letter| letter.body.payload.len());
+    let held = match claim(control, size, room) {
+        Ok(held) => held,
+        Err(refusal) => return Some(Err(refusal)),
+    };
+    let (given, senders) = post.take(place, |letter| give(letter, held))?;
+    drop(post);
     senders.into_iter().for_each(Waker::wake);
-    control.traffic.received(letter.body.payload.len());
-    Some(Ok((letter, held)))
+    control.traffic.received(size);
+    Some(Ok(given))
 }
 
 /// Sees whether a result of this size can be given: it fits the buffer, or is kept under a token and charged for.
@@ -388,14 +386,24 @@ pub async fn await_reply(
     let answer = match answer {
         Ok(asked) => asked,
         Err(given_up) => {
-            control.ties.lock().asked = None;
-            return Err(given_up);
+            // One that was given at this moment counts: whoever gave it was told so.
+            let asked = control.ties.lock().asked.take();
+            match asked.filter(|asked| matches!(asked.answer, Answer::Given(..))) {
+                None => return Err(given_up),
+                asked => {
+                    if given_up.code == Code::Interrupted {
+                        control.interrupt(&given_up.detail);
+                    }
+                    asked
+                }
+            }
         }
     };
     match answer.map(|asked| asked.answer) {
         Some(Answer::Given(payload, held)) => {
-            drop(held);
-            let held = claim(control, payload.len(), room)?;
+            // It cannot come again, so what it is charged already is what its token is charged; a small one is not.
+            let kept = || held.unwrap_or_else(|| Permit::nothing(&control.group.tenant.ledger, Resource::Held));
+            let held = (payload.len() > room.buffer).then(kept);
             control.traffic.received(payload.len());
             Ok((payload, held))
         }

@@ -39,6 +39,7 @@ pub struct ReplyTo {
 pub const INLINE: usize = 64;
 
 impl Payload {
+    #[inline]
     pub fn copy(bytes: &[u8]) -> Payload {
         match u8::try_from(bytes.len()) {
             Ok(len) if bytes.len() <= INLINE => {
@@ -51,9 +52,17 @@ impl Payload {
     }
 }
 
+/// No bytes.
+impl Default for Payload {
+    fn default() -> Payload {
+        Payload::Shared(Bytes::new())
+    }
+}
+
 impl Deref for Payload {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         match self {
             Payload::Inline(len, bytes) => &bytes[..usize::from(*len)],

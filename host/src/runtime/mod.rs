@@ -2,6 +2,7 @@
 //! rest. Runs guests; decides nothing about who may run.
 
 mod blank;
+mod chain;
 pub mod channels;
 pub mod clock;
 pub mod control;

@@ -101,7 +101,7 @@ impl Runtime {
                     return Poll::Ready(Ok(found.holder));
                 }
                 if patience.is_none() {
-                    return Poll::Ready(Err(Refusal::timeout("nobody has that name")));
+                    return Poll::Ready(Err(Refusal::timeout(&format!("nobody has the name {name:?}"))));
                 }
                 // Who was woken and finds that the name is gone again waits anew.
                 if let Some(ticket) = waiting.ticket.take() {
@@ -115,7 +115,7 @@ impl Runtime {
             if doing.is_none() {
                 doing = Some(control.doing.wait(Waits::Locate));
             }
-            patience.poll(cx).map(|()| Err(Refusal::timeout("nobody took that name in time")))
+            patience.poll(cx).map(|()| Err(Refusal::timeout(&format!("nobody took the name {name:?} in time"))))
         })
         .await
     }

@@ -6,7 +6,7 @@ use super::message::ReplyTo;
 use bytes::Bytes;
 use corovan_core::ids::Address;
 use corovan_core::limits;
-use corovan_core::tenancy::quota::Permit;
+use corovan_core::tenancy::quota::{Ledger, Permit, Resource};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub struct Tokens {
 pub struct Replies {
     last: u64,
     open: BTreeMap<u64, ReplyTo>,
+    /// What those beyond the first few are charged, in steps: each keeps what is left of a requester that has ended.
+    held: Option<Permit>,
 }
 
 /// Coroutines of this node it sent to last, so that a partner is found without a lock.
@@ -58,10 +60,11 @@ impl Tokens {
 }
 
 impl Replies {
-    /// The number to answer by, which is never 0. The oldest is given up when there are too many.
-    pub fn open(&mut self, mut reply: ReplyTo) -> u64 {
+    /// The number to answer by, which is never 0. The oldest is given up when there are too many, or more than the tenant's
+    /// quota covers.
+    pub fn open(&mut self, mut reply: ReplyTo, ledger: &Arc<Ledger>) -> u64 {
         reply.read = true;
-        if self.open.len() >= limits::OPEN_REPLIES {
+        if self.open.len() >= limits::OPEN_REPLIES || !self.covers_one_more(ledger) {
             self.open.pop_first();
         }
         self.last += 1;
@@ -70,22 +73,50 @@ impl Replies {
     }
 
     pub fn take(&mut self, number: u64) -> Option<ReplyTo> {
-        self.open.remove(&number)
+        let reply = self.open.remove(&number);
+        self.uncover();
+        reply
     }
 
     /// The answer could not be sent; it may be tried again.
     pub fn put_back(&mut self, number: u64, reply: ReplyTo) {
         self.open.insert(number, reply);
     }
+
+    fn covers_one_more(&mut self, ledger: &Arc<Ledger>) -> bool {
+        let wanted = (self.open.len() as u64 + 1) * limits::REPLY_BYTES;
+        if wanted <= limits::MAILBOX_FREE + self.held.as_ref().map_or(0, Permit::amount) {
+            return true;
+        }
+        let held = self.held.get_or_insert_with(|| Permit::nothing(ledger, Resource::Held));
+        held.grow(limits::HELD_STEP).is_ok()
+    }
+
+    fn uncover(&mut self) {
+        let Some(held) = &mut self.held else { return };
+        let wanted = self.open.len() as u64 * limits::REPLY_BYTES;
+        if self.open.is_empty() {
+            self.held = None;
+        } else if held.amount() > wanted + 2 * limits::HELD_STEP {
+            held.shrink(limits::HELD_STEP);
+        }
+    }
 }
 
 impl Routes {
-    pub fn get(&self, address: &Address) -> Option<&Arc<Control>> {
-        self.known[place(address)].as_ref().filter(|control| control.address == *address)
-    }
-
-    pub fn put(&mut self, control: &Arc<Control>) {
-        self.known[place(&control.address)] = Some(Arc::clone(control));
+    /// The coroutine at this address, looked for only if it is not known.
+    #[inline]
+    pub fn find<E>(
+        &mut self,
+        address: &Address,
+        look: impl FnOnce() -> Result<Arc<Control>, E>,
+    ) -> Result<&Arc<Control>, E> {
+        let known = &mut self.known[place(address)];
+        let control = match known.take().filter(|control| control.address == *address) {
+            Some(control) => control,
+            None => look()?,
+        };
+        Ok(known.insert(control))
     }
 
     /// It has ended: what is left of it goes.
@@ -99,4 +130,45 @@ impl Routes {
 
 fn place(address: &Address) -> usize {
     address.counter as usize % ROUTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::blank::blank_controls;
+    use super::*;
+    use corovan_core::tenancy::quota::Limits;
+
+    fn ledger(held: u64) -> Arc<Ledger> {
+        Arc::new(Ledger::new(Limits { coroutines: 0, memory: 0, held, connections: 0 }))
+    }
+
+    #[test]
+    fn what_requests_keep_of_those_who_asked_is_charged_and_given_back() {
+        let (_, controls) = blank_controls(1);
+        let ledger = ledger(1 << 30);
+        let mut replies = Replies::default();
+        let numbers: Vec<_> = (0..1_000).map(|n| replies.open(ReplyTo::new(&controls[0], n), &ledger)).collect();
+        let held = ledger.used(Resource::Held);
+        assert!(
+            (996 * limits::REPLY_BYTES..=1_000 * limits::REPLY_BYTES + limits::HELD_STEP).contains(&held),
+            "{held}"
+        );
+        let (last, others) = numbers.split_last().unwrap();
+        others.iter().for_each(|number| drop(replies.take(*number)));
+        assert!(ledger.used(Resource::Held) <= 4 * limits::HELD_STEP);
+        assert!(replies.take(*last).is_some());
+        assert_eq!(ledger.used(Resource::Held), 0);
+    }
+
+    #[test]
+    fn where_the_quota_covers_no_more_the_oldest_request_is_given_up_for_a_new_one() {
+        let (_, controls) = blank_controls(1);
+        let ledger = ledger(limits::HELD_STEP);
+        let mut replies = Replies::default();
+        let numbers: Vec<_> = (0..200).map(|n| replies.open(ReplyTo::new(&controls[0], n), &ledger)).collect();
+        let most = ((limits::HELD_STEP + limits::MAILBOX_FREE) / limits::REPLY_BYTES) as usize;
+        let open: Vec<_> = numbers.into_iter().filter(|number| replies.take(*number).is_some()).collect();
+        assert_eq!(open, (201 - most as u64..=200).collect::<Vec<_>>());
+        assert_eq!(ledger.used(Resource::Held), 0);
+    }
 }

@@ -27,6 +27,14 @@ pub(super) enum NotTaken {
     Quota(Exhausted),
 }
 
+/// The same of a letter that is not made yet.
+#[derive(Debug)]
+pub(super) enum Refused {
+    Full,
+    Closed,
+    Quota(Exhausted),
+}
+
 /// What closing left, to be dropped or woken outside of the lock.
 #[derive(Debug)]
 pub(super) struct Leftovers {
@@ -59,16 +67,45 @@ impl Post {
         reason = "a letter that finds no room goes back as it came, without an allocation"
     )]
     pub fn push(&mut self, letter: Letter) -> Result<Option<Waker>, NotTaken> {
-        if self.mailbox.is_closed() {
-            return Err(NotTaken::Closed);
-        }
-        if let Err(exhausted) = self.cover(own_size(&letter)) {
-            return Err(NotTaken::Quota(exhausted));
+        match self.admits(own_size(&letter)) {
+            Ok(()) => {}
+            Err(Refused::Closed) => return Err(NotTaken::Closed),
+            Err(Refused::Quota(exhausted)) => return Err(NotTaken::Quota(exhausted)),
+            Err(Refused::Full) => return Err(NotTaken::Full(letter)),
         }
         match self.mailbox.push(letter) {
             Ok(wake) => Ok(self.receiver(wake)),
             Err(Full(letter)) => Err(NotTaken::Full(letter)),
         }
+    }
+
+    /// An ordinary letter of this size would be taken now, and is charged for.
+    #[inline]
+    pub fn admits(&mut self, size: usize) -> Result<(), Refused> {
+        if self.mailbox.is_closed() {
+            return Err(Refused::Closed);
+        }
+        self.cover(size).map_err(Refused::Quota)?;
+        if self.mailbox.takes(size) { Ok(()) } else { Err(Refused::Full) }
+    }
+
+    /// Takes a letter that was admitted, and wakes the receiver if it waits for it. Waking here, under the lock, saves a waker
+    /// of its own for each message; the run queue's lock is the only one that is taken by it.
+    #[inline]
+    pub fn put_and_wake(&mut self, letter: Letter) {
+        if self.mailbox.put(letter) {
+            self.waker.iter().for_each(Waker::wake_by_ref);
+        }
+    }
+
+    /// Takes a letter: see [`Mailbox::take`].
+    #[inline]
+    pub fn take<R>(&mut self, place: Place, read: impl FnOnce(&mut Letter) -> R) -> Option<(R, Vec<Waker>)> {
+        let taken = self.mailbox.take(place, read)?;
+        if self.held.amount() > 0 {
+            self.uncover();
+        }
+        Some(taken)
     }
 
     /// Takes a letter of a subscription, or drops one of it. `None`: the mailbox is closed. Where the tenant's quota does not
@@ -89,15 +126,6 @@ impl Post {
     pub fn push_reserved(&mut self, letter: Letter) -> Result<Option<Waker>, Full<Parcel>> {
         let wake = self.mailbox.push_reserved(letter)?;
         Ok(self.receiver(wake))
-    }
-
-    /// Takes a letter out, and whom to wake: senders that now found room.
-    pub fn take(&mut self, place: Place) -> Option<(Letter, Vec<Waker>)> {
-        let taken = self.mailbox.take(place)?;
-        if self.held.amount() > 0 {
-            self.uncover();
-        }
-        Some(taken)
     }
 
     /// Queues a letter whose sender waits; the receiver's waker if it waits for another.
@@ -127,6 +155,7 @@ impl Post {
     }
 
     /// Sees to it that one more letter of this size is charged for. Call before any push that is not reserved.
+    #[inline]
     pub fn cover(&mut self, size: usize) -> Result<(), Exhausted> {
         let wanted = self.weight() + size as u64 + limits::LETTER_BYTES;
         let covered = limits::MAILBOX_FREE + self.held.amount();

@@ -122,6 +122,10 @@ impl Runtime {
                 Err(refusal) => return Poll::Ready(Err(refusal)),
                 Ok(Place::Past(past)) => return Poll::Ready(Ok(Arc::clone(&past.record))),
                 Ok(Place::Nowhere) => {
+                    let owed = wait.as_ref().and_then(|Waiting(other, _)| other.ties.lock().owed.clone());
+                    if let Some((record, _)) = owed {
+                        return Poll::Ready(Ok(record));
+                    }
                     let text = "it ended and its record is no longer kept, or it was never there";
                     return Poll::Ready(Err(Refusal::new(Code::Expired, text)));
                 }
@@ -298,14 +302,22 @@ pub(crate) async fn suspend(
     .await
 }
 
-/// The target of a swap agrees: returns only when the new instance could not take over. Errors: swap-failed, not-found.
+/// The target of a swap agrees: returns only when the new instance could not take over. Errors: swap-failed, not-found,
+/// overloaded (it may be tried again).
 pub(crate) async fn swap_point(control: &Arc<Control>, state: Bytes) -> Refusal {
     let Some(swap) = control.ties.lock().swap.clone() else { return no_swap() };
+    let held = match state.len() as u64 {
+        size if size > limits::MAILBOX_FREE => match control.group.tenant.ledger.take(Resource::Held, size) {
+            Ok(held) => Some(held),
+            Err(exhausted) => return exhausted.into(),
+        },
+        _ => None,
+    };
     if !swap.agree() {
-        control.ties.lock().swap = None;
+        control.forget_swap(&swap);
         return no_swap();
     }
-    control.put_swap_point(SwapPoint { swap, state });
+    control.put_swap_point(SwapPoint { swap, state, held });
     std::future::poll_fn(|_| match control.ties.lock().swap_failed.take() {
         Some(why) => Poll::Ready(why),
         // The instance is polled again only when the new one could not take over.
@@ -372,8 +384,19 @@ struct Waiting(Arc<Control>, u64);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let waker = self.0.ties.lock().waits.remove(&self.1);
-        drop(waker);
+        let gone = {
+            let mut ties = self.0.ties.lock();
+            let (waker, owed) = (ties.waits.remove(&self.1), &mut ties.owed);
+            let seen = match owed {
+                Some((_, count)) if *count > 1 => {
+                    *count -= 1;
+                    None
+                }
+                _ => owed.take(),
+            };
+            (waker, seen)
+        };
+        drop(gone);
     }
 }
 
@@ -384,10 +407,7 @@ impl Drop for Asked<'_> {
     fn drop(&mut self) {
         let Asked(target, swap) = self;
         if swap.withdraw(Refusal::gone("who asked for it")) {
-            let mut ties = target.ties.lock();
-            if ties.swap.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, swap)) {
-                ties.swap = None;
-            }
+            target.forget_swap(swap);
         }
     }
 }

@@ -3,10 +3,11 @@
 //!
 //! A coroutine is an `async-task`; the run queues are ours. I/O threads only push into queues; they run no guest code.
 
+use super::chain::{Next, Shift};
 use super::clock::{Clock, VirtualClock};
 use super::control::{Control, Stop};
 use super::timers::{Fire, Shard, Sleep, StopTimer};
-use async_task::Runnable;
+use async_task::{Runnable, ScheduleInfo, WithInfo};
 use corovan_core::limits;
 use corovan_core::sync::fair_queue::FairQueue;
 use corovan_core::sync::timers::TimerId;
@@ -45,6 +46,8 @@ pub(super) struct Inner {
 
 struct Worker {
     queue: Mutex<FairQueue<Job>>,
+    /// What its present coroutine woke: it goes next, without the queue, as long as [`Shift::goes_on`].
+    next: Next,
     timers: Shard,
     thread: OnceLock<Thread>,
 }
@@ -56,7 +59,7 @@ struct Ticker {
     stopping: AtomicBool,
 }
 
-type Job = Runnable<Arc<Control>>;
+pub(super) type Job = Runnable<Arc<Control>>;
 
 /// More workers than bits of the idle mask are not supported.
 pub const MAX_WORKERS: usize = 64;
@@ -94,8 +97,12 @@ impl Scheduler {
     }
 
     fn new(clock: Arc<dyn Clock>, workers: usize) -> Scheduler {
-        let worker =
-            |_| Worker { queue: Mutex::new(FairQueue::default()), timers: Shard::new(), thread: OnceLock::new() };
+        let worker = |_| Worker {
+            queue: Mutex::new(FairQueue::default()),
+            next: Next::default(),
+            timers: Shard::new(),
+            thread: OnceLock::new(),
+        };
         Scheduler {
             inner: Arc::new(Inner {
                 clock,
@@ -116,7 +123,7 @@ impl Scheduler {
     /// Makes the future a task of this coroutine and queues it.
     pub fn spawn(&self, control: Arc<Control>, future: impl Future<Output = ()> + Send + 'static) {
         let inner = Arc::clone(&self.inner);
-        let schedule = move |job: Job| inner.schedule(job);
+        let schedule = WithInfo(move |job: Job, info: ScheduleInfo| inner.schedule(job, info.woken_while_running));
         let (job, task) = async_task::Builder::new().metadata(control).spawn(|_| future, schedule);
         task.detach();
         job.schedule();
@@ -146,9 +153,11 @@ impl Scheduler {
     /// The clock is moved to each deadline in turn. Only for schedulers made with [`Scheduler::manual`].
     pub fn run_until_idle(&self, clock: &VirtualClock, now: u64) -> Option<u64> {
         let _here = Here::enter(&self.inner, 0);
+        let mut shift = Shift::at(clock.now());
         loop {
             self.inner.workers[0].timers.fire_due(clock.now());
-            while self.inner.run_one(0, clock.now()).is_some() {}
+            shift.now = clock.now();
+            while self.inner.run_one(0, &mut shift) {}
             match self.inner.workers[0].timers.next_deadline() {
                 u64::MAX => {
                     clock.advance_to(now);
@@ -170,16 +179,18 @@ impl Scheduler {
 
     /// Coroutines that are ready to run and wait for a worker.
     pub fn ready(&self) -> usize {
-        self.inner.workers.iter().map(|worker| worker.queue.lock().len()).sum()
+        self.inner.workers.iter().map(|worker| worker.queue.lock().len() + usize::from(!worker.next.is_empty())).sum()
     }
 }
 
 impl Inner {
     /// Queues a woken coroutine: here if this is a worker, else where it ran last or where there is time.
-    fn schedule(&self, job: Job) {
+    fn schedule(&self, job: Job, yielded: bool) {
         let (scheduler, here) = HERE.get();
         if scheduler == self.identity() {
-            self.push(here, job);
+            // One that gives up the CPU goes behind the others.
+            let job = if yielded { Some(job) } else { self.workers[here].next.offer(job) };
+            job.into_iter().for_each(|job| self.push(here, job));
             return;
         }
         let idle = self.idle.load(Ordering::Relaxed);
@@ -199,10 +210,9 @@ impl Inner {
     }
 
     fn push(&self, worker: usize, job: Job) {
-        // Its own count rather than its tenant's share's, which all workers would have to pass around.
-        let control = Arc::clone(job.metadata());
         let mut queue = self.workers[worker].queue.lock();
-        queue.push(control.share(), job, &self.floor);
+        let lane = queue.open(job.metadata().share(), &self.floor);
+        queue.put(lane, job);
         let crowded = queue.len() > 1;
         drop(queue);
         // One waiting coroutine is left to the worker that woke it: its data is there. More are worth a second pair of hands.
@@ -222,24 +232,38 @@ impl Inner {
         self.workers[worker].thread.get().into_iter().for_each(Thread::unpark);
     }
 
-    /// Runs one coroutine for one slice; the clock after it, `None` if there was none. One look at the clock is the end of a
-    /// slice and the beginning of the next: looking costs as much as a switch of coroutines.
-    fn run_one(&self, worker: usize, now: u64) -> Option<u64> {
-        let job = self.workers[worker].queue.lock().pop(&self.floor)?;
+    /// Runs one coroutine for one slice; `false` if there is none. One look at the clock is the end of a slice and the
+    /// beginning of the next: looking costs as much as a switch of coroutines.
+    fn run_one(&self, worker: usize, shift: &mut Shift) -> bool {
+        let next = self.workers[worker].next.take();
+        let (job, chained) = match next {
+            Some(next) if shift.goes_on(&next) => (next, true),
+            next => {
+                next.into_iter().for_each(|next| self.push(worker, next));
+                shift.settle();
+                match self.workers[worker].queue.lock().pop(&self.floor) {
+                    Some(job) => (job, false),
+                    None => return false,
+                }
+            }
+        };
         let control = Arc::clone(job.metadata());
-        control.begin_slice(now, worker);
+        if !chained {
+            shift.begin(control.share());
+        }
+        control.begin_slice(shift.now, worker);
         // A panic in host code ends that coroutine (its guard reports it), not the worker.
         if std::panic::catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
             tracing::error!(coroutine = %control.address, "a host function panicked; the coroutine has ended");
         }
-        let after = self.clock.now();
-        control.end_slice(after);
-        Some(after)
+        shift.now = self.clock.now();
+        shift.owed += control.end_slice(shift.now);
+        true
     }
 
     fn steal(&self, thief: usize) -> Option<Job> {
-        let others = (1..self.workers.len()).map(|i| (thief + i) % self.workers.len());
-        others.into_iter().find_map(|victim| self.workers[victim].queue.lock().pop(&self.floor))
+        let others = (1..self.workers.len()).map(|i| &self.workers[(thief + i) % self.workers.len()]);
+        others.into_iter().find_map(|victim| victim.queue.lock().pop(&self.floor).or_else(|| victim.next.take()))
     }
 
     /// A worker's life.
@@ -247,11 +271,10 @@ impl Inner {
         let _here = Here::enter(&self, index);
         let worker = &self.workers[index];
         let _ = worker.thread.set(std::thread::current());
-        let mut now = self.clock.now();
+        let mut shift = Shift::at(self.clock.now());
         while !self.stopping.load(Ordering::Relaxed) {
-            worker.timers.fire_due(now);
-            if let Some(after) = self.run_one(index, now) {
-                now = after;
+            worker.timers.fire_due(shift.now);
+            if self.run_one(index, &mut shift) {
                 continue;
             }
             if let Some(job) = self.steal(index) {
@@ -261,7 +284,7 @@ impl Inner {
             self.idle.fetch_or(1 << index, Ordering::SeqCst);
             fence(Ordering::SeqCst);
             // Whoever pushes after this point sees the idle bit; what was pushed before is seen here.
-            let waiting = self.workers.iter().any(|worker| !worker.queue.lock().is_empty());
+            let waiting = self.workers.iter().any(Worker::has_work);
             if !waiting && !self.stopping.load(Ordering::Relaxed) {
                 match worker.timers.next_deadline() {
                     u64::MAX => std::thread::park(),
@@ -269,7 +292,7 @@ impl Inner {
                 }
             }
             self.idle.fetch_and(!(1 << index), Ordering::SeqCst);
-            now = self.clock.now();
+            shift.now = self.clock.now();
             self.start_ticker();
         }
     }
@@ -287,7 +310,7 @@ impl Inner {
                 tick();
                 let now = self.clock.now();
                 self.workers.iter().for_each(|worker| worker.timers.fire_due(now));
-                if self.workers.iter().any(|worker| !worker.queue.lock().is_empty()) {
+                if self.workers.iter().any(Worker::has_work) {
                     self.share_work();
                 }
             }
@@ -332,6 +355,12 @@ impl Inner {
     }
 }
 
+impl Worker {
+    fn has_work(&self) -> bool {
+        !self.next.is_empty() || !self.queue.lock().is_empty()
+    }
+}
+
 impl Drop for Threads {
     fn drop(&mut self) {
         self.inner.stopping.store(true, Ordering::SeqCst);
@@ -349,7 +378,7 @@ impl Drop for Threads {
         // Queued tasks hold the scheduler, and the scheduler holds them: break the circle.
         for worker in &self.inner.workers {
             loop {
-                let job = worker.queue.lock().pop(&self.inner.floor);
+                let job = worker.queue.lock().pop(&self.inner.floor).or_else(|| worker.next.take());
                 if job.is_none() {
                     break;
                 }

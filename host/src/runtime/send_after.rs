@@ -92,7 +92,7 @@ impl Runtime {
         // From here on the receiver's mailbox is what is charged.
         letter.body.held = None;
         let outcome = match self.find(control, &to) {
-            Ok(Place::Here(target)) => mail::put(&target, letter).map(|unsent| unsent.is_none()),
+            Ok(Place::Here(target)) => mail::put(&target, letter.size, || letter).map(|unsent| unsent.is_none()),
             Ok(_) => Ok(false),
             Err(refusal) => Err(refusal),
         };

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use corovan_core::limits;
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::task::{Context, Poll, Waker};
 
 /// Which of the two output streams.
@@ -25,8 +25,12 @@ struct OutputState {
     bytes: usize,
     /// Nobody drains any more: writes succeed and vanish, as into a closed pipe that nobody told.
     detached: bool,
-    writer: Option<Waker>,
+    /// Coroutines of one job write to the same output; each is here once.
+    writers: Writers,
 }
+
+/// By what tells one waker from another.
+type Writers = BTreeMap<usize, Waker>;
 
 /// Input on its way to the guest: the session fills, the guest drains.
 #[derive(Debug, Default)]
@@ -55,7 +59,7 @@ impl Output {
         // Small pieces of two streams by turns take more room than their bytes.
         let crowded = state.chunks.len() >= limits::OUTPUT_PIECES;
         if room == 0 || crowded {
-            state.writer = Some(cx.waker().clone());
+            state.await_room(cx);
             return Poll::Pending;
         }
         let (taken, was_empty) = (&data[..room.min(data.len())], state.bytes == 0);
@@ -73,13 +77,13 @@ impl Output {
         if state.detached || state.bytes < limits::OUTPUT_BUFFER && state.chunks.len() < limits::OUTPUT_PIECES {
             return Poll::Ready(());
         }
-        state.writer = Some(cx.waker().clone());
+        state.await_room(cx);
         Poll::Pending
     }
 
     /// Takes up to `max` bytes of one stream, in the order they were written.
     pub fn take(&self, max: usize) -> Option<(Stream, Vec<u8>)> {
-        let (chunk, writer) = {
+        let (chunk, writers) = {
             let mut state = self.state.lock();
             if max == 0 {
                 return None;
@@ -90,9 +94,9 @@ impl Output {
                 state.chunks.push_front((stream, rest));
             }
             state.bytes -= chunk.len();
-            ((stream, chunk), state.writer.take())
+            ((stream, chunk), std::mem::take(&mut state.writers))
         };
-        writer.into_iter().for_each(Waker::wake);
+        writers.into_values().for_each(Waker::wake);
         Some(chunk)
     }
 
@@ -107,24 +111,31 @@ impl Output {
 
     /// What is there will be drained, and nothing else is taken: writes succeed and vanish.
     pub fn close(&self) {
-        let writer = {
+        let writers = {
             let mut state = self.state.lock();
             state.detached = true;
-            state.writer.take()
+            std::mem::take(&mut state.writers)
         };
-        writer.into_iter().for_each(Waker::wake);
+        writers.into_values().for_each(Waker::wake);
     }
 
     /// Nobody will drain any more.
     pub fn detach(&self) {
-        let writer = {
+        let writers = {
             let mut state = self.state.lock();
             state.detached = true;
             state.chunks.clear();
             state.bytes = 0;
-            state.writer.take()
+            std::mem::take(&mut state.writers)
         };
-        writer.into_iter().for_each(Waker::wake);
+        writers.into_values().for_each(Waker::wake);
+    }
+}
+
+impl OutputState {
+    /// Whoever finds no room is woken when there is some, or nobody drains any more; all are, since one may have ended.
+    fn await_room(&mut self, cx: &Context<'_>) {
+        self.writers.insert(cx.waker().data().addr(), cx.waker().clone());
     }
 }
 
@@ -230,6 +241,8 @@ pub struct Closed;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn cx() -> Context<'static> {
         Context::from_waker(Waker::noop())
@@ -258,6 +271,31 @@ mod tests {
         output.detach();
         assert!(output.is_empty());
         assert_eq!(output.poll_write(&mut cx(), Stream::Stdout, &big), Poll::Ready((big.len(), false)));
+    }
+
+    #[test]
+    fn of_several_who_wait_for_room_each_is_woken_once() {
+        #[derive(Default)]
+        struct Count(AtomicUsize);
+        impl std::task::Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let output = Output::default();
+        let full = vec![b'x'; limits::OUTPUT_BUFFER];
+        assert!(output.poll_write(&mut cx(), Stream::Stdout, &full).is_ready());
+        let coroutines: [Arc<Count>; 3] = Default::default();
+        for coroutine in coroutines.iter().chain(&coroutines) {
+            let waker = Waker::from(Arc::clone(coroutine));
+            assert!(output.poll_write(&mut Context::from_waker(&waker), Stream::Stdout, b"y").is_pending());
+        }
+        let woken = || coroutines.each_ref().map(|coroutine| coroutine.0.load(Ordering::Relaxed));
+        assert_eq!(woken(), [0, 0, 0]);
+        output.take(1);
+        assert_eq!(woken(), [1, 1, 1]);
+        output.take(1);
+        assert_eq!(woken(), [1, 1, 1], "nobody waits any more");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::launch::Program;
 use super::refusal::Refusal;
 use bytes::Bytes;
+use corovan_core::tenancy::quota::Permit;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -28,6 +29,8 @@ pub(super) struct SwapPoint {
     pub swap: Arc<Swap>,
     /// One CBOR item: the new function's argument.
     pub state: Bytes,
+    /// What it is charged.
+    pub held: Option<Permit>,
 }
 
 impl Swap {

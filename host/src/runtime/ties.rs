@@ -10,6 +10,7 @@ use bytes::Bytes;
 use corovan_core::ids::Address;
 use corovan_core::sync::timers::TimerId;
 use corovan_core::tenancy::quota::Permit;
+use corovan_core::wire::ExitRecord;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
@@ -39,6 +40,8 @@ pub(super) struct Ties {
     pub named: bool,
     /// It has ended: whoever comes now is too late.
     pub ended: bool,
+    /// How, for so many who waited for that and have not seen it yet: the record may be forgotten before.
+    pub owed: Option<(Arc<ExitRecord>, usize)>,
 }
 
 /// A request of this coroutine that is under way.

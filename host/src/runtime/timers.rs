@@ -3,6 +3,7 @@
 use super::control::{Control, Stop};
 use super::launch::Runtime;
 use super::scheduler::Inner;
+use corovan_core::limits;
 use corovan_core::sync::timers::{TimerId, TimerQueue};
 use parking_lot::Mutex;
 use std::pin::Pin;
@@ -62,12 +63,12 @@ impl Shard {
         drop(removed);
     }
 
-    /// Fires everything that is due. Wakes outside of the lock.
+    /// Fires what is due, and no more than a batch: whoever comes back finds the rest. Wakes outside of the lock.
     pub fn fire_due(&self, now: u64) {
         if self.next_deadline() > now {
             return;
         }
-        loop {
+        for _ in 0..limits::TIMER_BATCH {
             let due = {
                 let mut queue = self.queue.lock();
                 let due = queue.pop_due(now);
@@ -144,5 +145,26 @@ impl Drop for Sleep {
         if let Some((shard, id)) = self.armed.take() {
             self.scheduler.cancel_timer(shard, id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn very_many_that_are_due_at_once_fire_in_batches_and_all_of_them() {
+        let shard = Shard::new();
+        let all = 2 * limits::TIMER_BATCH + 1;
+        for _ in 0..all {
+            let _ = shard.insert(5, Fire::Wake(Waker::noop().clone()));
+        }
+        let mut left = Vec::new();
+        while shard.next_deadline() <= 5 {
+            shard.fire_due(5);
+            left.push(shard.len());
+        }
+        assert_eq!(left, [limits::TIMER_BATCH + 1, 1, 0]);
+        assert_eq!(shard.next_deadline(), u64::MAX);
     }
 }

@@ -1,20 +1,32 @@
 //! A job's coroutines as one: the first, those that it made, and those that these made. Ending a job ends them all, also
-//! those that are made while it is being ended, so that no job outlives its end by making others.
+//! those that are made while it is being ended, so that no job outlives its end by making others. What CPU time a job may
+//! use they use together, so that no job gets more by making others.
 
 use super::control::Control;
 use super::launch::Runtime;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What the coroutines of one job have in common.
 #[derive(Debug, Default)]
 pub struct Tree {
-    /// There is, or was, more than the first coroutine.
+    /// There is, or was, the first coroutine; and more than that.
+    has_begun: AtomicBool,
     has_grown: AtomicBool,
+    /// `None`: they may use as much CPU time as they like.
+    budget: Option<Arc<Budget>>,
     is_ending: AtomicBool,
     end: Mutex<Option<End>>,
+}
+
+/// CPU time in nanoseconds, of all together.
+#[derive(Debug)]
+struct Budget {
+    limit: u64,
+    /// Of slices that are over.
+    spent: AtomicU64,
 }
 
 /// By whom and why, and the clock when those who stay are stopped hard.
@@ -30,14 +42,19 @@ impl Runtime {
     /// The first itself is left to the caller where it is alone.
     pub fn terminate_tree(&self, tree: &Arc<Tree>, by: &str, reason: &str, grace: Duration) {
         tree.end(End { by: by.to_owned(), reason: reason.to_owned(), at: self.after(grace) });
-        // Whoever ends many jobs of one coroutine does not look at all of the node's for each.
-        if !tree.has_grown.load(Ordering::SeqCst) {
-            return;
-        }
         // One that is not among these yet finds the tree ending when it is: see `join_tree`.
-        for control in self.registry.coroutines(|control| Arc::ptr_eq(&control.tree, tree)) {
+        for control in self.made_in(tree) {
             self.terminate(&control, by, reason, grace);
         }
+    }
+
+    /// The coroutines of a tree that are there now, with the first; none where it never had another.
+    pub fn made_in(&self, tree: &Arc<Tree>) -> Vec<Arc<Control>> {
+        // Whoever ends many jobs of one coroutine does not look at all of the node's for each.
+        if !tree.has_grown.load(Ordering::SeqCst) {
+            return Vec::new();
+        }
+        self.registry.coroutines(|control| Arc::ptr_eq(&control.tree, tree))
     }
 
     /// A coroutine has been made, and is in the registry. Where its tree is being ended it is ended as well.
@@ -54,6 +71,33 @@ impl Runtime {
 }
 
 impl Tree {
+    /// Of coroutines that may use so much CPU time together.
+    pub fn new(cpu: Option<Duration>) -> Tree {
+        let budget = |cpu: Duration| {
+            let limit = u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX);
+            Arc::new(Budget { limit, spent: AtomicU64::new(0) })
+        };
+        Tree { budget: cpu.map(budget), ..Tree::default() }
+    }
+
+    /// Another tree, which ends by itself and uses the CPU time of this one.
+    pub(super) fn beside(&self) -> Tree {
+        Tree { budget: self.budget.clone(), ..Tree::default() }
+    }
+
+    /// One of its coroutines has used so many nanoseconds.
+    pub(super) fn charge(&self, spent: u64) {
+        if let Some(budget) = &self.budget {
+            budget.spent.fetch_add(spent, Ordering::Relaxed);
+        }
+    }
+
+    /// The CPU time that its coroutines may use, where that and `more` nanoseconds are over it.
+    pub(super) fn overdrawn(&self, more: u64) -> Option<u64> {
+        let budget = self.budget.as_ref()?;
+        (budget.spent.load(Ordering::Relaxed).saturating_add(more) > budget.limit).then_some(budget.limit)
+    }
+
     /// The first who ends it is the one that is told of; the earliest time counts.
     fn end(&self, new: End) {
         let mut end = self.end.lock();
@@ -65,6 +109,8 @@ impl Tree {
     /// One more is about to be made.
     pub(super) fn grow(&self) {
         // Each side sets its own mark before it looks at the other's, so that one of both sees it.
-        self.has_grown.store(true, Ordering::SeqCst);
+        if self.has_begun.swap(true, Ordering::SeqCst) {
+            self.has_grown.store(true, Ordering::SeqCst);
+        }
     }
 }

@@ -171,6 +171,26 @@ fn a_job_number_that_is_used_twice_ends_the_computation_and_both_jobs() {
 }
 
 #[test]
+fn input_that_comes_after_its_job_is_waited_for_no_longer_than_its_computation_lasts() {
+    run(async {
+        let cluster = Cluster::start(16).await;
+        let raw = Raw::connect(&cluster, "mallory").await;
+        let (open, mut over) = (raw.open().await, raw.open().await);
+        // The node might yet hear of a job of this number; the first of the two is given up first, were it by time alone.
+        let first = raw.blob(open.computation, BlobKind::Stdin, 7, b"early").await;
+        others_are_served(&cluster).await;
+        let second = raw.blob(over.computation, BlobKind::Stdin, 7, b"late").await;
+        others_are_served(&cluster).await;
+        over.send(Kind::Close, 0, &(), b"").await;
+        tokio::select! {
+            biased;
+            _ = first.stopped() => panic!("its computation is open"),
+            stopped = second.stopped() => assert!(stopped.unwrap().is_some()),
+        }
+    });
+}
+
+#[test]
 fn a_job_whose_arguments_never_come_can_be_cancelled_and_is_forgotten_with_its_client() {
     run(async {
         let cluster = Cluster::start(16).await;
@@ -273,6 +293,39 @@ fn a_thousand_jobs_in_every_state_leave_nothing_behind_when_their_client_vanishe
         cluster.has_load(0, 0).await;
         is_forgotten(&cluster, "mallory").await;
         others_are_served(&cluster).await;
+    });
+}
+
+#[test]
+fn a_result_that_waits_for_the_end_of_what_its_job_made_is_charged() {
+    const LEAVES: &str = r#"(module
+        (import "corovan" "spawn" (func $spawn (param i32 i32 i32 i32 i32 i32) (result i32)))
+        (import "corovan" "finish" (func $finish (param i32 i32) (result i32)))
+        (import "corovan" "sleep" (func $sleep (param i64) (result i32)))
+        (memory (export "memory") 32)
+        (data (i32.const 0) "sleeps\80") (data (i32.const 64) "\5a\00\10\00\00")
+        (func (export "sleeps") (drop (call $sleep (i64.const 3600000000000))))
+        (func (export "f")
+            (if (call $spawn (i32.const 0) (i32.const 6) (i32.const 6) (i32.const 1) (i32.const 0) (i32.const 16)) (then unreachable))
+            (if (call $finish (i32.const 64) (i32.const 1048581)) (then unreachable))))"#;
+    run(async {
+        let cluster = Cluster::start(64).await;
+        let raw = Raw::connect(&cluster, "mallory").await;
+        let mut stream = raw.prepared(LEAVES, "f").await;
+        stream.submit(1, job()).await;
+        let tenant = cluster.node.service().tenants.get("mallory");
+        // Once as the record that others may ask for, once as what its client is to be told.
+        let mut looks = 0;
+        while tenant.ledger.used(Resource::Held) < 2 << 20 {
+            looks += 1;
+            assert!(looks < 10_000, "{} bytes", tenant.ledger.used(Resource::Held));
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        drop(tenant);
+        stream.send(Kind::Cancel, 1, &Cancel::default(), b"").await;
+        stream.exit(1).await;
+        raw.connection.close(0u32.into(), b"");
+        is_forgotten(&cluster, "mallory").await;
     });
 }
 

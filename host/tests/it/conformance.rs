@@ -6,7 +6,7 @@ mod on_a_node;
 
 use crate::support::{Bench, Remember};
 use corovan::hostcalls;
-use corovan::runtime::{Launch, Tenant};
+use corovan::runtime::{Group, Launch, Tenant};
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
@@ -23,36 +23,24 @@ const NOT_HERE: &[(&str, &str, &str)] = &[
     ("resume", "timeout", "a resume waits for a remote node alone"),
     ("resume", "interrupted", "the same"),
     ("spawn", "timeout", "the timeout is for a remote node to accept"),
-    ("spawn", "interrupted", "it waits for a remote node alone"),
+    ("spawn", "interrupted", "it waits for a module that is not ready: `attack_coroutines` has that"),
     ("interrupt", "timeout", "an interrupt waits for a remote node alone"),
     ("interrupt", "interrupted", "the same"),
     ("status", "timeout", "a status waits for a remote node alone"),
     ("status", "interrupted", "the same"),
     ("reply", "node-lost", "who asked is on this node"),
+    ("channel_subscribe", "retry", "another subscription can be in the way only where channels are on several nodes"),
+    ("channel_subscribe", "timeout", "a subscription waits for a remote node alone"),
+    ("channel_subscribe", "interrupted", "the same"),
+    ("channel_unsubscribe", "timeout", "it waits for a remote node alone"),
+    ("channel_unsubscribe", "interrupted", "the same"),
+    ("channel_transform", "overloaded", "a function is looked for, not run: what is too much is told who sends"),
+    ("channel_transform", "interrupted", "it waits for a module that is not ready, as spawn does"),
+    ("register", "timeout", "a registration waits for a remote node alone"),
+    ("register", "interrupted", "the same"),
+    ("locate", "denied", "a name of this node is any coroutine's of the tenant's to find"),
+    ("locate", "overloaded", "10,000 coroutines that wait at a time are more than a bench or a small node has"),
     ("wait", "handle", "there are no sockets and streams yet: such an entry is `unsupported`"),
-];
-
-/// Functions without a job yet. One that is there is looked at like any other, also where it still is in this list.
-const WITHOUT_JOB: &[&str] = &[
-    "channel_close",
-    "channel_deliver",
-    "channel_open",
-    "channel_send",
-    "channel_subscribe",
-    "channel_transform",
-    "channel_unsubscribe",
-    "lock_acquire",
-    "lock_clear",
-    "lock_close",
-    "lock_is_set",
-    "lock_notify",
-    "lock_open",
-    "lock_release",
-    "lock_set",
-    "lock_wait",
-    "locate",
-    "register",
-    "unregister",
 ];
 
 const HEADER: &str = include_str!("../../../guest-sdk/abi/corovan.h");
@@ -70,6 +58,8 @@ enum Need {
     LittleHeld,
     OneWorker,
     Ending,
+    OtherComputation,
+    Alone,
 }
 
 /// One exported function of one job.
@@ -95,6 +85,7 @@ struct Function {
 }
 
 /// What can be an argument.
+#[derive(Clone, Copy)]
 struct Given {
     /// An address of the node.
     own: Address,
@@ -103,6 +94,8 @@ struct Given {
     module: ModuleHash,
     unstartable: ModuleHash,
     bad_module: ModuleHash,
+    /// A coroutine of another computation of the same tenant's, which offers what `offers` of partner.wat does.
+    other_computation: Address,
 }
 
 /// A bench with what cases need from outside.
@@ -125,6 +118,8 @@ const NEEDS: &[(&str, Need)] = &[
     ("little-held", Need::LittleHeld),
     ("one-worker", Need::OneWorker),
     ("ending", Need::Ending),
+    ("other-computation", Need::OtherComputation),
+    ("alone", Need::Alone),
 ];
 
 const PRELUDE: &str = ";;! prelude";
@@ -168,7 +163,6 @@ fn every_host_function_has_a_case_for_each_of_its_errors_and_traps_and_for_no_ot
         let job = jobs.iter().find(|job| job.name == *name);
         match (job, header.iter().find(|function| function.name == *name)) {
             (Some(job), Some(function)) => job.compare(function, &mut problems),
-            (None, _) if WITHOUT_JOB.contains(&name.as_str()) => {}
             (_, None) => problems.push(format!("{name}: corovan.h does not say that it is there")),
             (None, _) => problems.push(format!("{name}: there is no jobs/api/{name}.wat")),
         }
@@ -265,7 +259,8 @@ impl Given {
             Need::Module => Some(self.module.0),
             Need::Unstartable => Some(self.unstartable.0),
             Need::BadModule => Some(self.bad_module.0),
-            Need::FewCoroutines | Need::LittleHeld | Need::OneWorker | Need::Ending => None,
+            Need::OtherComputation => Some(self.other_computation.to_bytes()),
+            Need::FewCoroutines | Need::LittleHeld | Need::OneWorker | Need::Ending | Need::Alone => None,
         });
         let mut args = vec![0x80];
         for bytes in given {
@@ -291,7 +286,9 @@ impl Stage {
         let other = bench.runtime.launch(launch).unwrap().address;
         bench.advance(Duration::ZERO);
         let (residents, timers) = (bench.runtime.registry.len(), bench.runtime.scheduler.timers());
-        Stage { bench, given: Given { own: other, other, module, unstartable, bad_module }, residents, timers }
+        // Every case is a tenant's of its own, and so is what it needs of that.
+        let given = Given { own: other, other, module, unstartable, bad_module, other_computation: other };
+        Stage { bench, given, residents, timers }
     }
 
     fn run(&self, job: &Job, case: &Case) -> Result<(), String> {
@@ -304,13 +301,12 @@ impl Stage {
         };
         let tenant = Arc::new(Tenant::new("case", Arc::new(Ledger::new(limits)), Arc::new(Share::new(2, 100))));
         let group = bench.computation(&tenant);
+        let other = case.needs.contains(&Need::OtherComputation).then(|| self.offer(&tenant));
+        let given = Given { other_computation: other.as_ref().map_or(self.given.own, |(_, it)| *it), ..self.given };
         let seen = Arc::new(Remember::default());
         let program = bench.program(&job.wat, &case.name);
-        let launch = Launch {
-            group: Arc::clone(&group),
-            args: self.given.args(&case.needs).into(),
-            ..bench.launch(&program, &seen)
-        };
+        let launch =
+            Launch { group: Arc::clone(&group), args: given.args(&case.needs).into(), ..bench.launch(&program, &seen) };
         bench.runtime.launch(launch).unwrap();
         drop(program);
         self.pass(SECOND);
@@ -320,8 +316,20 @@ impl Stage {
         self.pass(PATIENCE);
         let judged = judge(case, &seen);
         bench.runtime.close(&group);
+        other.iter().for_each(|(other, _)| bench.runtime.close(other));
         self.pass(PATIENCE);
         judged.and_then(|()| self.is_clean(&tenant, group.population()))
+    }
+
+    /// Another computation of a tenant's, and the address of the coroutine that is in it.
+    fn offer(&self, tenant: &Arc<Tenant>) -> (Arc<Group>, Address) {
+        let (bench, group) = (&self.bench, self.bench.computation(tenant));
+        let program = bench.program(&shared("partner.wat"), "offers");
+        let launch = bench.launch(&program, &Arc::new(Remember::default()));
+        let launch = Launch { group: Arc::clone(&group), daemon: true, ..launch };
+        let address = bench.runtime.launch(launch).unwrap().address;
+        self.pass(Duration::ZERO);
+        (group, address)
     }
 
     /// Runs what is to be done in the time from now on.
@@ -340,6 +348,7 @@ impl Stage {
         is("residents", self.bench.runtime.registry.len(), self.residents)?;
         is("timers", self.bench.runtime.scheduler.timers(), self.timers)?;
         is("names", tenant.names.len(), 0)?;
+        is("channels", tenant.channels.len(), 0)?;
         for resource in Resource::ALL {
             is(&format!("{resource} in the ledger"), tenant.ledger.used(resource) as usize, 0)?;
         }

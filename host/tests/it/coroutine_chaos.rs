@@ -28,14 +28,11 @@ fn chaos(seed: u64) -> String {
         (import "corovan" "register" (func $register (param i32 i32 i32 i64) (result i32)))
         (import "corovan" "unregister" (func $unregister (param i32 i32) (result i32)))
         (import "corovan" "locate" (func $locate (param i32 i32 i64 i32) (result i32)))
-        (import "corovan" "channel_open" (func $channel_open (param i32 i32 i32) (result i32)))
-        (import "corovan" "channel_subscribe" (func $channel_subscribe (param i32 i32 i32 i32 i64) (result i32)))
         (import "corovan" "channel_unsubscribe" (func $channel_unsubscribe (param i32 i32 i64) (result i32)))
         (import "corovan" "channel_send" (func $channel_send (param i32 i64 i32 i32 i64) (result i32)))
         (import "corovan" "channel_deliver" (func $channel_deliver (param i32 i64 i32 i32 i32 i64) (result i32)))
         (import "corovan" "channel_transform" (func $channel_transform (param i32 i32 i32 i32) (result i32)))
         (import "corovan" "channel_close" (func $channel_close (param i32) (result i32)))
-        (import "corovan" "lock_open" (func $lock_open (param i32 i32 i32 i32) (result i32)))
         (import "corovan" "lock_acquire" (func $lock_acquire (param i32 i64) (result i32)))
         (import "corovan" "lock_release" (func $lock_release (param i32) (result i32)))
         (import "corovan" "lock_wait" (func $lock_wait (param i32 i64) (result i32)))
@@ -115,23 +112,23 @@ fn chaos(seed: u64) -> String {
         ;; One of two channels, of five locks of all kinds, of which one is open at a time.
         (global $lock (mut i32) (i32.const -1))
         (func $kind (result i32) (i32.add (i32.const 1) (call $random (i32.const 5))))
-        (func $channel (result i32) (i32.add (i32.const 16896) (i32.mul (i32.const 32) (call $random (i32.const 2)))))
+        (func $either (result i32) (i32.add (i32.const 16896) (i32.mul (i32.const 32) (call $random (i32.const 2)))))
         (func $broadcast (param $what i32) (result i32)
             (i32.store8 (i32.const 525) (i32.add (i32.const 48) (call $random (i32.const 3))))
-            (if (i32.eq (local.get $what) (i32.const 0)) (then (return (call $channel_open (i32.const 520) (i32.const 6) (call $channel)))))
+            (if (i32.eq (local.get $what) (i32.const 0)) (then (return (call $channel_open (i32.const 520) (i32.const 6) (call $either)))))
             (if (i32.eq (local.get $what) (i32.const 1)) (then (return
-                (call $channel_subscribe (call $channel) (call $who) (call $random (i32.const 4)) (call $random (i32.const 4)) (call $time)))))
+                (call $channel_subscribe (call $either) (call $who) (call $random (i32.const 4)) (call $random (i32.const 4)) (call $time)))))
             (if (i32.eq (local.get $what) (i32.const 2)) (then (return
-                (call $channel_subscribe (call $channel) (call $channel) (i32.const 3) (call $random (i32.const 3)) (call $time)))))
-            (if (i32.eq (local.get $what) (i32.const 3)) (then (return (call $channel_unsubscribe (call $channel) (call $who) (call $time)))))
+                (call $channel_subscribe (call $either) (call $either) (i32.const 3) (call $random (i32.const 3)) (call $time)))))
+            (if (i32.eq (local.get $what) (i32.const 3)) (then (return (call $channel_unsubscribe (call $either) (call $who) (call $time)))))
             (if (i32.eq (local.get $what) (i32.const 4)) (then (return
-                (call $channel_send (call $channel) (call $tag) (i32.const 65536) (call $size) (call $time)))))
+                (call $channel_send (call $either) (call $tag) (i32.const 65536) (call $size) (call $time)))))
             (if (i32.eq (local.get $what) (i32.const 5)) (then (return
-                (call $channel_deliver (call $channel) (call $tag) (i32.const 65536) (call $size) (call $random (i32.const 4)) (call $time)))))
+                (call $channel_deliver (call $either) (call $tag) (i32.const 65536) (call $size) (call $random (i32.const 4)) (call $time)))))
             (if (i32.eq (local.get $what) (i32.const 6)) (then (return
-                (call $channel_transform (call $channel) (i32.const 0) (i32.const 64) (i32.mul (i32.const 11) (call $random (i32.const 2)))))))
+                (call $channel_transform (call $either) (i32.const 0) (i32.const 64) (i32.mul (i32.const 11) (call $random (i32.const 2)))))))
             (if (i32.eq (local.get $what) (i32.const 7)) (then
-                (if (call $random (i32.const 4)) (then (return (i32.const 0)))) (return (call $channel_close (call $channel)))))
+                (if (call $random (i32.const 4)) (then (return (i32.const 0)))) (return (call $channel_close (call $either)))))
             (if (i32.lt_s (global.get $lock) (i32.const 0)) (then
                 (i32.store8 (i32.const 525) (i32.add (i32.const 48) (local.get $what)))
                 (local.set $what (call $kind))
@@ -236,7 +233,7 @@ fn whatever_coroutines_call_by_chance_nothing_is_left_of_them() {
         }
     }
     for outcome in ["finished", "trapped", "terminated"] {
-        assert!(all.get(outcome).is_some_and(|count| *count > 20), "{outcome}: {all:?}");
+        assert!(all.get(outcome).is_some_and(|count| *count > 10), "{outcome}: {all:?}");
     }
 }
 

@@ -16,30 +16,30 @@ use std::time::Duration;
 const PRELUDE: &str = include_str!("../../../jobs/api/shared/prelude.wat");
 const SECOND: Duration = Duration::from_secs(1);
 
-fn module(body: &str) -> String {
+pub fn module(body: &str) -> String {
     format!("(module {PRELUDE} {body})")
 }
 
 /// A computation of a tenant of its own.
-struct Stage {
-    bench: Bench,
-    tenant: Arc<Tenant>,
-    group: Arc<Group>,
+pub struct Stage {
+    pub bench: Bench,
+    pub tenant: Arc<Tenant>,
+    pub group: Arc<Group>,
 }
 
 impl Stage {
-    fn new(bench: Bench) -> Stage {
+    pub fn new(bench: Bench) -> Stage {
         Stage::bounded(bench, 1 << 20, 1 << 30)
     }
 
-    fn bounded(bench: Bench, coroutines: u64, held: u64) -> Stage {
+    pub fn bounded(bench: Bench, coroutines: u64, held: u64) -> Stage {
         let limits = Limits { coroutines, memory: 1 << 40, held, connections: 0 };
         let tenant = Arc::new(Tenant::new("faulty", Arc::new(Ledger::new(limits)), Arc::new(Share::new(2, 100))));
         let group = bench.computation(&tenant);
         Stage { bench, tenant, group }
     }
 
-    fn start(&self, wat: &str, deadline: Duration) -> Arc<Remember> {
+    pub fn start(&self, wat: &str, deadline: Duration) -> Arc<Remember> {
         let seen = Arc::new(Remember::default());
         let launch = self.bench.launch(&self.bench.program(wat, "f"), &seen);
         let launch = Launch { group: Arc::clone(&self.group), deadline, ..launch };
@@ -48,7 +48,7 @@ impl Stage {
     }
 
     /// Runs `f` on virtual time, which it has to end well on.
-    fn run(&self, wat: &str) -> Arc<Remember> {
+    pub fn run(&self, wat: &str) -> Arc<Remember> {
         let seen = self.start(wat, 3600 * SECOND);
         self.bench.advance(600 * SECOND);
         assert!(matches!(seen.outcome(), Outcome::Finished(_)), "{:?}", seen.outcome());
@@ -56,7 +56,7 @@ impl Stage {
     }
 
     /// The same with threads.
-    fn race(&self, wat: &str) -> Arc<Remember> {
+    pub fn race(&self, wat: &str) -> Arc<Remember> {
         let seen = self.start(wat, 3600 * SECOND);
         seen.wait(1);
         assert!(matches!(seen.outcome(), Outcome::Finished(_)), "{:?}", seen.outcome());
@@ -64,7 +64,7 @@ impl Stage {
     }
 
     /// Closes the computation: then nothing is left of it, and no partner has trapped.
-    fn close(&self, kin: &Kin) {
+    pub fn close(&self, kin: &Kin) {
         self.bench.runtime.close(&self.group);
         match self.bench.clock {
             Some(_) => self.bench.advance(100_000 * SECOND),

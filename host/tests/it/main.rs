@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails stops there")]
 
+mod allocations;
 mod attack;
+mod attack_coroutines;
 mod bad_input;
 mod channels;
 mod cli;

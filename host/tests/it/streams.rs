@@ -133,7 +133,7 @@ fn an_interrupt_ends_the_command_also_before_a_job_runs() {
     let place = Place::new();
     let file = job("rcoro_proc").display().to_string();
     let certs = place.certs().display().to_string();
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code, word) in [(Signal::INT, 130, "interrupted"), (Signal::TERM, 143, "terminated")] {
         // Somebody who takes the connection's packets and never answers.
         let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = silent.local_addr().unwrap().to_string();
@@ -141,7 +141,8 @@ fn an_interrupt_ends_the_command_also_before_a_job_runs() {
         silent.recv_from(&mut [0; 2048]).unwrap();
         running.signal(signal);
         let done = running.wait();
-        assert_eq!(done.has_code(code).stderr, "");
+        let told = format!("corovan: {word} while the node made ready: nothing has run\n");
+        assert_eq!(done.has_code(code).stderr, told);
     }
 }
 

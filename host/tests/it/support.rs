@@ -68,6 +68,8 @@ pub struct Modules {
     known: Mutex<HashMap<ModuleHash, Module>>,
     /// Modules that this node has, and cannot use.
     refused: Mutex<HashMap<ModuleHash, Code>>,
+    /// Modules that are not ready, and never will be.
+    never_ready: Mutex<Vec<ModuleHash>>,
     /// Coroutines that coroutines may still make.
     pub room: AtomicUsize,
 }
@@ -135,6 +137,9 @@ impl Spawn for Modules {
             let refusal = Refusal::new(*code, format!("module {hash} cannot be used"));
             return Box::pin(async { Err(refusal) });
         }
+        if self.never_ready.lock().contains(&hash) {
+            return Box::pin(std::future::pending());
+        }
         let module = self.known.lock().get(&hash).cloned();
         let program = match module {
             None => Err(Refusal::new(Code::NeedModule, format!("module {hash} is not here"))),
@@ -159,6 +164,11 @@ impl Modules {
     /// Programs of this module cannot be made.
     pub fn refuse(&self, module: ModuleHash, code: Code) {
         self.refused.lock().insert(module, code);
+    }
+
+    /// Whoever wants a program of this module waits for ever.
+    pub fn never_ready(&self, module: ModuleHash) {
+        self.never_ready.lock().push(module);
     }
 }
 
@@ -217,6 +227,7 @@ impl Bench {
             linker: linker.clone(),
             known: Mutex::default(),
             refused: Mutex::default(),
+            never_ready: Mutex::default(),
             room: AtomicUsize::new(1 << 20),
         });
         let over = Arc::new((Mutex::new(false), Condvar::new()));

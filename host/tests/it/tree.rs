@@ -19,6 +19,7 @@ fn leaves(child: &str, end: &str) -> String {
             (import "corovan" "args" (func $args (param i32 i32) (result i32)))
             (import "corovan" "spawn" (func $spawn (param i32 i32 i32 i32 i32 i32) (result i32)))
             (import "corovan" "join" (func $join (param i32 i64 i32 i32 i32) (result i32)))
+            (import "corovan" "receive" (func $receive (param i64 i32 i32 i32 i32) (result i32)))
             (import "corovan" "finish" (func $finish (param i32 i32) (result i32)))
             (import "corovan" "sleep" (func $sleep (param i64) (result i32)))
             (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
@@ -41,6 +42,11 @@ fn leaves(child: &str, end: &str) -> String {
                 (call $alone)
                 (call $say (i32.const 32) (i32.const 6))
                 (drop (call $sleep (i64.const 3600000000000))))
+            (func (export "falls") (call $alone) unreachable)
+            (func (export "hangs")
+                (call $alone)
+                (call $say (i32.const 32) (i32.const 6))
+                (drop (call $receive (i64.const -1) (i32.const 0) (i32.const 128) (i32.const 1024) (i32.const 1024))))
             (func (export "floods") (local $left i32)
                 (call $alone)
                 (local.set $left (i32.const {FLOOD}))
@@ -191,4 +197,50 @@ fn an_interrupt_ends_what_a_job_made_when_nothing_else_of_it_is_left() {
         assert_eq!(running.wait().has_code(code).out(), "alone\n7\n");
     }
     node.works(&place);
+}
+
+#[test]
+fn the_client_is_told_of_a_coroutine_that_failed_though_nobody_watched_it() {
+    run(async {
+        let cluster = Cluster::start(64).await;
+        let computation = cluster.open("me").await;
+        let mut job = submit(&computation, &leaves("falls", "")).await;
+        let (mut logs, mut outcome) = (Vec::new(), None);
+        while let Some(event) = job.next_event().await {
+            match event {
+                Event::Log { level, text, .. } => logs.push((level, text)),
+                Event::Exit(record) => outcome = Some(record.outcome.clone()),
+                _ => assert!(outcome.is_none(), "the exit is the last"),
+            }
+        }
+        assert_eq!(outcome, Some(seven()), "the job itself is well");
+        let [(2, text)] = &logs[..] else { panic!("one warning: {logs:?}") };
+        assert!(text.starts_with("falls, which the job made, trapped: unreachable\n"), "{text}");
+    });
+}
+
+#[test]
+fn who_cancels_a_job_that_hangs_is_told_what_it_waited_for() {
+    run(async {
+        let cluster = Cluster::start(64).await;
+        let computation = cluster.open("me").await;
+        for (child, expected) in [("hangs", Some("when it was ended, there waited: hangs in receive")), ("stays", None)]
+        {
+            let mut job = submit(&computation, &leaves(child, "")).await;
+            until_alone(&mut job).await;
+            // It has said so, and is on its way into the call.
+            let runtime = cluster.node.service().dispatch.runtime();
+            while expected.is_some() && runtime.registry.coroutines(|it| it.waits_for_others().is_some()).is_empty() {
+                tokio::task::yield_now().await;
+            }
+            job.cancel("enough", None);
+            let mut told = None;
+            while let Some(event) = job.next_event().await {
+                if let Event::Log { level: 3, text, .. } = event {
+                    told = Some(text);
+                }
+            }
+            assert_eq!(told.as_deref(), expected);
+        }
+    });
 }

@@ -36,6 +36,9 @@
 (import "corovan" "reply" (func $reply (param i64 i32 i32) (result i32)))
 (import "corovan" "take" (func $take (param i64 i32) (result i32)))
 (import "corovan" "drop" (func $drop (param i64) (result i32)))
+(import "corovan" "channel_open" (func $channel_open (param i32 i32 i32) (result i32)))
+(import "corovan" "channel_subscribe" (func $channel_subscribe (param i32 i32 i32 i32 i64) (result i32)))
+(import "corovan" "lock_open" (func $lock_open (param i32 i32 i32 i32) (result i32)))
 
 (memory (export "memory") 40)
 
@@ -78,6 +81,8 @@
 (global $FILTER i32 (i32.const 2432))
 (global $OPTIONS i32 (i32.const 2560))
 (global $DETAIL i32 (i32.const 2700))
+;; A name as $name makes it.
+(global $NAME_LEN i32 (i32.const 68))
 ;; 4 KiB for results.
 (global $BUF i32 (i32.const 4096))
 (global $CAP i32 (i32.const 4096))
@@ -200,6 +205,49 @@
 (func $outcome_is (param $record i32) (param $len i32) (param $outcome i32)
     (i32.store8 (i32.const 184) (local.get $outcome))
     (call $must (call $has (local.get $record) (local.get $len) (i32.const 176) (i32.const 9))))
+
+;; ---- names ----
+
+;; Name number $i of the case that this address is of, which no other case has: its letters stay until the next is made.
+(func $name_of (param $who i32) (param $i i32) (result i32) (local $k i32)
+    (memory.copy (i32.const 3008) (local.get $who) (i32.const 32))
+    (i32.store16 (i32.const 3040) (local.get $i))
+    (loop $next
+        (i32.store16 (i32.add (i32.const 3072) (i32.shl (local.get $k) (i32.const 1)))
+            (i32.add (i32.const 0x6161) (i32.or
+                (i32.and (i32.load8_u offset=3008 (local.get $k)) (i32.const 15))
+                (i32.shl (i32.shr_u (i32.load8_u offset=3008 (local.get $k)) (i32.const 4)) (i32.const 8)))))
+        (local.set $k (i32.add (local.get $k) (i32.const 1)))
+        (br_if $next (i32.lt_u (local.get $k) (i32.const 34))))
+    (i32.const 3072))
+(func $name (param $i i32) (result i32)
+    (call $ok (call $self (i32.const 3008)))
+    (call $name_of (i32.const 3008) (local.get $i)))
+
+;; The address of channel number $i of this case, or of the one that has that address.
+(func $channel (param $i i32) (result i32) (call $channel_of (call $me) (local.get $i)))
+(func $channel_of (param $who i32) (param $i i32) (result i32) (local $out i32)
+    (local.set $out (call $room))
+    (call $ok (call $channel_open (call $name_of (local.get $who) (local.get $i)) (global.get $NAME_LEN) (local.get $out)))
+    (local.get $out))
+;; Another computation's, where a case needs one: the name is the one of `offers` in partner.wat.
+(func $channel_of_another (result i32) (local $out i32)
+    (local.set $out (call $room))
+    (call $ok (call $channel_open (i32.const 192) (i32.const 18) (local.get $out)))
+    (local.get $out))
+(data (i32.const 192) "offered by another")
+
+;; Subscribes with room for so many unread messages.
+(func $listen (param $channel i32) (param $who i32) (param $cap i32) (param $policy i32)
+    (call $ok (call $channel_subscribe (local.get $channel) (local.get $who) (local.get $cap) (local.get $policy) (i64.const 0))))
+
+;; A handle of this case's lock of this kind, or of the case's that has that address. A semaphore has a count of 2.
+(func $lock (param $kind i32) (result i32) (call $lock_of (call $me) (local.get $kind)))
+(func $lock_of (param $who i32) (param $kind i32) (result i32) (local $handle i32)
+    (local.set $handle (call $lock_open (local.get $kind) (call $name_of (local.get $who) (local.get $kind)) (global.get $NAME_LEN)
+        (i32.shl (i32.eq (local.get $kind) (i32.const 5)) (i32.const 1))))
+    (call $must (i32.gt_s (local.get $handle) (i32.const 0)))
+    (local.get $handle))
 
 ;; ---- messages ----
 

@@ -39,6 +39,10 @@ struct Lane<T> {
     active: bool,
 }
 
+/// A tenant's place in one queue, until the next pop.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneId(usize);
+
 /// Weight of a tenant for which none is configured.
 pub const DEFAULT_WEIGHT: u32 = 100;
 /// A tenant that was idle is owed at most this much (virtual nanoseconds) against those that ran meanwhile.
@@ -82,6 +86,18 @@ impl<T> FairQueue<T> {
     /// Adds a ready item of a tenant. `floor` is what all queues have reached, raised by [`FairQueue::pop`]: a tenant that comes back
     /// from idleness starts there, less [`MAX_LAG`], and cannot cash in the time it did not use.
     pub fn push(&mut self, share: &Arc<Share>, item: T, floor: &AtomicU64) {
+        let lane = self.open(share, floor);
+        self.put(lane, item);
+    }
+
+    /// Adds a ready item to the lane that [`FairQueue::open`] gave for its tenant, under the same lock.
+    pub fn put(&mut self, lane: LaneId, item: T) {
+        self.lanes[lane.0].items.push_back(item);
+        self.len += 1;
+    }
+
+    /// The lane for a ready item of a tenant; for items that know their tenant and would have to be asked while they move.
+    pub fn open(&mut self, share: &Arc<Share>, floor: &AtomicU64) -> LaneId {
         let id = share.id as usize;
         if id >= self.lanes.len() {
             self.lanes.resize_with(id + 1, || Lane { share: None, items: VecDeque::new(), active: false });
@@ -98,8 +114,7 @@ impl<T> FairQueue<T> {
             self.sequence += 1;
             self.waiting.push(Reverse((key, self.sequence, share.id)));
         }
-        lane.items.push_back(item);
-        self.len += 1;
+        LaneId(id)
     }
 
     /// The next item: first in, first out within a tenant. Raises `floor` to what this queue has reached.

@@ -25,17 +25,20 @@ const NONE: u32 = u32::MAX;
 const KEPT: usize = 64;
 
 impl<T> SlabList<T> {
+    #[inline]
     pub fn push_back(&mut self, value: T) {
-        let node = Node { value: Some(value), next: NONE, previous: self.last };
-        let at = match self.nodes.get(self.free as usize) {
+        let previous = self.last;
+        let at = match self.nodes.get_mut(self.free as usize) {
+            // Field by field: a value of a few hundred bytes is then written once, to where it stays.
             Some(free) => {
-                let at = self.free;
-                self.free = free.next;
-                self.nodes[at as usize] = node;
+                let at = std::mem::replace(&mut self.free, free.next);
+                free.value = Some(value);
+                free.next = NONE;
+                free.previous = previous;
                 at
             }
             None => {
-                self.nodes.push(node);
+                self.nodes.push(Node { value: Some(value), next: NONE, previous });
                 (self.nodes.len() - 1) as u32
             }
         };
@@ -52,8 +55,16 @@ impl<T> SlabList<T> {
     }
 
     /// The first value, from the front, that is looked for.
-    pub fn find(&self, mut wanted: impl FnMut(&T) -> bool) -> Option<Place> {
-        let mut at = self.first;
+    pub fn find(&self, wanted: impl FnMut(&T) -> bool) -> Option<Place> {
+        self.find_after(None, wanted)
+    }
+
+    /// The same from the one after this on; `None`: from the front.
+    pub fn find_after(&self, after: Option<Place>, mut wanted: impl FnMut(&T) -> bool) -> Option<Place> {
+        let mut at = match after {
+            Some(Place(after)) => self.nodes.get(after as usize)?.next,
+            None => self.first,
+        };
         while let Some(node) = self.nodes.get(at as usize) {
             if node.value.as_ref().is_some_and(&mut wanted) {
                 return Some(Place(at));
@@ -63,14 +74,40 @@ impl<T> SlabList<T> {
         None
     }
 
+    /// The one before, if there is one.
+    pub fn before(&self, place: Place) -> Option<Place> {
+        self.nodes.get(place.0 as usize).map(|node| node.previous).filter(|at| *at != NONE).map(Place)
+    }
+
     pub fn get(&self, place: Place) -> Option<&T> {
         self.nodes.get(place.0 as usize)?.value.as_ref()
     }
 
+    pub fn get_mut(&mut self, place: Place) -> Option<&mut T> {
+        self.nodes.get_mut(place.0 as usize)?.value.as_mut()
+    }
+
     /// Takes the value out; the others stay in order.
     pub fn remove(&mut self, place: Place) -> Option<T> {
-        let node = self.nodes.get_mut(place.0 as usize)?;
-        let value = node.value.take()?;
+        let value = self.nodes.get_mut(place.0 as usize)?.value.take()?;
+        self.unlink(place);
+        Some(value)
+    }
+
+    /// Drops the value where it lies; the others stay in order.
+    #[inline]
+    pub fn discard(&mut self, place: Place) {
+        if let Some(node) = self.nodes.get_mut(place.0 as usize)
+            && node.value.is_some()
+        {
+            node.value = None;
+            self.unlink(place);
+        }
+    }
+
+    #[inline]
+    fn unlink(&mut self, place: Place) {
+        let Some(node) = self.nodes.get_mut(place.0 as usize) else { return };
         let (previous, next) = (node.previous, node.next);
         node.next = self.free;
         self.free = place.0;
@@ -86,7 +123,6 @@ impl<T> SlabList<T> {
         if self.len == 0 && self.nodes.capacity() > KEPT {
             *self = SlabList::default();
         }
-        Some(value)
     }
 
     pub fn len(&self) -> usize {
@@ -136,6 +172,21 @@ mod tests {
                 prop_assert_eq!(list.first().and_then(|first| list.get(first)), model.first());
             }
             prop_assert_eq!(list.into_values(), model);
+        }
+
+        #[test]
+        fn going_on_after_one_that_was_taken_finds_what_is_behind_it(values in prop::collection::vec(0..4u32, 0..50)) {
+            let mut list = SlabList::default();
+            values.iter().for_each(|value| list.push_back(*value));
+            let (mut before, mut taken, mut looks) = (None, 0, 0);
+            while let Some(place) = list.find_after(before, |value| { looks += 1; *value == 3 }) {
+                before = list.before(place);
+                prop_assert_eq!(list.remove(place), Some(3));
+                taken += 1;
+            }
+            prop_assert_eq!(looks, values.len(), "each is looked at once");
+            prop_assert_eq!(taken, values.iter().filter(|value| **value == 3).count());
+            prop_assert_eq!(list.into_values(), values.into_iter().filter(|value| *value != 3).collect::<Vec<_>>());
         }
     }
 }

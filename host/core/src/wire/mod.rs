@@ -4,7 +4,7 @@ pub mod cbor;
 pub mod exit;
 pub mod frame;
 pub mod fuzz;
-mod node_id;
+pub(crate) mod node_id;
 pub mod records;
 
 pub use exit::{ExitRecord, Outcome, Usage};

@@ -15,6 +15,7 @@ use embedded::Embedded;
 pub use options::Args;
 use options::{JobArguments, Plan};
 use printer::Printer;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,6 +30,8 @@ struct Target {
 
 /// Jobs in flight for each node: enough to keep it busy, few enough to show progress soon.
 const WINDOW: usize = 10_000;
+/// Longer than most modules take to be compiled; who waits longer wants to know for what.
+const NOTICE: Duration = Duration::from_secs(2);
 /// How long the exits of cancelled jobs are waited for.
 const CANCEL_WAIT: Duration = Duration::from_secs(3);
 
@@ -47,8 +50,9 @@ async fn execute(plan: Plan) -> anyhow::Result<u8> {
     // Nothing runs before all nodes are ready, so nothing needs to be ended.
     let (embedded, targets) = tokio::select! {
         biased;
-        _ = interrupt.recv() => return Ok(exit::INTERRUPTED),
-        _ = terminate.recv() => return Ok(exit::TERMINATED),
+        _ = interrupt.recv() => return Ok(before_the_start("interrupted", exit::INTERRUPTED)),
+        _ = terminate.recv() => return Ok(before_the_start("terminated", exit::TERMINATED)),
+        never = patience(&plan) => match never {},
         ready = prepare(&plan) => ready?,
     };
     let mut session = Session {
@@ -68,6 +72,21 @@ async fn execute(plan: Plan) -> anyhow::Result<u8> {
         embedded.shut_down().await;
     }
     code
+}
+
+fn before_the_start(why: &str, code: u8) -> u8 {
+    eprintln!("corovan: {why} while the node made ready: nothing has run");
+    code
+}
+
+/// Says once what takes so long, where a person waits, and goes on for ever. Into a file it says nothing: how long a node takes
+/// is no part of what a job says.
+async fn patience(plan: &Plan) -> std::convert::Infallible {
+    tokio::time::sleep(NOTICE).await;
+    if !plan.json && !plan.quiet && std::io::stderr().is_terminal() {
+        eprintln!("corovan: making ready; a node compiles a module when it first has it, and keeps the result");
+    }
+    std::future::pending().await
 }
 
 async fn prepare(plan: &Plan) -> anyhow::Result<(Option<Embedded>, Vec<Target>)> {

@@ -26,6 +26,7 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
         write_if_it_fits(&mut guest, buf, cap, detail.as_bytes())
     })?;
     linker.func_wrap(MODULE, "finish", |mut guest: Guest<'_>, ptr: u32, len: u32| {
+        super::has_taken_over(&guest, "finish")?;
         if let Err(refusal) = lifecycle::check_result_size(len) {
             return Ok(refused(&mut guest, refusal));
         }

@@ -13,6 +13,7 @@ use wasmtime::Linker;
 /// Adds them.
 pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
     linker.func_wrap(MODULE, "lock_open", |mut guest: Guest<'_>, kind: u32, name: u32, len: u32, value: u32| {
+        super::has_taken_over(&guest, "lock_open")?;
         let name = read_name(&mut guest, name, len, "a lock's name")?;
         let control = control(&guest);
         let kind = Kind::from_number(kind)

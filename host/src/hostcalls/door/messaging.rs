@@ -1,14 +1,18 @@
 //! `send deliver receive request reply take drop mailbox_fd`.
 
-use super::super::memory::{broken, with, write};
+use super::super::memory::{broken, put, slice, split, with, write};
 use super::super::{Refusal, mailbox_fd, messaging};
-use super::{Guest, Into, MODULE, answer, control, read_address, refused, room};
+use super::{Guest, Into, MODULE, address, answer, control, read_address, ready, refused, room};
 use crate::runtime::Coroutine;
-use crate::runtime::mail::{self, Patience};
-use crate::runtime::message::{Filter, Letter, Payload};
+use crate::runtime::control::Waits;
+use crate::runtime::coroutine::Own;
+use crate::runtime::mail::{self, Patience, Unsent};
+use crate::runtime::message::{Filter, INLINE, Kind, Letter, Parcel, Payload, ReplyTo};
 use bytes::Bytes;
 use corovan_core::ids::Address;
 use corovan_core::tenancy::quota::Permit;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use wasmtime::Linker;
 
 /// Adds them.
@@ -18,16 +22,30 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
         linker.func_wrap_async(
             MODULE,
             name,
-            |guest: Guest<'_>, (to, tag, ptr, len, timeout): (u32, u64, u32, u32, u64)| {
-                Box::new(send(guest, to, tag, ptr, len, timeout))
+            |mut guest: Guest<'_>, (to, tag, ptr, len, timeout): (u32, u64, u32, u32, u64)| match send_now(
+                &mut guest, to, tag, ptr, len,
+            ) {
+                Ok(Sent::Answer(answer)) => ready(Ok(answer)),
+                Ok(Sent::Full(unsent)) => Box::new(wait_for_room(guest, unsent, timeout)),
+                Err(trap) => ready(Err(trap)),
             },
         )?;
     }
     linker.func_wrap_async(
         MODULE,
         "receive",
-        |guest: Guest<'_>, (timeout, filter, header, buf, cap): (u64, u32, u32, u32, u32)| {
-            Box::new(receive(guest, timeout, filter, Into { header, buf, cap }))
+        |mut guest: Guest<'_>, (timeout, filter, header, buf, cap): (u64, u32, u32, u32, u32)| {
+            let into = Into { header, buf, cap };
+            let filter = match read_filter(&mut guest, filter) {
+                Ok(filter) => filter,
+                Err(trap) => return ready(Err(trap)),
+            };
+            match receive_now(&mut guest, &filter, into) {
+                Some(answer) => ready(answer),
+                None => {
+                    Box::new(Receiving { patience: guest_patience(&guest, timeout), guest, filter, into, looked: true })
+                }
+            }
         },
     )?;
     linker.func_wrap_async(
@@ -61,20 +79,43 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-async fn send(mut guest: Guest<'_>, to: u32, tag: u64, ptr: u32, len: u32, timeout: u64) -> wasmtime::Result<i32> {
-    let payload = match read_payload(&mut guest, ptr, len)? {
-        Ok(payload) => payload,
-        Err(refusal) => return Ok(refused(&mut guest, refusal)),
+/// What a send came to without waiting.
+enum Sent {
+    Answer(i32),
+    Full(Unsent),
+}
+
+#[inline]
+fn send_now(guest: &mut Guest<'_>, to: u32, tag: u64, ptr: u32, len: u32) -> wasmtime::Result<Sent> {
+    if let Err(refusal) = mail::check_size(len) {
+        return Ok(Sent::Answer(refused(guest, refusal)));
+    }
+    let (data, coroutine) = split(guest)?;
+    let bytes = slice(data, ptr, len)?;
+    let to = address(slice(data, to, Address::SIZE as u32)?);
+    // Small ones go straight into the receiver's mailbox; for a larger one that would hold its lock for long.
+    let shared = (bytes.len() > INLINE).then(|| Bytes::copy_from_slice(bytes));
+    let sender = coroutine.control.address;
+    let make = || {
+        let payload = shared.map_or_else(|| Payload::copy(bytes), Payload::Shared);
+        Letter { kind: Kind::Message, tag, sender, via: 0, size: bytes.len(), body: Parcel::from(payload) }
     };
-    let to = read_address(&mut guest, to)?;
-    let letter = mail::letter(&guest.data().control, tag, payload);
-    let outcome = put(&mut guest, &to, letter, timeout).await;
+    Ok(match messaging::send(coroutine, &to, bytes.len(), make) {
+        Ok(None) => Sent::Answer(0),
+        Ok(Some(unsent)) => Sent::Full(unsent),
+        Err(refusal) => Sent::Answer(refused(guest, refusal)),
+    })
+}
+
+async fn wait_for_room(mut guest: Guest<'_>, unsent: Unsent, timeout: u64) -> wasmtime::Result<i32> {
+    let (control, patience) = (control(&guest), guest_patience(&guest, timeout));
+    let outcome = unsent.wait(&control, patience).await;
     Ok(super::done(&mut guest, outcome))
 }
 
 /// Puts a letter into its mailbox, waiting for room.
-async fn put(guest: &mut Guest<'_>, to: &Address, letter: Letter, timeout: u64) -> Result<(), Refusal> {
-    match messaging::send(guest.data_mut(), to, letter)? {
+async fn post(guest: &mut Guest<'_>, to: &Address, letter: Letter, timeout: u64) -> Result<(), Refusal> {
+    match messaging::send(guest.data_mut(), to, letter.size, || letter)? {
         None => Ok(()),
         Some(unsent) => {
             let (control, patience) = (control(guest), guest_patience(guest, timeout));
@@ -84,13 +125,109 @@ async fn put(guest: &mut Guest<'_>, to: &Address, letter: Letter, timeout: u64) 
     }
 }
 
-async fn receive(mut guest: Guest<'_>, timeout: u64, filter: u32, into: Into) -> wasmtime::Result<i32> {
-    let filter = read_filter(&mut guest, filter)?;
-    let room = room(&guest, into);
-    let (control, patience) = (control(&guest), guest_patience(&guest, timeout));
-    match mail::receive(&control, filter, room, patience).await {
-        Ok((letter, held)) => give_message(&mut guest, into, letter, held),
-        Err(refusal) => Ok(refused(&mut guest, refusal)),
+/// The answer to a `receive` for which there is a message, or which cannot wait. `None`: the next message wakes.
+#[inline]
+fn receive_now(guest: &mut Guest<'_>, filter: &Filter, into: Into) -> Option<wasmtime::Result<i32>> {
+    if let Err(trap) = super::has_taken_over(guest, "receive") {
+        return Some(Err(trap));
+    }
+    let room = room(guest, into);
+    let (data, coroutine) = match split(guest) {
+        Ok(both) => both,
+        Err(trap) => return Some(Err(trap)),
+    };
+    let Coroutine { control, own, .. } = coroutine;
+    let mut rest = Rest::default();
+    let given =
+        mail::try_receive(control, filter, room, |letter, held| give(data, own, into, letter, held, &mut rest))?;
+    Some(match given {
+        Ok(size) => size.and_then(|size| rest.finish(guest, into).map(|()| size)),
+        Err(refusal) => Ok(refused(guest, refusal)),
+    })
+}
+
+/// What is left to do for a message once its mailbox is no longer locked; nothing, mostly.
+#[derive(Default)]
+struct Rest {
+    /// Bytes that are too many to be copied under the lock.
+    large: Option<Bytes>,
+    reply: Option<ReplyTo>,
+    /// To be dropped outside of the lock.
+    _held: Option<Permit>,
+}
+
+/// Writes a message's header, and a small message itself, to the guest; one that does not fit is kept under a token. Its
+/// size.
+#[inline]
+fn give(
+    data: &mut [u8],
+    own: &mut Own,
+    into: Into,
+    letter: &mut Letter,
+    held: Option<Permit>,
+    rest: &mut Rest,
+) -> wasmtime::Result<i32> {
+    let size = letter.body.payload.len();
+    let mut token = 0;
+    match (held, &mut letter.body.payload) {
+        (None, Payload::Inline(..)) => put(data, into.buf, &letter.body.payload)?,
+        (None, Payload::Shared(bytes)) => rest.large = Some(std::mem::take(bytes)),
+        (Some(held), payload) => token = own.tokens.keep(Bytes::from(std::mem::take(payload)), held),
+    }
+    put(data, into.header, &messaging::header(letter, size, token))?;
+    if letter.body.reply.is_some() {
+        rest.reply = letter.body.reply.take();
+    }
+    if letter.body.held.is_some() {
+        rest._held = letter.body.held.take();
+    }
+    Ok(i32::try_from(size).unwrap_or(i32::MAX))
+}
+
+impl Rest {
+    #[inline]
+    fn finish(self, guest: &mut Guest<'_>, into: Into) -> wasmtime::Result<()> {
+        if self.large.is_none() && self.reply.is_none() {
+            return Ok(());
+        }
+        let (data, coroutine) = split(guest)?;
+        if let Some(bytes) = self.large {
+            put(data, into.buf, &bytes)?;
+        }
+        if let Some(reply) = self.reply {
+            let number = coroutine.own.replies.open(reply, &coroutine.control.group.tenant.ledger);
+            // The header lies within memory, so this sum does not overflow.
+            put(data, into.header + messaging::REPLY, &number.to_le_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// A `receive` that waits. By hand: what is awaited is never held across a wait, so the future stays small.
+struct Receiving<'a> {
+    guest: Guest<'a>,
+    filter: Filter,
+    into: Into,
+    patience: Patience,
+    /// The mailbox has been looked at since the last wake-up.
+    looked: bool,
+}
+
+impl Future for Receiving<'_> {
+    type Output = wasmtime::Result<i32>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Receiving { guest, filter, into, patience, looked } = self.get_mut();
+        let mut answer = match std::mem::take(looked) {
+            true => None,
+            false => receive_now(guest, filter, *into),
+        };
+        if answer.is_none() && patience.poll(cx).is_ready() {
+            answer = Some(Ok(refused(guest, Refusal::timeout("no message came in time"))));
+        }
+        let waits = if answer.is_none() { Waits::Receive } else { Waits::Nothing };
+        guest.data().control.set_waits(waits);
+        answer.map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -102,6 +239,7 @@ async fn request(
     timeout: u64,
     into: Into,
 ) -> wasmtime::Result<i32> {
+    super::has_taken_over(&guest, "request")?;
     let payload = match read_payload(&mut guest, ptr, len)? {
         Ok(payload) => payload,
         Err(refusal) => return Ok(refused(&mut guest, refusal)),
@@ -114,32 +252,20 @@ async fn request(
     let control = control(&guest);
     let patience = guest_patience(&guest, timeout);
     let letter = mail::request(&control, tag, payload);
-    if let Err(refusal) = put(&mut guest, &to, letter, timeout).await {
+    if let Err(refusal) = post(&mut guest, &to, letter, timeout).await {
         return Ok(refused(&mut guest, refusal));
     }
     match mail::await_reply(&control, room(&guest, into), patience).await {
         Ok((payload, held)) => {
             let mut letter = mail::letter(&control, tag, payload);
             letter.sender = to;
-            give_message(&mut guest, into, letter, held)
+            let (data, coroutine) = split(&mut guest)?;
+            let mut rest = Rest::default();
+            let size = give(data, &mut coroutine.own, into, &mut letter, held, &mut rest)?;
+            rest.finish(&mut guest, into).map(|()| size)
         }
         Err(refusal) => Ok(refused(&mut guest, refusal)),
     }
-}
-
-/// Writes a message's header, and its bytes into the buffer or under a token.
-fn give_message(guest: &mut Guest<'_>, into: Into, mut letter: Letter, held: Option<Permit>) -> wasmtime::Result<i32> {
-    let reply = letter.body.reply.take().map_or(0, |reply| guest.data_mut().own.replies.open(reply));
-    let mut token = 0;
-    match held {
-        None => write(guest, into.buf, &letter.body.payload)?,
-        Some(held) => {
-            let bytes = Bytes::from(letter.body.payload.clone());
-            token = guest.data_mut().own.tokens.keep(bytes, held);
-        }
-    }
-    write(guest, into.header, &messaging::header(&letter, token, reply))?;
-    Ok(i32::try_from(letter.body.payload.len()).unwrap_or(i32::MAX))
 }
 
 /// The bytes of a message. Errors: too-large. Traps: pointer.

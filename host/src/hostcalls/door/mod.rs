@@ -11,7 +11,7 @@ mod relations;
 mod time;
 
 use super::Refusal;
-use super::memory::{read_text, write};
+use super::memory::{broken, read_text, write};
 use crate::runtime::mail::Room;
 use crate::runtime::{Control, Coroutine};
 use bytes::Bytes;
@@ -61,16 +61,33 @@ fn done(guest: &mut Guest<'_>, outcome: Result<(), Refusal>) -> i32 {
     answer(guest, outcome.map(|()| 0))
 }
 
+/// What a coroutine has, an instance that is to take another's place has only after its start: what its start functions
+/// did with it would be lost, or done to the one that still runs. Traps: start.
+fn has_taken_over(guest: &Guest<'_>, what: &str) -> wasmtime::Result<()> {
+    match guest.data().is_successor {
+        false => Ok(()),
+        true => Err(broken(format!("{what} in a start function of an instance that has not taken over yet"))),
+    }
+}
+
+/// A host call that has its answer. Nearly all messages and spawns go this way: it costs no future of the size of one that can wait.
+fn ready<'a>(answer: wasmtime::Result<i32>) -> Box<dyn Future<Output = wasmtime::Result<i32>> + Send + 'a> {
+    Box::new(std::future::ready(answer))
+}
+
 fn control(guest: &Guest<'_>) -> Arc<Control> {
     Arc::clone(&guest.data().control)
 }
 
 fn read_address(guest: &mut Guest<'_>, ptr: u32) -> wasmtime::Result<Address> {
-    super::memory::with(guest, ptr, Address::SIZE as u32, |bytes| {
-        let mut address = [0; Address::SIZE];
-        address.copy_from_slice(bytes);
-        Address::from_bytes(address)
-    })
+    super::memory::with(guest, ptr, Address::SIZE as u32, address)
+}
+
+/// An address from as many bytes as it has.
+fn address(bytes: &[u8]) -> Address {
+    let mut address = [0; Address::SIZE];
+    address.copy_from_slice(bytes);
+    Address::from_bytes(address)
 }
 
 /// A name of 1 to [`limits::NAME_BYTES`] bytes. Errors: invalid. Traps: pointer, text.

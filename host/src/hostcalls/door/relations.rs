@@ -4,9 +4,9 @@ use super::super::memory::{broken, read, read_text, with};
 use super::super::spawn::{self, Options, Request};
 use super::super::{Refusal, lifecycle, relations};
 use super::messaging::guest_patience;
-use super::{Guest, Into, MODULE, answer, control, done, give, offer, read_address, refused, room};
+use super::{Guest, Into, MODULE, answer, control, done, give, offer, read_address, ready, refused, room};
 use crate::runtime::Coroutine;
-use corovan_core::ids::ModuleHash;
+use corovan_core::ids::{Address, ModuleHash};
 use wasmtime::Linker;
 
 /// Adds them.
@@ -14,8 +14,20 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
         "spawn",
-        |guest: Guest<'_>, (function, function_len, args, args_len, options, out): (u32, u32, u32, u32, u32, u32)| {
-            Box::new(spawn(guest, (function, function_len), (args, args_len), options, out))
+        |mut guest: Guest<'_>,
+         (function, function_len, args, args_len, options, out): (u32, u32, u32, u32, u32, u32)| {
+            let mut request = match read_request(&mut guest, (function, function_len), (args, args_len), options, out) {
+                Ok(Ok(request)) => request,
+                Ok(Err(refusal)) => return ready(Ok(refused(&mut guest, refusal))),
+                Err(trap) => return ready(Err(trap)),
+            };
+            match spawn::again(guest.data(), &mut request) {
+                Some(outcome) => ready(spawned(&mut guest, out, outcome)),
+                None => Box::new(async move {
+                    let outcome = spawn::spawn(guest.data_mut(), request).await;
+                    spawned(&mut guest, out, outcome)
+                }),
+            }
         },
     )?;
     linker.func_wrap_async(
@@ -23,6 +35,7 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
         "suspend",
         |mut guest: Guest<'_>, (timeout, header, buf, cap): (u64, u32, u32, u32)| {
             Box::new(async move {
+                super::has_taken_over(&guest, "suspend")?;
                 let into = Into { header, buf, cap };
                 let (control, patience) = (control(&guest), guest_patience(&guest, timeout));
                 match relations::suspend(&control, room(&guest, into), patience).await {
@@ -126,6 +139,7 @@ fn add_swap(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
     )?;
     linker.func_wrap_async(MODULE, "swap_point", |mut guest: Guest<'_>, (ptr, len): (u32, u32)| {
         Box::new(async move {
+            super::has_taken_over(&guest, "swap_point")?;
             if let Err(refusal) = lifecycle::check_result_size(len) {
                 return Ok(refused(&mut guest, refusal));
             }
@@ -136,6 +150,7 @@ fn add_swap(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
         })
     })?;
     linker.func_wrap(MODULE, "swap_refuse", |mut guest: Guest<'_>, why: u32, len: u32| {
+        super::has_taken_over(&guest, "swap_refuse")?;
         let why = read_text(&mut guest, why, len, "the reason of a refusal")?;
         let outcome = relations::swap_refuse(guest.data(), why);
         wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
@@ -143,40 +158,45 @@ fn add_swap(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-async fn spawn(
-    mut guest: Guest<'_>,
+/// What is to be made. Errors: too-large, invalid, denied, node-lost. Traps: pointer, text, options.
+fn read_request(
+    guest: &mut Guest<'_>,
     (function, function_len): (u32, u32),
     (args, args_len): (u32, u32),
     options: u32,
     out: u32,
-) -> wasmtime::Result<i32> {
+) -> wasmtime::Result<Result<Request, Refusal>> {
     if let Err(refusal) = spawn::check_args(args_len) {
-        return Ok(refused(&mut guest, refusal));
+        return Ok(Err(refusal));
     }
-    let function = read_text(&mut guest, function, function_len, "the name of a function")?;
-    let args = read(&mut guest, args, args_len)?;
+    let function = read_text(guest, function, function_len, "the name of a function")?;
+    let args = read(guest, args, args_len)?;
     let options = match options {
         0 => Options::default(),
-        ptr => with(&mut guest, ptr, spawn::OPTIONS, spawn::parse_options)?.map_err(broken)?,
+        ptr => with(guest, ptr, spawn::OPTIONS, spawn::parse_options)?.map_err(broken)?,
     };
-    let module = read_hash(&mut guest, options.module)?;
-    let place = read_text(&mut guest, options.place.0, options.place.1, "a place")?;
+    let module = read_hash(guest, options.module)?;
+    let place = read_text(guest, options.place.0, options.place.1, "a place")?;
     let rights = match options.rights {
         (_, 0) => Vec::new(),
-        (ptr, len) => match with(&mut guest, ptr, len.min(RIGHTS_BYTES), |bytes| ciborium::from_reader(bytes))? {
+        (ptr, len) => match with(guest, ptr, len.min(RIGHTS_BYTES), |bytes| ciborium::from_reader(bytes))? {
             Ok(rights) => rights,
             Err(error) => {
                 let text = format!("the rights are not a CBOR array of texts: {error}");
-                return Ok(refused(&mut guest, Refusal::new(corovan_core::code::Code::Invalid, text)));
+                return Ok(Err(Refusal::new(corovan_core::code::Code::Invalid, text)));
             }
         },
     };
     // Looked at before the child is made: one whose address nobody learns would be lost.
-    with(&mut guest, out, 32, |_| ())?;
+    with(guest, out, 32, |_| ())?;
     let request = Request { function, args, module, options, rights, place };
-    match spawn::spawn(guest.data_mut(), request).await {
-        Ok(address) => super::write(&mut guest, out, &address.to_bytes()).map(|()| 0),
-        Err(refusal) => Ok(answer(&mut guest, Err(refusal))),
+    Ok(spawn::check(&request).map(|()| request))
+}
+
+fn spawned(guest: &mut Guest<'_>, out: u32, outcome: Result<Address, Refusal>) -> wasmtime::Result<i32> {
+    match outcome {
+        Ok(address) => super::write(guest, out, &address.to_bytes()).map(|()| 0),
+        Err(refusal) => Ok(answer(guest, Err(refusal))),
     }
 }
 

@@ -31,6 +31,9 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
                     Err(refusal) => return Ok(refused(&mut guest, refusal)),
                 }
             }
+            if let Err(refusal) = time::check_filters(&set) {
+                return Ok(refused(&mut guest, refusal));
+            }
             let (runtime, control) = (std::sync::Arc::clone(&guest.data().runtime), control(&guest));
             let outcome = time::wait(runtime, control, set, timeout).await;
             wasmtime::Result::<i32>::Ok(answer(&mut guest, outcome))

@@ -192,9 +192,16 @@ impl Channel {
     }
 }
 
-/// After a subscription was ended: its coroutine forgets it, and nobody waits for its room.
+/// After a subscription was ended: its coroutine forgets it, and nobody waits for its room; of those who wait for a
+/// sub-channel's turn each looks whether it is still to have it.
 pub(super) fn release(subscription: &Subscribed) {
-    let To::Coroutine(control) = &subscription.to else { return };
+    let control = match &subscription.to {
+        To::Coroutine(control) => control,
+        To::Channel(child) => {
+            let publishers: Vec<_> = child.state.lock().turn.publishers().cloned().collect();
+            return publishers.into_iter().for_each(Waker::wake);
+        }
+    };
     let forgotten = control.ties.lock().subscriptions.remove(&subscription.via);
     let publisher = control.post.lock().mailbox.let_go(subscription.via);
     publisher.into_iter().for_each(Waker::wake);

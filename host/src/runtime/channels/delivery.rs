@@ -155,7 +155,7 @@ impl Delivery {
             too_far(turn, edge);
             return Ok(());
         };
-        let child_turn = match Turn::wait(&turn.runtime, child, way).await {
+        let child_turn = match Turn::wait(&turn.runtime, child, Some(edge), way).await {
             Ok(turn) => turn,
             Err(refusal) if refusal.code == Code::Gone => return Ok(()),
             Err(refusal) => {

@@ -59,7 +59,15 @@ pub(super) async fn give(
                 Fate::Refused => return Poll::Ready(Ok(false)),
                 Fate::Waiting => {}
             }
-        } else {
+            // The subscription has ended, or does not hold the publisher any more.
+            if subscription.is_over() || drop_of(subscription.terms().policy).is_some() {
+                if !waiting.withdraw() {
+                    return Poll::Ready(Ok(true));
+                }
+                queued = None;
+            }
+        }
+        if queued.is_none() {
             let may_wait = !way.is_of(control) && way.over.is_none();
             match look(subscription, control, message, may_wait.then(|| cx.waker())) {
                 Look::Given(taken) => return Poll::Ready(Ok(taken)),
@@ -136,6 +144,8 @@ fn look(subscription: &Subscribed, control: &Control, message: &Message, waker: 
             Some(waker) => {
                 // A receiver that wants none of what fills its mailbox learns that it is full.
                 let (ticket, receiver) = post.wait(letter, waker.clone());
+                // No reading wakes it by this, but the end of the subscription does.
+                post.mailbox.hold(via, 0, waker.clone());
                 drop(post);
                 receiver.into_iter().for_each(Waker::wake);
                 Look::Queued(ticket)

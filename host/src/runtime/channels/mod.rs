@@ -19,7 +19,6 @@ mod turn;
 use super::control::Control;
 use super::group::Group;
 use super::launch::Runtime;
-use super::mail::foreign;
 use super::refusal::Refusal;
 use super::registry::Resident;
 use super::tenant::Tenant;
@@ -109,8 +108,11 @@ impl Runtime {
         let resident = if address.incarnation == self.incarnation { self.registry.get(address) } else { None };
         match resident {
             Some(Resident::Channel(channel)) if channel.is_of(&from.group.tenant) => Ok(channel),
-            Some(Resident::Channel(_)) => Err(foreign(from, address)),
-            Some(Resident::Coroutine(other)) if !other.is_of(from) => Err(foreign(from, address)),
+            Some(Resident::Channel(_)) => Err(self.foreign(from, address)),
+            Some(Resident::Coroutine(other)) if !other.is_of(from) => Err(self.foreign(from, address)),
+            Some(Resident::Ended(past)) if !Arc::ptr_eq(&past.tenant, &from.group.tenant) => {
+                Err(self.foreign(from, address))
+            }
             // What is no channel never was there as one.
             _ => Err(Refusal::gone(format!("channel {address}"))),
         }

@@ -54,7 +54,7 @@ pub async fn send(
     let channel = runtime.find_channel(control, channel)?;
     let _doing = control.waits(Waits::Channel);
     let mut way = Way::new(Some(control), patience);
-    let turn = Turn::wait(runtime, &channel, &mut way).await?;
+    let turn = Turn::wait(runtime, &channel, None, &mut way).await?;
     control.sent(payload.len());
     let message = Message { tag, through: channel.address, payload, hops: 0, tally: None };
     delivery::forward(&turn, message, &mut way).await
@@ -76,7 +76,7 @@ pub async fn deliver(
     if n > 0 && !audience(control, &channel, n, &mut way).await? {
         return Ok(0);
     }
-    let turn = match Turn::wait(runtime, &channel, &mut way).await {
+    let turn = match Turn::wait(runtime, &channel, None, &mut way).await {
         Ok(turn) => turn,
         Err(refusal) if matches!(refusal.code, Code::Timeout | Code::Overloaded) => return Ok(0),
         Err(refusal) => return Err(refusal),

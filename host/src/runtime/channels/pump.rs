@@ -32,7 +32,7 @@ pub(super) fn start(turn: Turn, rest: Rest) {
     let control = Arc::new(Control::new(Birth {
         address: channel.address,
         group,
-        tree: None,
+        tree: Arc::default(),
         daemon: true,
         program: Arc::clone(&channel.program),
         input: None,

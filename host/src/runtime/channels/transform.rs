@@ -11,6 +11,7 @@ use crate::runtime::message::Payload;
 use crate::runtime::ports::Observer;
 use crate::runtime::refusal::Refusal;
 use crate::runtime::stdio::Output;
+use crate::runtime::tree::Tree;
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
@@ -27,9 +28,10 @@ use std::time::Duration;
 /// What runs for each message, and with how much.
 pub struct Transform {
     pub program: Arc<Program>,
-    /// Bytes of memory, and CPU time, that it may have at most.
+    /// Bytes of memory that it may have at most.
     pub memory: u64,
-    pub cpu: Option<Duration>,
+    /// That of the coroutine that set it, whose CPU time it uses.
+    pub tree: Arc<Tree>,
     /// Who follows the coroutine that set it, as long as somebody does: gets its log lines.
     pub follower: Weak<dyn Observer>,
 }
@@ -50,7 +52,7 @@ struct End {
     waker: Option<Waker>,
 }
 
-/// Stops a run that nobody waits for any more.
+/// Stops a run that nobody waits for any more, and what it made.
 struct Running<'a>(&'a Arc<Runtime>, Arc<Control>);
 
 impl Runtime {
@@ -144,10 +146,11 @@ async fn run(
         input: None,
         memory: transform.program.memory_wanted.min(transform.memory),
         deadline: limits::TRANSFORM_TIME,
-        cpu: transform.cpu,
+        cpu: None,
         attempt: 1,
         group: Arc::clone(&group),
-        tree: None,
+        // Its own: what it makes ends with it, and before its setter's does.
+        tree: Some(Arc::new(transform.tree.beside())),
         // It does not keep its computation open.
         daemon: true,
         held: None,
@@ -257,7 +260,9 @@ impl Observer for Run {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.terminate(&self.1, "channel", "its message is no longer to be sent", Duration::ZERO);
+        const WHY: &str = "its message has been sent on, or is no longer to be";
+        self.0.terminate_tree(&self.1.tree, "channel", WHY, Duration::ZERO);
+        self.0.terminate(&self.1, "channel", WHY, Duration::ZERO);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The turn of a channel, as a value: it is left when this is dropped, whatever happened.
 
-use super::channel::Channel;
+use super::channel::{Channel, Subscribed};
 use super::message::{Post, Way};
 use super::pump;
 use crate::runtime::launch::Runtime;
@@ -24,8 +24,14 @@ struct Place<'a> {
 }
 
 impl Turn {
-    /// Waits for the turn. Errors: gone, overloaded (it does not wait), timeout, interrupted.
-    pub async fn wait(runtime: &Arc<Runtime>, channel: &Arc<Channel>, way: &mut Way<'_>) -> Result<Turn, Refusal> {
+    /// Waits for the turn, for a message that comes over this edge, if it comes over one. Errors: gone (the channel or the
+    /// edge), overloaded (it does not wait), timeout, interrupted.
+    pub async fn wait(
+        runtime: &Arc<Runtime>,
+        channel: &Arc<Channel>,
+        edge: Option<&Subscribed>,
+        way: &mut Way<'_>,
+    ) -> Result<Turn, Refusal> {
         let mut place = Place { runtime, channel, ticket: None };
         std::future::poll_fn(|cx| {
             {
@@ -45,6 +51,9 @@ impl Turn {
                 if way.is_hasty() {
                     let text = format!("another message is on its way through channel {:?}", channel.name);
                     return Poll::Ready(Err(Refusal::new(Code::Overloaded, text)));
+                }
+                if edge.is_some_and(|edge| edge.is_over()) {
+                    return Poll::Ready(Err(channel.gone()));
                 }
                 if place.ticket.is_none() {
                     place.ticket = Some(state.turn.wait(cx.waker().clone()));

@@ -41,6 +41,7 @@ fn every_call_tells_what_is_gone_what_is_anothers_and_what_is_elsewhere() {
     let stage = Stage::new();
     let stranger = stage.computation(&stage.bench.other_tenant());
     let theirs = stage.play_in(&stranger, &reader(DROP_OLDEST));
+    let ended = stage.play_in(&stranger, "(nop)");
     let their_channel = stranger.tenant.channels.get("a").unwrap().address;
     stage.play("(call $open (i32.const 1)) (drop (call $channel_close (call $ch (i32.const 1))))");
     stage.play(&send(0, 1..=1, 0));
@@ -52,6 +53,7 @@ fn every_call_tells_what_is_gone_what_is_anothers_and_what_is_elsewhere() {
     let cases = [
         (their_channel, Code::Denied),
         (theirs.control.address, Code::Denied),
+        (ended.control.address, Code::Denied),
         (elsewhere, Code::NodeLost),
         (before, Code::Gone),
         (guessed, Code::Gone),

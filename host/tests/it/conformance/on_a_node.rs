@@ -3,7 +3,7 @@
 
 use super::{Case, EXACTLY, Given, Job, Need, has_ended_well, jobs_with, shared};
 use crate::in_process::{Cluster, module, run};
-use corovan_client::{Arguments, Computation, Prepare, SubmitOptions};
+use corovan_client::{self as client, Arguments, Computation, Prepare, SubmitOptions};
 use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::tenancy::quota::Resource;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 /// What only a bench can be made to give.
 const ONLY_ON_A_BENCH: &[Need] =
-    &[Need::BadModule, Need::FewCoroutines, Need::LittleHeld, Need::OneWorker, Need::Ending];
+    &[Need::BadModule, Need::FewCoroutines, Need::LittleHeld, Need::OneWorker, Need::Ending, Need::Alone];
 
 /// Cases that run at a time: a second has to be long enough for what each does in it.
 const AT_A_TIME: usize = 48;
@@ -25,7 +25,14 @@ fn every_host_function_does_the_same_on_a_node() {
         let prelude: Vec<String> = shared("prelude.wat").lines().map(at_least).collect();
         let cluster = Cluster::start(1_000).await;
         let other = cluster.open("other").await;
-        let given = Arc::new(give(&other, &cluster.open("me").await).await);
+        let own = cluster.open("me").await;
+        let (given, waiting) = give(&other, &own).await;
+        let given = Arc::new(given);
+        let tenant = cluster.node.service().tenants.get("me");
+        // Else a case would make what it is to find.
+        while tenant.names.is_empty() {
+            tokio::task::yield_now().await;
+        }
         let turns = Arc::new(Semaphore::new(AT_A_TIME));
         let mut set = JoinSet::new();
         for job in jobs_with(&prelude.join("\n")) {
@@ -37,13 +44,15 @@ fn every_host_function_does_the_same_on_a_node() {
             failures.extend(failed.unwrap());
         }
         assert!(failures.is_empty(), "{}", failures.join("\n"));
-        other.close().await.unwrap();
+        drop(waiting);
+        for computation in [other, own] {
+            computation.close().await.unwrap();
+        }
         cluster.has_load(0, 0).await;
-        let tenant = cluster.node.service().tenants.get("me");
         for resource in [Resource::Coroutines, Resource::Memory] {
             assert_eq!(tenant.ledger.used(resource), 0, "{resource}");
         }
-        assert_eq!(tenant.names.len(), 0, "names");
+        assert_eq!((tenant.names.len(), tenant.channels.len()), (0, 0), "names and channels");
     });
 }
 
@@ -52,23 +61,28 @@ fn at_least(line: &str) -> String {
     if line.ends_with(EXACTLY) { line.replace("i64.ne", "i64.lt_s") } else { line.to_owned() }
 }
 
-/// Ships the modules beside the suite, and has a coroutine of another tenant's wait.
-async fn give(other: &Computation, own: &Computation) -> Given {
+/// Ships the modules beside the suite, and has coroutines of another tenant's and of another computation wait.
+async fn give(other: &Computation, own: &Computation) -> (Given, [client::Job; 2]) {
     let (partner, broken) = (module(&shared("partner.wat")), module(&shared("broken.wat")));
     let hash = |prepared: corovan_client::Spec| prepared.module();
     let given = own.prepare(Prepare::function(partner.clone(), "gives")).await.unwrap();
     let unstartable = own.prepare(Prepare::function(broken, "gives")).await.unwrap();
-    let idles = other.prepare(Prepare::function(partner, "idles")).await.unwrap();
-    let mut job = other.submit(&idles, Arguments::none(), SubmitOptions::default()).await.unwrap();
-    let address = loop {
+    let ((idles, address), (offers, other_computation)) = (waits(other, "idles").await, waits(own, "offers").await);
+    let (module, unstartable, bad_module) = (hash(given), hash(unstartable), ModuleHash([0; 32]));
+    let own = Address { counter: 0, secret: 7, ..address };
+    (Given { own, other: address, module, unstartable, bad_module, other_computation }, [idles, offers])
+}
+
+/// A coroutine that waits until its job is dropped.
+async fn waits(computation: &Computation, function: &str) -> (client::Job, Address) {
+    let spec = computation.prepare(Prepare::function(module(&shared("partner.wat")), function)).await.unwrap();
+    let mut job = computation.submit(&spec, Arguments::none(), SubmitOptions::default()).await.unwrap();
+    loop {
         if let Some(address) = job.address() {
-            break address;
+            return (job, address);
         }
         assert!(job.next_event().await.is_some(), "it waits");
-    };
-    drop(job);
-    let (module, unstartable, bad_module) = (hash(given), hash(unstartable), ModuleHash([0; 32]));
-    Given { own: Address { counter: 0, secret: 7, ..address }, other: address, module, unstartable, bad_module }
+    }
 }
 
 /// Runs all cases of a job in a computation of their own; those that failed, and how.

@@ -30,6 +30,7 @@ const LAYERED: &[Layered] = &[
             ("tenancy", 1),
             ("membership", 2),
             ("job", 2),
+            ("link", 2),
             ("directory", 3),
             ("placement", 3),
         ],

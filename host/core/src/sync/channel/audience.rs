@@ -2,6 +2,7 @@
 
 use super::graph::Graph;
 use crate::ids::Address;
+use crate::limits;
 use std::collections::BTreeMap;
 
 /// `W` wakes one who waits.
@@ -28,18 +29,25 @@ impl<W> Audience<W> {
         self.waiting.remove(&(seat.0, seat.1));
     }
 
-    /// A subscriber has come to this channel: who has now seen enough.
+    /// A subscriber has come to this channel: who has now seen enough, or is to count for itself, where that would take
+    /// long.
     pub fn grown(&mut self, graph: &Graph, channel: &Address) -> Vec<W> {
         if self.waiting.is_empty() {
             return Vec::new();
         }
-        let mut wake = Vec::new();
+        let (mut wake, mut looked) = (Vec::new(), 0);
         for above in graph.above(channel) {
             let range = (above, 0)..=(above, u64::MAX);
             if self.waiting.range(range.clone()).next().is_none() {
                 continue;
             }
-            let leaves = graph.leaves(&above);
+            let leaves = if looked < limits::TENANT_CHANNELS {
+                let (leaves, looks) = graph.count_leaves(&above);
+                looked += looks;
+                leaves
+            } else {
+                usize::MAX
+            };
             let enough = self.waiting.extract_if(range, |_, (n, _)| *n <= leaves);
             wake.extend(enough.map(|(_, (_, waker))| waker));
         }
@@ -94,5 +102,22 @@ mod tests {
         assert_eq!(woken, ["one below", "two above"]);
         assert_eq!(audience.closed(&top), ["three above"]);
         assert!(audience.is_empty());
+    }
+
+    #[test]
+    fn where_very_many_above_wait_and_very_many_are_below_whoever_is_not_counted_for_is_woken() {
+        const SIDE: u64 = 4_000;
+        let (mut graph, mut audience) = (Graph::default(), Audience::default());
+        let middle = address(0);
+        assert!((0..=2 * SIDE).all(|channel| graph.open(address(channel))));
+        for side in 1..=SIDE {
+            graph.connect(address(side), middle).unwrap();
+            graph.connect(middle, address(SIDE + side)).unwrap();
+            audience.wait(address(side), 2, side);
+        }
+        graph.add_leaf(&middle);
+        let woken = audience.grown(&graph, &middle);
+        // Each count looks at 4,002 channels, and after 10,000 there are no more.
+        assert_eq!((woken.len(), audience.len()), (SIDE as usize - 3, 3));
     }
 }

@@ -154,9 +154,17 @@ impl Graph {
     /// Mailboxes that a message sent to this channel would go to, across sub-channels: a subscriber of two of them counts
     /// twice.
     pub fn leaves(&self, channel: &Address) -> usize {
-        let mut leaves = 0;
-        self.visit(channel, Direction::Down, |channel| leaves += self.channels.get(channel).map_or(0, |c| c.leaves));
-        leaves
+        self.count_leaves(channel).0
+    }
+
+    /// The same, and how many channels were looked at for it.
+    pub fn count_leaves(&self, channel: &Address) -> (usize, usize) {
+        let (mut leaves, mut looks) = (0, 0);
+        self.visit(channel, Direction::Down, |channel| {
+            leaves += self.channels.get(channel).map_or(0, |c| c.leaves);
+            looks += 1;
+        });
+        (leaves, looks)
     }
 
     /// A channel and those whose messages reach it.

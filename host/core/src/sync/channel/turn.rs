@@ -154,6 +154,14 @@ impl<W, M> Turn<W, M> {
         (publishers, messages)
     }
 
+    /// Publishers that wait.
+    pub fn publishers(&self) -> impl Iterator<Item = &W> {
+        self.queue.values().filter_map(|waiting| match waiting {
+            Waiting::Publisher(publisher) => Some(publisher),
+            Waiting::Post(..) => None,
+        })
+    }
+
     pub fn is_free(&self) -> bool {
         self.holder == Holder::Nobody
     }

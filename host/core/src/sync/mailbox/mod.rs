@@ -137,6 +137,11 @@ impl Filter {
 }
 
 impl Kind {
+    /// It comes in room that is promised, also where there is no other.
+    pub fn is_reserved(self) -> bool {
+        self != Kind::Message
+    }
+
     pub fn from_number(number: u32) -> Option<Kind> {
         [Kind::Message, Kind::Exit, Kind::Timer, Kind::NameLost, Kind::Swap, Kind::Peers]
             .into_iter()
@@ -165,11 +170,24 @@ impl<T, W> Mailbox<T, W> {
 
     /// Takes a letter if there is room and nobody waits already; `true` when the receiver is to be woken: for the letter, or
     /// because the mailbox is full now without the letter that it waits for.
+    #[inline]
     pub fn push(&mut self, letter: Letter<T>) -> Result<bool, Full<T>> {
-        if self.closed || !self.waiting.is_empty() || !self.has_room(letter.size) {
-            return Err(Full(letter));
+        match self.takes(letter.size) {
+            true => Ok(self.put(letter)),
+            false => Err(Full(letter)),
         }
-        Ok(self.accept(letter))
+    }
+
+    /// Takes a letter that [`Mailbox::takes`] has just said yes to; `true` when the receiver is to be woken.
+    #[inline]
+    pub fn put(&mut self, letter: Letter<T>) -> bool {
+        self.accept(letter)
+    }
+
+    /// A letter of this size would be taken now.
+    #[inline]
+    pub fn takes(&self, size: usize) -> bool {
+        !self.closed && self.waiting.is_empty() && self.has_room(size)
     }
 
     /// Queues a letter whose sender waits for room; `true` when the receiver is to be woken, since what it waits for finds
@@ -226,11 +244,13 @@ impl<T, W> Mailbox<T, W> {
             return Via { wake: self.accept(letter), dropped: Vec::new(), taken: true };
         }
         let is_full = self.is_full();
-        let mut dropped = Vec::new();
+        let (mut dropped, mut before) = (Vec::new(), None);
+        // One way through the mailbox, however many are dropped.
         while drop == Drop::Oldest
-            && let Some(oldest) = self.letters.find(|old| old.via == letter.via)
-            && let Some(oldest) = self.letters.remove(oldest)
+            && let Some(place) = self.letters.find_after(before, |old| old.via == letter.via)
         {
+            before = self.letters.before(place);
+            let Some(oldest) = self.letters.remove(place) else { break };
             self.forget(&oldest);
             dropped.push(oldest);
             // It takes the place of the one that went, also where senders wait: it is not a message more.
@@ -279,18 +299,37 @@ impl<T, W> Mailbox<T, W> {
         self.letters.get(place)
     }
 
-    /// Takes a letter out, and whom to wake: senders whose letters now fit.
-    pub fn take(&mut self, place: Place) -> Option<(Letter<T>, Vec<W>)> {
+    /// Takes a letter, which is read where it lies and then dropped there: what was read, and whom to wake, senders whose
+    /// letters now fit.
+    #[inline]
+    pub fn take<R>(&mut self, place: Place, read: impl FnOnce(&mut Letter<T>) -> R) -> Option<(R, Vec<W>)> {
+        let letter = self.letters.get_mut(place)?;
+        let result = read(letter);
+        // What the bookkeeping looks at.
+        let gone = Letter {
+            kind: letter.kind,
+            tag: 0,
+            sender: Address::default(),
+            via: letter.via,
+            size: letter.size,
+            body: (),
+        };
+        self.letters.discard(place);
+        Some((result, self.taken(&gone)))
+    }
+
+    #[inline]
+    fn taken<B>(&mut self, letter: &Letter<B>) -> Vec<W> {
         self.receiver = None;
-        let letter = self.letters.remove(place)?;
-        self.forget(&letter);
+        self.forget(letter);
         let mut senders = if self.waiting.is_empty() { Vec::new() } else { self.admit().1 };
-        if let Some((cap, _)) = self.holding.get(&letter.via)
+        if !self.holding.is_empty()
+            && let Some((cap, _)) = self.holding.get(&letter.via)
             && self.unread(letter.via) < *cap
         {
             senders.extend(self.let_go(letter.via));
         }
-        Some((letter, senders))
+        senders
     }
 
     /// From now on pushing such a letter says that the receiver is to be woken.
@@ -350,11 +389,13 @@ impl<T, W> Mailbox<T, W> {
         self.closed
     }
 
+    #[inline]
     fn has_room(&self, size: usize) -> bool {
         // A letter larger than the whole mailbox fits an empty one, so that a bound cannot make a message impossible.
         self.messages == 0 || self.messages < self.bounds.messages && self.bytes + size <= self.bounds.bytes
     }
 
+    #[inline]
     fn accept(&mut self, letter: Letter<T>) -> bool {
         self.messages += 1;
         self.bytes += letter.size;
@@ -366,6 +407,7 @@ impl<T, W> Mailbox<T, W> {
         self.enqueue(letter) || is_stuck
     }
 
+    #[inline]
     fn enqueue(&mut self, letter: Letter<T>) -> bool {
         let wake = self.receiver.is_some_and(|filter| filter.takes(&letter));
         if wake {
@@ -376,8 +418,9 @@ impl<T, W> Mailbox<T, W> {
     }
 
     /// Takes back what a letter that has left counted for.
-    fn forget(&mut self, letter: &Letter<T>) {
-        if letter.kind != Kind::Message {
+    #[inline]
+    fn forget<B>(&mut self, letter: &Letter<B>) {
+        if letter.kind.is_reserved() {
             self.reserved = self.reserved.saturating_sub(1);
             return;
         }

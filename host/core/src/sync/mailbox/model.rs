@@ -41,7 +41,7 @@ pub fn drive(bytes: &[u8]) {
             2 | 3 => {
                 let filter = filter(op[1], op[2]);
                 let expected = model.letters.iter().position(|letter| filter.takes(letter));
-                let got = real.find(&filter).and_then(|place| real.take(place));
+                let got = real.find(&filter).and_then(|place| real.take(place, |letter| letter.clone()));
                 assert_eq!(got.as_ref().map(|(letter, _)| letter.body), expected.map(|at| model.letters[at].body));
                 if let Some(at) = expected {
                     let letter = model.letters.remove(at);

@@ -11,7 +11,7 @@ fn letter(body: u32, size: usize) -> Letter<u32> {
 
 fn pop(mailbox: &mut Mailbox<u32, u32>, filter: &Filter) -> Option<(u32, Vec<u32>)> {
     let place = mailbox.find(filter)?;
-    mailbox.take(place).map(|(letter, woken)| (letter.body, woken))
+    mailbox.take(place, |letter| letter.body)
 }
 
 proptest! {

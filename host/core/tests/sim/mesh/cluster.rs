@@ -61,7 +61,7 @@ impl Cluster {
             address: address(index),
             swim: None,
             directory: Directory::new(&Presence::new(id(index), 0, address(index))),
-            skew: (seed ^ index as u64 * 7_919) % 3_000,
+            skew: (seed ^ (index as u64 * 7_919)) % 3_000,
             news: Vec::new(),
             seen: BTreeMap::new(),
             told: BTreeMap::new(),

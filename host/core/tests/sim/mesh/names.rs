@@ -26,7 +26,7 @@ struct Story {
 impl Story {
     fn new(seed: u64) -> Story {
         let size = 3 + (seed % 10) as usize;
-        let weather = if seed % 2 == 0 { CALM } else { ROUGH };
+        let weather = if seed.is_multiple_of(2) { CALM } else { ROUGH };
         let mut cluster = Cluster::new(seed, size, weather);
         for index in 0..size {
             cluster.start(index, &[0, 1]);
