@@ -179,3 +179,29 @@ fn a_lease_that_is_not_renewed_ends_and_one_sum_renews_all_of_a_node() {
     home.handle_timer(end, &homes);
     assert_eq!((home.leases().count(), home.next_deadline()), (0, None));
 }
+
+#[test]
+fn a_registration_that_is_granted_after_it_was_given_up_is_given_back() {
+    let (me, other) = (node(1), node(2));
+    let wants = |name: &Name, who: &Presence| name.spot().weight(who.node);
+    let far = (0..).map(|n| name(&n.to_string())).find(|name| wants(name, &other) > wants(name, &me)).unwrap();
+    let mut directory = Directory::new(&me);
+    directory.came(0, &other);
+    directory.register(0, 5, 1, far.clone(), holder(&me, 1), SECOND);
+    let sent = drain(&mut directory);
+    let [Output::Send(_, Message::Request(Request::Claim { call, registration, .. }))] = sent[..] else {
+        panic!("{sent:?}");
+    };
+    directory.withdraw(0, 1);
+    let is_release = |output: &Output| matches!(output, Output::Send(_, Message::Request(Request::Release { .. })));
+    assert_eq!(drain(&mut directory).iter().filter(|output| is_release(output)).count(), 1);
+    // Its answer was lost, and the claim overtaken by the release.
+    while let Some(due) = directory.next_deadline().filter(|due| *due <= 60 * SECOND) {
+        directory.handle_timer(due);
+    }
+    drain(&mut directory);
+    let granted = Response::Registered { call, name: far.clone(), registration };
+    directory.handle(61 * SECOND, other.node, Message::Response(granted));
+    assert_eq!(drain(&mut directory).iter().filter(|output| is_release(output)).count(), 1);
+    assert_eq!(directory.holder.held().count(), 0);
+}

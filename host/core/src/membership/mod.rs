@@ -1,6 +1,7 @@
 //! Who is in the mesh: SWIM as a state machine with datagrams in and out, what is known of each member, and where by its
 //! members a name is at home.
 
+mod changes;
 mod codec;
 pub mod datagram;
 mod effects;

@@ -10,7 +10,7 @@ use super::member::{About, Invalid, Member, Record};
 use super::presence::Presence;
 use super::records::Records;
 use super::rng::SplitMix;
-use super::view::{State, View};
+use super::view::View;
 use crate::ids::NodeId;
 use crate::limits;
 use crate::sync::timers::{TimerId, TimerQueue};
@@ -30,16 +30,16 @@ pub struct Swim {
     pub(super) cluster: u64,
     /// The last comparison brought news: the next comes soon.
     pub(super) hungry: bool,
-    timers: TimerQueue<Due>,
+    pub(super) timers: TimerQueue<Due>,
     /// Timers run on a clock that stands still while this node does; so far behind it is.
     slept: u64,
     ask: Option<TimerId>,
     seeds: Vec<SocketAddr>,
     /// Somebody is known to know this node.
-    connected: bool,
+    pub(super) connected: bool,
     leaving: bool,
     serial: u64,
-    output: VecDeque<Output>,
+    pub(super) output: VecDeque<Output>,
     waiting_sends: usize,
     dropped: u64,
 }
@@ -64,7 +64,7 @@ pub enum Output {
 }
 
 #[derive(Debug)]
-enum Due {
+pub(super) enum Due {
     Foca(Timer<Presence>),
     /// Ask the seeds.
     Ask,
@@ -297,116 +297,9 @@ impl Swim {
         self.foca.iter_membership_state().len() + 1 < limits::MESH_NODES
     }
 
-    // What foca has asked for and found out.
-
-    /// Puts into effect what the last call gave.
-    pub(super) fn absorb(&mut self, now: u64) {
-        let me = self.me().node;
-        for (to, body) in std::mem::take(&mut self.effects.sends) {
-            if to.node == me {
-                // One of its own past lives, asked whether it is back.
-                continue;
-            }
-            let node = Some(to.node).filter(|node| *node != NodeId::default());
-            let bytes = datagram::seal(self.cluster, Kind::Swim, &body);
-            self.push_bounded(Output::Send { to: to.address, node, bytes });
-        }
-        for (after, timer) in std::mem::take(&mut self.effects.timers) {
-            self.timers.insert(self.time(now) + nanos(after), Due::Foca(timer));
-        }
-        for note in std::mem::take(&mut self.effects.notes) {
-            self.note(now, note);
-        }
-        for node in self.records.take_changed() {
-            let Some(entry) = self.view.get(node).copied() else { continue };
-            let news = self.read_serial(&entry.presence) && entry.state == State::Alive && node != self.me().node;
-            // One that joined within this very call was told with it.
-            let told = self.output.iter().any(|output| matches!(output, Output::Joined(member) if member.presence == entry.presence && member.about.is_some()));
-            if news && !told {
-                let member = self.member_of(entry.presence);
-                self.output.push_back(Output::Changed(member));
-            }
-        }
-        self.records.prune(|node| self.view.get(node).is_some());
-    }
-
-    fn note(&mut self, now: u64, note: Note) {
-        let me = self.me().node;
-        match note {
-            // foca keeps the past lives of this node as members that are down, one after the other.
-            Note::Up(who) | Note::Down(who) | Note::Replaced(who, _) if who.node == me => {}
-            Note::Up(who) => self.came(now, who),
-            Note::Replaced(old, new) => {
-                let alive = self.view.get(old.node).is_some_and(|entry| entry.state == State::Alive);
-                match alive {
-                    true if old.incarnation < new.incarnation => {
-                        self.went(now, old);
-                        self.came(now, new);
-                    }
-                    true => {
-                        self.view.set(new, State::Alive, now);
-                        self.read_serial(&new);
-                        if old.address != new.address {
-                            self.output.push_back(Output::Changed(self.member_of(new)));
-                        }
-                    }
-                    false => self.view.set(new, State::Failed, now),
-                }
-            }
-            Note::Down(who) => self.went(now, who),
-            Note::Connected => self.connected = true,
-            Note::Alone => self.lonely(now),
-            Note::Renewed => {
-                let me = self.me();
-                self.view.set(me, State::Alive, now);
-                self.read_serial(&me);
-                self.output.push_back(Output::Renewed(me));
-                self.lonely(now);
-            }
-        }
-    }
-
-    fn came(&mut self, now: u64, who: Presence) {
-        if self.view.get(who.node).is_some_and(|entry| entry.state == State::Alive && entry.presence == who) {
-            return;
-        }
-        self.view.set(who, State::Alive, now);
-        self.read_serial(&who);
-        self.output.push_back(Output::Joined(self.member_of(who)));
-    }
-
-    fn went(&mut self, now: u64, who: Presence) {
-        let member = self.member_of(who);
-        let left = member.about.as_ref().is_some_and(|about| about.leaving);
-        self.view.set(who, if left { State::Left } else { State::Failed }, now);
-        self.output.push_back(if left { Output::Left(member) } else { Output::Failed(member) });
-    }
-
-    /// Whether the newest record of this life is one that the view had not.
-    fn read_serial(&mut self, who: &Presence) -> bool {
-        let serial =
-            self.records.get(who.node).filter(|record| record.incarnation == who.incarnation).map(|r| r.serial);
-        let news = serial.is_some_and(|serial| self.view.get(who.node).is_some_and(|entry| entry.serial != serial));
-        if let Some(serial) = serial {
-            self.view.set_serial(who.node, serial);
-        }
-        news
-    }
-
-    fn member_of(&self, presence: Presence) -> Member {
-        let record = self.records.get(presence.node).filter(|record| record.incarnation == presence.incarnation);
-        Member { presence, about: record.map(|record| record.about) }
-    }
-
-    fn say(&mut self, now: u64, record: &Record) {
-        // Larger than a datagram it cannot be, and it is news: its serial was just raised.
-        let _ = self.foca.add_broadcast(&record.bytes);
-        self.absorb(now);
-    }
-
     // The way in.
 
-    fn lonely(&mut self, now: u64) {
+    pub(super) fn lonely(&mut self, now: u64) {
         self.connected = false;
         if let Some(ask) = self.ask.take() {
             self.timers.cancel(ask);
@@ -458,7 +351,7 @@ impl Swim {
         self.time(now) + after - self.rng.word() % (after / 8 + 1)
     }
 
-    fn time(&self, now: u64) -> u64 {
+    pub(super) fn time(&self, now: u64) -> u64 {
         now.saturating_sub(self.slept)
     }
 
@@ -467,7 +360,7 @@ impl Swim {
         self.push_bounded(Output::Send { to, node: Some(node), bytes });
     }
 
-    fn push_bounded(&mut self, output: Output) {
+    pub(super) fn push_bounded(&mut self, output: Output) {
         if self.waiting_sends >= limits::MESH_OUTPUT {
             self.dropped += 1;
             return;
@@ -497,6 +390,6 @@ fn config() -> foca::Config {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

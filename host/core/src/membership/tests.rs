@@ -98,6 +98,44 @@ fn the_seeds_are_bounded_and_asked_until_one_answers() {
     assert!(drain(&mut me).len() >= limits::MESH_SEEDS);
 }
 
+#[test]
+fn who_did_not_run_reads_what_came_meanwhile_before_it_suspects_anybody() {
+    for late in [0, 10_000_000_000] {
+        let (mut me, mut other) = (swim(1, 1), swim(2, 1));
+        let bytes = hello(&mut other, &me);
+        hand(&mut me, other.me().address, None, &bytes);
+        // Until it probes the other.
+        let (ping, now) = loop {
+            let now = me.next_deadline().unwrap();
+            me.handle_timer(now);
+            let ping = drain(&mut me).into_iter().find_map(|output| match output {
+                Output::Send { bytes, .. } if bytes[1] == 0 && bytes[10] == 0 => Some(bytes),
+                _ => None,
+            });
+            if let Some(ping) = ping {
+                break (ping, now);
+            }
+        };
+        other.handle_datagram(now, me.me().address, None, &ping);
+        // Then it stands still; the answer lies there when it goes on, and its timers are overdue.
+        let mut now = now + late;
+        if late > 0 {
+            me.handle_timer(now);
+        }
+        for output in drain(&mut other) {
+            if let Output::Send { bytes, .. } = output {
+                me.handle_datagram(now, other.me().address, None, &bytes);
+            }
+        }
+        for _ in 0..4 {
+            now = now.max(me.next_deadline().unwrap());
+            me.handle_timer(now);
+        }
+        let suspects = me.foca.iter_membership_state().filter(|member| member.state() != foca::State::Alive);
+        assert_eq!(suspects.count(), 0, "{late} ns late");
+    }
+}
+
 proptest! {
     #[test]
     fn no_datagram_panics_or_makes_more_of_itself(
