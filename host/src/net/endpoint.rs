@@ -2,6 +2,7 @@
 
 use super::tls;
 use corovan_client::Credentials;
+use corovan_client::tls::dialling_config;
 use corovan_client::transport::{self, Accepts};
 use corovan_core::code::Code;
 use corovan_core::limits;
@@ -50,7 +51,9 @@ impl Endpoint {
     /// Serves and dials as this identity, of whose cluster everybody must be.
     pub fn bind(address: SocketAddr, credentials: &Credentials) -> Result<Endpoint, Error> {
         let config = tls::server_config(&credentials.identity, &credentials.roots)?;
-        let dialling = tls::peer_config(&credentials.identity, &credentials.roots)?;
+        let Credentials { identity, roots } = credentials;
+        let dialling = dialling_config(identity, roots, transport::ALPN_PEER, Accepts::PEER)
+            .map_err(|error| tls::Error::Unusable(error.to_string()))?;
         let failed = |source: std::io::Error| {
             let advice = match source.kind() {
                 std::io::ErrorKind::AddrInUse => ": another program uses this port; choose another, or port 0",

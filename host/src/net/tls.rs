@@ -58,15 +58,6 @@ pub fn server_config(identity: &Identity, roots: &Roots) -> Result<quinn::Server
     Ok(config)
 }
 
-/// Settings of a node that dials another.
-pub fn peer_config(identity: &Identity, roots: &Roots) -> Result<quinn::ClientConfig, Error> {
-    if identity.principal().role() != Role::Node {
-        return Err(Error::NotANode(identity.principal().clone()));
-    }
-    tls::dialling_config(identity, roots, transport::ALPN_PEER, Accepts::PEER)
-        .map_err(|error| Error::Unusable(error.to_string()))
-}
-
 /// Who is at the other end of an established connection: a tenant that speaks the protocol of clients, or a node that speaks
 /// that of nodes. Whoever is refused here is told by closing the connection with `Code::Denied` and the error's text.
 pub fn principal(connection: &quinn::Connection, cluster: &str) -> Result<Principal, Error> {

@@ -21,6 +21,7 @@ mod modules;
 mod names;
 mod node_process;
 mod nodes;
+mod peers;
 mod process;
 mod script;
 mod sessions;
