@@ -94,7 +94,7 @@ impl Home {
                 for (name, registration) in names.into_iter().take(limits::NAME_BATCH) {
                     let its_own = registration.holder.node == from && name.is_valid();
                     if its_own && self.is_present(from, &registration, homes) {
-                        self.announced(now, from, name, registration);
+                        self.announced(now, from, name, registration, homes);
                     }
                 }
             }
@@ -120,6 +120,15 @@ impl Home {
                 self.deferred.remove(&(from, call));
                 self.forget_waiting(&name, from, call);
             }
+        }
+    }
+
+    /// A member came that can be home to names: what it wants more is no longer here. Were it kept until the lease ends, it
+    /// could come back as the older registration when the newcomer goes soon.
+    pub fn hand_over(&mut self, newcomer: NodeId) {
+        let wants = |name: &&Name| name.spot().weight(newcomer) > name.spot().weight(self.me);
+        for name in self.leases.keys().filter(wants).cloned().collect::<Vec<_>>() {
+            self.end(&name);
         }
     }
 
@@ -203,23 +212,26 @@ impl Home {
                 }
             }
         }
-        self.put(now, name.clone(), registration);
+        self.put(now + nanos(limits::NAME_LEASE), name.clone(), registration);
         self.say(from, Response::Registered { call, name, registration });
     }
 
-    fn announced(&mut self, now: u64, from: NodeId, name: Name, registration: Registration) {
+    fn announced(&mut self, now: u64, from: NodeId, name: Name, registration: Registration, homes: &Homes) {
+        // Its holder may know sooner than this node that this is its home; or be wrong, and then no old lease is to stay here.
+        let mine = homes.is_empty() || homes.home(name.spot()) == Some(self.me);
+        let lease = if mine { limits::NAME_LEASE } else { limits::NAME_RENEW + limits::NAME_RETRY };
         match self.find(&name) {
             Some(known) if known.holder != registration.holder => {
                 let (winner, loser) = (known.min(registration), known.max(registration));
                 if winner == registration {
-                    self.put(now, name.clone(), registration);
+                    self.put(now + nanos(lease), name.clone(), registration);
                 }
                 let node = if loser == registration { from } else { loser.holder.node };
                 self.say(node, Response::Lost { name, registration: loser, winner });
             }
             // Over the bound it is not leased, and its holder asks again.
             None if self.counts.get(&name.tenant).is_some_and(|counts| counts.names >= limits::TENANT_NAMES) => {}
-            _ => self.put(now, name, registration),
+            _ => self.put(now + nanos(lease), name, registration),
         }
     }
 
@@ -270,9 +282,8 @@ impl Home {
     }
 
     /// Leases the name, and tells who waits.
-    fn put(&mut self, now: u64, name: Name, registration: Registration) {
+    fn put(&mut self, until: u64, name: Name, registration: Registration) {
         self.end(&name);
-        let until = now + nanos(limits::NAME_LEASE);
         let timer = self.timers.insert(until, Due::Lease(name.clone()));
         let share = self.by_node.entry(registration.holder.node).or_default();
         share.names.insert(name.clone());
