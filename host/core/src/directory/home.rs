@@ -25,6 +25,8 @@ pub struct Home {
     doubt_until: u64,
     /// The same for what members that went had wanted more.
     heirs: VecDeque<(u64, NodeId)>,
+    /// Who speaks for whom: the present boots.
+    members: BTreeMap<NodeId, u32>,
     /// Boots of members that went, oldest first: one that comes back in the same boot was on the other side of a split.
     past: VecDeque<(NodeId, u32)>,
     timers: TimerQueue<Due>,
@@ -71,6 +73,7 @@ impl Home {
             deferred: BTreeMap::new(),
             doubt_until: 0,
             heirs: VecDeque::new(),
+            members: BTreeMap::new(),
             past: VecDeque::new(),
             timers: TimerQueue::default(),
             output: VecDeque::new(),
@@ -84,8 +87,8 @@ impl Home {
                 if registration.holder.node != from || !name.is_valid() {
                     return self.say(from, Response::Refused { call, code: Code::Denied });
                 }
-                if !self.is_present(from, &registration, homes) {
-                    // Given up here though it lives: others, or a moment later this one, will have it.
+                if !self.is_present(from, &registration) {
+                    // Given up here though it lives, or not known yet: a moment later this home knows more.
                     return self.say(from, Response::Elsewhere { call });
                 }
                 self.claim(now, from, call, name, registration, homes);
@@ -93,7 +96,7 @@ impl Home {
             Request::Announce { names } => {
                 for (name, registration) in names.into_iter().take(limits::NAME_BATCH) {
                     let its_own = registration.holder.node == from && name.is_valid();
-                    if its_own && self.is_present(from, &registration, homes) {
+                    if its_own && self.is_present(from, &registration) {
                         self.announced(now, from, name, registration, homes);
                     }
                 }
@@ -134,6 +137,7 @@ impl Home {
 
     /// A member came. `first`: this node was alone before, and what others have it does not know.
     pub fn came(&mut self, now: u64, node: NodeId, incarnation: u32, first: bool) {
+        self.members.insert(node, incarnation);
         let returns = self.past.iter().any(|(past, boot)| *past == node && *boot == incarnation);
         self.past.retain(|(past, _)| *past != node);
         // One that is about to learn who is there learns of others still.
@@ -149,6 +153,7 @@ impl Home {
             self.end(&name);
         }
         self.by_node.remove(&node);
+        self.members.remove(&node);
         self.past.push_back((node, incarnation));
         if self.past.len() > limits::MESH_GONE {
             self.past.pop_front();
@@ -351,10 +356,8 @@ impl Home {
     }
 
     /// A node speaks for coroutines of its present boot, while it is a member.
-    fn is_present(&self, from: NodeId, registration: &Registration, homes: &Homes) -> bool {
-        let boot = registration.holder.incarnation;
-        let present = homes.incarnation(from).is_none_or(|incarnation| incarnation == boot);
-        present && !self.past.iter().any(|(node, past)| *node == from && *past >= boot)
+    fn is_present(&self, from: NodeId, registration: &Registration) -> bool {
+        from == self.me || self.members.get(&from) == Some(&registration.holder.incarnation)
     }
 
     fn say(&mut self, to: NodeId, response: Response) {
