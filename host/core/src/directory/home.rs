@@ -222,9 +222,10 @@ impl Home {
     }
 
     fn announced(&mut self, now: u64, from: NodeId, name: Name, registration: Registration, homes: &Homes) {
-        // Its holder may know sooner than this node that this is its home; or be wrong, and then no old lease is to stay here.
+        // Its holder may know sooner than this node that this is its home, and then renews at once; or it has changed its mind,
+        // and then no old lease is to stay here.
         let mine = homes.is_empty() || homes.home(name.spot()) == Some(self.me);
-        let lease = if mine { limits::NAME_LEASE } else { limits::NAME_RENEW + limits::NAME_RETRY };
+        let lease = if mine { limits::NAME_LEASE } else { limits::NAME_RETRY * 2 };
         match self.find(&name) {
             Some(known) if known.holder != registration.holder => {
                 let (winner, loser) = (known.min(registration), known.max(registration));
