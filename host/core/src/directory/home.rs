@@ -36,7 +36,8 @@ pub struct Home {
 #[derive(Debug)]
 struct Lease {
     registration: Registration,
-    /// It lasts until then, or as long as its node's share, if that is longer.
+    since: u64,
+    /// It lasts until then, or longer if its node has renewed what it has here since.
     until: u64,
     timer: TimerId,
 }
@@ -46,7 +47,8 @@ struct Lease {
 struct Share {
     names: BTreeSet<Name>,
     sum: u64,
-    until: u64,
+    /// When it was last renewed as a whole.
+    renewed: u64,
 }
 
 #[derive(Default, Debug)]
@@ -103,7 +105,7 @@ impl Home {
             }
             Request::Renew { count, sum } => match self.by_node.get_mut(&from) {
                 Some(share) if share.names.len() as u64 == count && share.sum == sum => {
-                    share.until = now + nanos(limits::NAME_LEASE);
+                    share.renewed = now;
                 }
                 None if count == 0 => {}
                 _ => self.say(from, Response::Unknown),
@@ -217,7 +219,7 @@ impl Home {
                 }
             }
         }
-        self.put(now + nanos(limits::NAME_LEASE), name.clone(), registration);
+        self.put(now, limits::NAME_LEASE, name.clone(), registration);
         self.say(from, Response::Registered { call, name, registration });
     }
 
@@ -230,14 +232,14 @@ impl Home {
             Some(known) if known.holder != registration.holder => {
                 let (winner, loser) = (known.min(registration), known.max(registration));
                 if winner == registration {
-                    self.put(now + nanos(lease), name.clone(), registration);
+                    self.put(now, lease, name.clone(), registration);
                 }
                 let node = if loser == registration { from } else { loser.holder.node };
                 self.say(node, Response::Lost { name, registration: loser, winner });
             }
             // Over the bound it is not leased, and its holder asks again.
             None if self.counts.get(&name.tenant).is_some_and(|counts| counts.names >= limits::TENANT_NAMES) => {}
-            _ => self.put(now + nanos(lease), name, registration),
+            _ => self.put(now, lease, name, registration),
         }
     }
 
@@ -288,8 +290,9 @@ impl Home {
     }
 
     /// Leases the name, and tells who waits.
-    fn put(&mut self, until: u64, name: Name, registration: Registration) {
+    fn put(&mut self, now: u64, lease: Duration, name: Name, registration: Registration) {
         self.end(&name);
+        let until = now + nanos(lease);
         let timer = self.timers.insert(until, Due::Lease(name.clone()));
         let share = self.by_node.entry(registration.holder.node).or_default();
         share.names.insert(name.clone());
@@ -300,7 +303,7 @@ impl Home {
             self.count_waiting_down(&name.tenant);
             self.say(node, Response::Found { call, registration });
         }
-        self.leases.insert(name, Lease { registration, until, timer });
+        self.leases.insert(name, Lease { registration, since: now, until, timer });
     }
 
     fn end(&mut self, name: &Name) {
@@ -323,8 +326,10 @@ impl Home {
     /// Over, or renewed meanwhile.
     fn lease_due(&mut self, now: u64, name: Name) {
         let Some(lease) = self.leases.get_mut(&name) else { return };
-        let share = self.by_node.get(&lease.registration.holder.node).map_or(0, |share| share.until);
-        let until = lease.until.max(share);
+        let renewed = self.by_node.get(&lease.registration.holder.node).map_or(0, |share| share.renewed);
+        // A renewal before it was here was not about it.
+        let longer = if renewed >= lease.since { renewed + nanos(limits::NAME_LEASE) } else { 0 };
+        let until = lease.until.max(longer);
         if until > now {
             lease.timer = self.timers.insert(until, Due::Lease(name));
         } else {
