@@ -140,10 +140,11 @@ impl Session {
         let mut number = 0;
         let window = WINDOW * self.targets.len();
         let mut stopped = None;
+        let mut lost = None;
         let deadline = tokio::time::sleep(Duration::MAX);
         let mut deadline = std::pin::pin!(deadline);
         loop {
-            let may_submit = next.is_some() && self.jobs.len() < window && stopped.is_none();
+            let may_submit = next.is_some() && self.jobs.len() < window && stopped.is_none() && lost.is_none();
             if self.jobs.is_empty() && !may_submit {
                 break;
             }
@@ -164,7 +165,15 @@ impl Session {
                         number += 1;
                         // A node that takes nothing more makes this wait; a signal does not wait with it.
                         let signal = tokio::select! {
-                            submitted = self.submit(plan, number, job) => submitted.map(|()| None)?,
+                            submitted = self.submit(plan, number, job) => match submitted {
+                                Ok(()) => None,
+                                // The jobs that were lost with it are told of first, each by its event.
+                                Err(error) if self.targets.iter().all(|target| target.node.failure().is_some()) => {
+                                    lost = Some(error);
+                                    None
+                                }
+                                Err(error) => return Err(error),
+                            },
                             _ = interrupt.recv() => Some(("interrupted", exit::INTERRUPTED)),
                             _ = terminate.recv() => Some(("terminated", exit::TERMINATED)),
                         };
@@ -181,6 +190,9 @@ impl Session {
         }
         if let Some(code) = stopped {
             return Ok(code);
+        }
+        if let Some(error) = lost {
+            return Err(error);
         }
         for target in &self.targets {
             target.computation.close().await.or_else(|error| if self.code.is_some() { Ok(()) } else { Err(error) })?;
