@@ -28,7 +28,7 @@ fn a_cluster_finds_itself_through_one_seed_and_notices_who_dies_leaves_and_comes
 
 #[test]
 fn halves_that_were_cut_apart_know_each_other_again_and_nobody_of_the_own_half_was_given_up() {
-    seeds::each(40, |seed| {
+    seeds::each(100, |seed| {
         let size = 4 + (seed % 9) as usize;
         let mut cluster = Cluster::new(seed, size, if seed % 2 == 0 { CALM } else { ROUGH });
         for index in 0..size {
