@@ -25,6 +25,8 @@ pub struct Home {
     doubt_until: u64,
     /// The same for what members that went had wanted more.
     heirs: VecDeque<(u64, NodeId)>,
+    /// Who speaks for whom: the present boots.
+    members: BTreeMap<NodeId, u32>,
     /// Boots of members that went, oldest first: one that comes back in the same boot was on the other side of a split.
     past: VecDeque<(NodeId, u32)>,
     timers: TimerQueue<Due>,
@@ -34,7 +36,8 @@ pub struct Home {
 #[derive(Debug)]
 struct Lease {
     registration: Registration,
-    /// It lasts until then, or as long as its node's share, if that is longer.
+    since: u64,
+    /// It lasts until then, or longer if its node has renewed what it has here since.
     until: u64,
     timer: TimerId,
 }
@@ -44,7 +47,8 @@ struct Lease {
 struct Share {
     names: BTreeSet<Name>,
     sum: u64,
-    until: u64,
+    /// When it was last renewed as a whole.
+    renewed: u64,
 }
 
 #[derive(Default, Debug)]
@@ -71,6 +75,7 @@ impl Home {
             deferred: BTreeMap::new(),
             doubt_until: 0,
             heirs: VecDeque::new(),
+            members: BTreeMap::new(),
             past: VecDeque::new(),
             timers: TimerQueue::default(),
             output: VecDeque::new(),
@@ -84,8 +89,8 @@ impl Home {
                 if registration.holder.node != from || !name.is_valid() {
                     return self.say(from, Response::Refused { call, code: Code::Denied });
                 }
-                if !self.is_present(from, &registration, homes) {
-                    // Given up here though it lives: others, or a moment later this one, will have it.
+                if !self.is_present(from, &registration) {
+                    // Given up here though it lives, or not known yet: a moment later this home knows more.
                     return self.say(from, Response::Elsewhere { call });
                 }
                 self.claim(now, from, call, name, registration, homes);
@@ -93,14 +98,14 @@ impl Home {
             Request::Announce { names } => {
                 for (name, registration) in names.into_iter().take(limits::NAME_BATCH) {
                     let its_own = registration.holder.node == from && name.is_valid();
-                    if its_own && self.is_present(from, &registration, homes) {
-                        self.announced(now, from, name, registration);
+                    if its_own && self.is_present(from, &registration) {
+                        self.announced(now, from, name, registration, homes);
                     }
                 }
             }
             Request::Renew { count, sum } => match self.by_node.get_mut(&from) {
                 Some(share) if share.names.len() as u64 == count && share.sum == sum => {
-                    share.until = now + nanos(limits::NAME_LEASE);
+                    share.renewed = now;
                 }
                 None if count == 0 => {}
                 _ => self.say(from, Response::Unknown),
@@ -123,8 +128,18 @@ impl Home {
         }
     }
 
+    /// A member came that can be home to names: what it wants more is no longer here. Were it kept until the lease ends, it
+    /// could come back as the older registration when the newcomer goes soon.
+    pub fn hand_over(&mut self, newcomer: NodeId) {
+        let wants = |name: &&Name| name.spot().weight(newcomer) > name.spot().weight(self.me);
+        for name in self.leases.keys().filter(wants).cloned().collect::<Vec<_>>() {
+            self.end(&name);
+        }
+    }
+
     /// A member came. `first`: this node was alone before, and what others have it does not know.
     pub fn came(&mut self, now: u64, node: NodeId, incarnation: u32, first: bool) {
+        self.members.insert(node, incarnation);
         let returns = self.past.iter().any(|(past, boot)| *past == node && *boot == incarnation);
         self.past.retain(|(past, _)| *past != node);
         // One that is about to learn who is there learns of others still.
@@ -140,6 +155,7 @@ impl Home {
             self.end(&name);
         }
         self.by_node.remove(&node);
+        self.members.remove(&node);
         self.past.push_back((node, incarnation));
         if self.past.len() > limits::MESH_GONE {
             self.past.pop_front();
@@ -203,23 +219,27 @@ impl Home {
                 }
             }
         }
-        self.put(now, name.clone(), registration);
+        self.put(now, limits::NAME_LEASE, name.clone(), registration);
         self.say(from, Response::Registered { call, name, registration });
     }
 
-    fn announced(&mut self, now: u64, from: NodeId, name: Name, registration: Registration) {
+    fn announced(&mut self, now: u64, from: NodeId, name: Name, registration: Registration, homes: &Homes) {
+        // Its holder may know sooner than this node that this is its home, and then renews at once; or it has changed its mind,
+        // and then no old lease is to stay here.
+        let mine = homes.is_empty() || homes.home(name.spot()) == Some(self.me);
+        let lease = if mine { limits::NAME_LEASE } else { limits::NAME_RETRY * 2 };
         match self.find(&name) {
             Some(known) if known.holder != registration.holder => {
                 let (winner, loser) = (known.min(registration), known.max(registration));
                 if winner == registration {
-                    self.put(now, name.clone(), registration);
+                    self.put(now, lease, name.clone(), registration);
                 }
                 let node = if loser == registration { from } else { loser.holder.node };
                 self.say(node, Response::Lost { name, registration: loser, winner });
             }
             // Over the bound it is not leased, and its holder asks again.
             None if self.counts.get(&name.tenant).is_some_and(|counts| counts.names >= limits::TENANT_NAMES) => {}
-            _ => self.put(now, name, registration),
+            _ => self.put(now, lease, name, registration),
         }
     }
 
@@ -270,9 +290,9 @@ impl Home {
     }
 
     /// Leases the name, and tells who waits.
-    fn put(&mut self, now: u64, name: Name, registration: Registration) {
+    fn put(&mut self, now: u64, lease: Duration, name: Name, registration: Registration) {
         self.end(&name);
-        let until = now + nanos(limits::NAME_LEASE);
+        let until = now + nanos(lease);
         let timer = self.timers.insert(until, Due::Lease(name.clone()));
         let share = self.by_node.entry(registration.holder.node).or_default();
         share.names.insert(name.clone());
@@ -283,7 +303,7 @@ impl Home {
             self.count_waiting_down(&name.tenant);
             self.say(node, Response::Found { call, registration });
         }
-        self.leases.insert(name, Lease { registration, until, timer });
+        self.leases.insert(name, Lease { registration, since: now, until, timer });
     }
 
     fn end(&mut self, name: &Name) {
@@ -306,8 +326,10 @@ impl Home {
     /// Over, or renewed meanwhile.
     fn lease_due(&mut self, now: u64, name: Name) {
         let Some(lease) = self.leases.get_mut(&name) else { return };
-        let share = self.by_node.get(&lease.registration.holder.node).map_or(0, |share| share.until);
-        let until = lease.until.max(share);
+        let renewed = self.by_node.get(&lease.registration.holder.node).map_or(0, |share| share.renewed);
+        // A renewal before it was here was not about it.
+        let longer = if renewed >= lease.since { renewed + nanos(limits::NAME_LEASE) } else { 0 };
+        let until = lease.until.max(longer);
         if until > now {
             lease.timer = self.timers.insert(until, Due::Lease(name));
         } else {
@@ -340,10 +362,8 @@ impl Home {
     }
 
     /// A node speaks for coroutines of its present boot, while it is a member.
-    fn is_present(&self, from: NodeId, registration: &Registration, homes: &Homes) -> bool {
-        let boot = registration.holder.incarnation;
-        let present = homes.incarnation(from).is_none_or(|incarnation| incarnation == boot);
-        present && !self.past.iter().any(|(node, past)| *node == from && *past >= boot)
+    fn is_present(&self, from: NodeId, registration: &Registration) -> bool {
+        from == self.me || self.members.get(&from) == Some(&registration.holder.incarnation)
     }
 
     fn say(&mut self, to: NodeId, response: Response) {

@@ -93,6 +93,7 @@ impl Directory {
         self.home.came(now, who.node, who.incarnation, first);
         if !who.dial_out {
             self.homes.insert(who.node, who.incarnation);
+            self.home.hand_over(who.node);
             self.holder.came(now, who.node, &self.homes);
         }
         self.settle(now);

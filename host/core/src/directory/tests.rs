@@ -75,6 +75,7 @@ fn what_a_tenant_registers_and_waits_for_is_bounded_on_both_sides() {
     // Another node's claim meets the home's own bound.
     let mut home = Home::new(me.node);
     let homes = Homes::default();
+    home.came(0, other.node, 1, false);
     for n in 0..=last {
         let registration = Registration { number: 1, holder: holder(&other, 1) };
         home.handle(0, other.node, Request::Claim { call: n, name: name(&n.to_string()), registration }, &homes);
@@ -118,6 +119,8 @@ fn of_two_registrations_that_meet_the_older_one_stays_and_the_other_is_told_once
     let (me, other, third) = (node(1), node(2), node(3));
     let mut home = Home::new(me.node);
     let homes = Homes::default();
+    home.came(0, other.node, 1, false);
+    home.came(0, third.node, 1, false);
     let older = Registration { number: 1, holder: holder(&other, 1) };
     let newer = Registration { number: 2, holder: holder(&third, 1) };
     for order in [[older, newer], [newer, older]] {
@@ -162,6 +165,7 @@ fn a_lease_that_is_not_renewed_ends_and_one_sum_renews_all_of_a_node() {
     let (me, other) = (node(1), node(2));
     let mut home = Home::new(me.node);
     let homes = Homes::default();
+    home.came(0, other.node, 1, false);
     let registration = Registration { number: 1, holder: holder(&other, 1) };
     let names: Vec<(Name, Registration)> = (0..50).map(|n| (name(&n.to_string()), registration)).collect();
     home.handle(0, other.node, Request::Announce { names: names.clone() }, &homes);

@@ -28,7 +28,7 @@ fn a_cluster_finds_itself_through_one_seed_and_notices_who_dies_leaves_and_comes
 
 #[test]
 fn halves_that_were_cut_apart_know_each_other_again_and_nobody_of_the_own_half_was_given_up() {
-    seeds::each(40, |seed| {
+    seeds::each(100, |seed| {
         let size = 4 + (seed % 9) as usize;
         let mut cluster = Cluster::new(seed, size, if seed % 2 == 0 { CALM } else { ROUGH });
         for index in 0..size {
@@ -62,8 +62,8 @@ fn a_stopped_process_blames_nobody_when_it_goes_on_and_is_back_soon() {
         }
         assert!(cluster.converge(15 * SECOND).is_some());
         cluster.nodes[3].news.clear();
-        cluster.freeze(3, (1 + seed) * SECOND);
-        cluster.run((1 + seed) * SECOND);
+        cluster.freeze(3, (1 + seed % 20) * SECOND);
+        cluster.run((1 + seed % 20) * SECOND);
         assert!(cluster.converge(30 * SECOND).is_some(), "{}", cluster.disagreement());
         cluster.run(10 * SECOND);
         let failed = cluster.nodes[3].news.iter().filter(|news| matches!(news, Output::Failed(_)));

@@ -26,7 +26,7 @@ fn a_newcomer_is_known_to_two_hundred_within_fifteen_seconds_and_traffic_does_no
 }
 
 #[test]
-#[ignore = "row 12: a minute or more; `cargo xtask soak` runs it"]
+#[ignore = "row 12 with a thousand nodes: a minute optimised, several in debug; run with --ignored"]
 fn a_newcomer_is_known_to_a_thousand_within_fifteen_seconds_and_traffic_does_not_grow() {
     let small = measure(100);
     let large = measure(1_000);
