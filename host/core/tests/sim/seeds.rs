@@ -10,7 +10,7 @@ pub fn replays() -> bool {
 }
 
 /// Runs the scenario once for each seed: the one of `COROVAN_SEED`, or as many as `COROVAN_SEEDS` says, or `usual`.
-pub fn each(usual: u64, scenario: impl Fn(u64)) {
+pub fn each(usual: u64, mut scenario: impl FnMut(u64)) {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let seeds = match number("COROVAN_SEED") {
         Some(seed) => seed..seed + 1,

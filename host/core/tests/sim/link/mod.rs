@@ -11,6 +11,7 @@ mod oracle;
 mod random;
 mod sender;
 
+use crate::seeds;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
 use corovan_core::link::frame::Local;
@@ -20,7 +21,6 @@ use net::{Event, MS, Net};
 use oracle::{Monitor, Oracle};
 use random::Random;
 use sender::Sender;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Runs in the test command.
 const SEEDS: u64 = 300;
@@ -29,27 +29,18 @@ const MAILBOXES: usize = 3;
 
 #[test]
 fn what_a_session_promises_holds_over_any_connections() {
-    let from_environment = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
-    let seeds = match (from_environment("COROVAN_SEED"), from_environment("COROVAN_SEEDS")) {
-        (Some(seed), _) => seed..seed + 1,
-        (None, count) => 0..count.unwrap_or(SEEDS),
-    };
-    let one = seeds.end - seeds.start == 1;
-    let mut sum = [0; 7];
-    for seed in seeds {
-        let counts = catch_unwind(AssertUnwindSafe(|| World::new(seed).run()));
-        let counts = counts.unwrap_or_else(|panic| {
-            println!("COROVAN_SEED={seed} replays this run");
-            resume_unwind(panic)
-        });
+    let (mut runs, mut sum) = (0, [0; 7]);
+    seeds::each(SEEDS, |seed| {
+        let counts = World::new(seed).run();
         sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-    }
+        runs += 1;
+    });
     let [messages, resumed, ended, duplicates, full, waited, returned] = sum;
     println!(
         "{messages} messages, {resumed} resumptions, {ended} ends of sessions, {duplicates} frames again, \
          {full} times no room in a lane, {waited} times no credit, {returned} credits returned"
     );
-    assert!(one || sum.iter().all(|count| *count > 0), "something never happened: {sum:?}");
+    assert!(runs == 1 || sum.iter().all(|count| *count > 0), "something never happened: {sum:?}");
 }
 
 struct World {

@@ -1,17 +1,17 @@
-//! Random numbers of one seed (splitmix64).
+//! Random numbers of one seed, as the scenarios ask for them.
 
-pub struct Random(u64);
+use corovan_core::membership::rng::SplitMix;
+
+pub struct Random(SplitMix);
 
 impl Random {
     pub fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        // Neighbouring seeds would otherwise be one sequence, a step apart.
+        Random(SplitMix::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 
     pub fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
+        self.0.word() % end
     }
 
     pub fn between(&mut self, from: u64, to: u64) -> u64 {
