@@ -4,7 +4,7 @@
 use super::control::{Control, Waits};
 use super::launch::Runtime;
 use super::message::{Kind, Letter, Parcel, Payload, ReplyTo};
-use super::post::{NotTaken, Refused};
+use super::post::Refused;
 use super::refusal::Refusal;
 use super::registry::{Past, Resident};
 use super::ties::Answer;
@@ -159,7 +159,7 @@ pub fn try_send(
 #[inline]
 pub(super) fn put(to: &Arc<Control>, size: usize, make: impl FnOnce() -> Letter) -> Result<Option<Unsent>, Refusal> {
     let mut post = to.post_soon();
-    match post.admits(size) {
+    match post.admits(size, 0) {
         Ok(()) => {
             post.put_and_wake(make());
             Ok(None)
@@ -175,10 +175,10 @@ pub(super) fn put(to: &Arc<Control>, size: usize, make: impl FnOnce() -> Letter)
     }
 }
 
-/// A message from `from`.
+/// An ordinary message.
 #[inline]
-pub fn letter(from: &Control, tag: u64, payload: Payload) -> Letter {
-    Letter { kind: Kind::Message, tag, sender: from.address, via: 0, size: payload.len(), body: Parcel::from(payload) }
+pub fn letter(sender: Address, tag: u64, payload: Payload) -> Letter {
+    Letter { kind: Kind::Message, tag, sender, via: 0, size: payload.len(), body: Parcel::from(payload) }
 }
 
 impl Unsent {
@@ -207,18 +207,17 @@ impl Unsent {
                 None => {
                     let Some(letter) = letter.take() else { return Poll::Ready(Ok(())) };
                     let mut post = to.post.lock();
-                    match post.push(letter) {
-                        Err(NotTaken::Full(letter)) => {
+                    match post.admits(size, 0) {
+                        Err(Refused::Full) => {
                             let (ticket, receiver) = post.wait(letter, cx.waker().clone());
                             drop(post);
                             receiver.into_iter().for_each(Waker::wake);
                             queued.insert(Queued::new(&to, ticket))
                         }
-                        Err(NotTaken::Closed) => return Poll::Ready(Err(Refusal::gone(to.address))),
-                        Err(NotTaken::Quota(exhausted)) => return Poll::Ready(Err(exhausted.into())),
-                        Ok(receiver) => {
-                            drop(post);
-                            receiver.into_iter().for_each(Waker::wake);
+                        Err(Refused::Closed) => return Poll::Ready(Err(Refusal::gone(to.address))),
+                        Err(Refused::Quota(exhausted)) => return Poll::Ready(Err(exhausted.into())),
+                        Ok(()) => {
+                            post.put_and_wake(letter);
                             return Poll::Ready(Ok(()));
                         }
                     }
@@ -356,7 +355,7 @@ pub fn claim(control: &Control, size: usize, room: Room) -> Result<Option<Permit
 /// Sends a request; its reply then comes to [`await_reply`]. The caller gives the letter to `try_send`.
 pub fn request(from: &Arc<Control>, tag: u64, payload: Payload) -> Letter {
     let number = from.ties.lock().ask();
-    let mut letter = letter(from, tag, payload);
+    let mut letter = letter(from.address, tag, payload);
     letter.body.reply = Some(ReplyTo::new(from, number));
     letter
 }

@@ -17,21 +17,13 @@ pub(super) struct Post {
     waker: Option<Waker>,
 }
 
-/// Why a letter was not taken at once.
-#[derive(Debug)]
-pub(super) enum NotTaken {
-    /// No room; the letter comes back.
-    Full(Letter),
-    Closed,
-    /// The receiving tenant's quota.
-    Quota(Exhausted),
-}
-
-/// The same of a letter that is not made yet.
+/// Why a letter is not taken at once.
 #[derive(Debug)]
 pub(super) enum Refused {
+    /// No room.
     Full,
     Closed,
+    /// The receiving tenant's quota.
     Quota(Exhausted),
 }
 
@@ -61,35 +53,23 @@ impl Post {
         Post { mailbox: Mailbox::new(bounds), held: Permit::nothing(ledger, Resource::Held), waker: None }
     }
 
-    /// Takes a letter; the receiver's waker if it waits for it.
-    #[expect(
-        clippy::result_large_err,
-        reason = "a letter that finds no room goes back as it came, without an allocation"
-    )]
-    pub fn push(&mut self, letter: Letter) -> Result<Option<Waker>, NotTaken> {
-        match self.admits(own_size(&letter)) {
-            Ok(()) => {}
-            Err(Refused::Closed) => return Err(NotTaken::Closed),
-            Err(Refused::Quota(exhausted)) => return Err(NotTaken::Quota(exhausted)),
-            Err(Refused::Full) => return Err(NotTaken::Full(letter)),
-        }
-        match self.mailbox.push(letter) {
-            Ok(wake) => Ok(self.receiver(wake)),
-            Err(Full(letter)) => Err(NotTaken::Full(letter)),
-        }
-    }
-
-    /// An ordinary letter of this size would be taken now, and is charged for.
+    /// An ordinary letter of this size, through this subscription or none, would be taken now, and is charged for.
     #[inline]
-    pub fn admits(&mut self, size: usize) -> Result<(), Refused> {
+    pub fn admits(&mut self, size: usize, via: u64) -> Result<(), Refused> {
         if self.mailbox.is_closed() {
             return Err(Refused::Closed);
         }
-        self.cover(size).map_err(Refused::Quota)?;
+        self.cover(charged(size, via)).map_err(Refused::Quota)?;
         if self.mailbox.takes(size) { Ok(()) } else { Err(Refused::Full) }
     }
 
-    /// Takes a letter that was admitted, and wakes the receiver if it waits for it. Waking here, under the lock, saves a waker
+    /// Takes a letter that was admitted; the receiver's waker if it waits for it.
+    pub fn put(&mut self, letter: Letter) -> Option<Waker> {
+        let wake = self.mailbox.put(letter);
+        self.receiver(wake)
+    }
+
+    /// The same, and wakes the receiver. Waking here, under the lock, saves a waker
     /// of its own for each message; the run queue's lock is the only one that is taken by it.
     #[inline]
     pub fn put_and_wake(&mut self, letter: Letter) {
@@ -114,7 +94,7 @@ impl Post {
         if self.mailbox.is_closed() {
             return None;
         }
-        if self.cover(own_size(&letter)).is_err() {
+        if self.cover(charged(letter.size, letter.via)).is_err() {
             return Some(Pushed { taken: false, receiver: None, dropped: vec![letter] });
         }
         let via = self.mailbox.push_via(letter, cap, drop);
@@ -122,7 +102,10 @@ impl Post {
     }
 
     /// Takes a message for which room was promised; it comes back when the mailbox is closed.
-    #[expect(clippy::result_large_err, reason = "as above")]
+    #[expect(
+        clippy::result_large_err,
+        reason = "a letter that is not taken goes back as it came, without an allocation"
+    )]
     pub fn push_reserved(&mut self, letter: Letter) -> Result<Option<Waker>, Full<Parcel>> {
         let wake = self.mailbox.push_reserved(letter)?;
         Ok(self.receiver(wake))
@@ -183,6 +166,6 @@ impl Post {
 
 /// Bytes that are this mailbox's alone. Those of a channel's message lie in the mailboxes of all subscribers and once in
 /// memory, and the message itself carries what is charged for them.
-fn own_size(letter: &Letter) -> usize {
-    if letter.via == 0 { letter.size } else { 0 }
+fn charged(size: usize, via: u64) -> usize {
+    if via == 0 { size } else { 0 }
 }

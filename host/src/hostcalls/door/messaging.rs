@@ -7,7 +7,7 @@ use crate::runtime::Coroutine;
 use crate::runtime::control::Waits;
 use crate::runtime::coroutine::Own;
 use crate::runtime::mail::{self, Patience, Unsent};
-use crate::runtime::message::{Filter, INLINE, Kind, Letter, Parcel, Payload, ReplyTo};
+use crate::runtime::message::{Filter, INLINE, Letter, Payload, ReplyTo};
 use bytes::Bytes;
 use corovan_core::ids::Address;
 use corovan_core::tenancy::quota::Permit;
@@ -96,10 +96,7 @@ fn send_now(guest: &mut Guest<'_>, to: u32, tag: u64, ptr: u32, len: u32) -> was
     // Small ones go straight into the receiver's mailbox; for a larger one that would hold its lock for long.
     let shared = (bytes.len() > INLINE).then(|| Bytes::copy_from_slice(bytes));
     let sender = coroutine.control.address;
-    let make = || {
-        let payload = shared.map_or_else(|| Payload::copy(bytes), Payload::Shared);
-        Letter { kind: Kind::Message, tag, sender, via: 0, size: bytes.len(), body: Parcel::from(payload) }
-    };
+    let make = || mail::letter(sender, tag, shared.map_or_else(|| Payload::copy(bytes), Payload::Shared));
     Ok(match messaging::send(coroutine, &to, bytes.len(), make) {
         Ok(None) => Sent::Answer(0),
         Ok(Some(unsent)) => Sent::Full(unsent),
@@ -257,8 +254,7 @@ async fn request(
     }
     match mail::await_reply(&control, room(&guest, into), patience).await {
         Ok((payload, held)) => {
-            let mut letter = mail::letter(&control, tag, payload);
-            letter.sender = to;
+            let mut letter = mail::letter(to, tag, payload);
             let (data, coroutine) = split(&mut guest)?;
             let mut rest = Rest::default();
             let size = give(data, &mut coroutine.own, into, &mut letter, held, &mut rest)?;

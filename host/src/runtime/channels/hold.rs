@@ -6,7 +6,7 @@ use super::delivery::drop_of;
 use super::message::{Message, Way};
 use crate::runtime::control::Control;
 use crate::runtime::mail::Queued;
-use crate::runtime::post::{NotTaken, Pushed};
+use crate::runtime::post::{Pushed, Refused};
 use crate::runtime::refusal::Refusal;
 use corovan_core::sync::mailbox::{Fate, Ticket};
 use std::sync::Arc;
@@ -25,20 +25,21 @@ pub(super) fn try_give(subscription: &Subscribed, control: &Control, message: &M
     if !post.mailbox.has_room_via(subscription.via, subscription.terms().cap, letter.size) {
         return Ok(false);
     }
-    let taken = post.push(letter);
-    drop(post);
-    match taken {
-        Ok(receiver) => {
+    match post.admits(letter.size, subscription.via) {
+        Ok(()) => {
+            let receiver = post.put(letter);
+            drop(post);
             receiver.into_iter().for_each(Waker::wake);
             accepted(subscription, message);
             Ok(true)
         }
-        Err(NotTaken::Quota(exhausted)) => {
+        Err(Refused::Quota(exhausted)) => {
+            drop(post);
             subscription.count_dropped();
             Err(Refusal::timeout(&format!("{} does not have it: {exhausted}", control.address)))
         }
-        Err(NotTaken::Full(_)) => Ok(false),
-        Err(NotTaken::Closed) => Ok(true),
+        Err(Refused::Full) => Ok(false),
+        Err(Refused::Closed) => Ok(true),
     }
 }
 
@@ -130,17 +131,19 @@ fn look(subscription: &Subscribed, control: &Control, message: &Message, waker: 
         }
         return Look::Wait;
     }
-    match post.push(message.letter(via)) {
-        Ok(receiver) => {
+    let letter = message.letter(via);
+    match post.admits(letter.size, via) {
+        Ok(()) => {
+            let receiver = post.put(letter);
             drop(post);
             receiver.into_iter().for_each(Waker::wake);
             Look::Given(true)
         }
-        Err(NotTaken::Closed) => Look::Given(false),
-        Err(NotTaken::Quota(exhausted)) => {
+        Err(Refused::Closed) => Look::Given(false),
+        Err(Refused::Quota(exhausted)) => {
             Look::Refused(Refusal::timeout(&format!("{} does not have it: {exhausted}", control.address)))
         }
-        Err(NotTaken::Full(letter)) => match waker {
+        Err(Refused::Full) => match waker {
             Some(waker) => {
                 // A receiver that wants none of what fills its mailbox learns that it is full.
                 let (ticket, receiver) = post.wait(letter, waker.clone());

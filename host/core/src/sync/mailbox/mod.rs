@@ -181,7 +181,14 @@ impl<T, W> Mailbox<T, W> {
     /// Takes a letter that [`Mailbox::takes`] has just said yes to; `true` when the receiver is to be woken.
     #[inline]
     pub fn put(&mut self, letter: Letter<T>) -> bool {
-        self.accept(letter)
+        self.messages += 1;
+        self.bytes += letter.size;
+        if letter.via != 0 {
+            *self.vias.entry(letter.via).or_default() += 1;
+            self.via_bytes += letter.size;
+        }
+        let is_stuck = !self.has_room(0) && self.receiver.take().is_some();
+        self.enqueue(letter) || is_stuck
     }
 
     /// A letter of this size would be taken now.
@@ -241,7 +248,7 @@ impl<T, W> Mailbox<T, W> {
     /// is dropped. As with [`Mailbox::wait`], a receiver also learns that its mailbox is full.
     pub fn push_via(&mut self, letter: Letter<T>, cap: usize, drop: Drop) -> Via<T> {
         if self.has_room_via(letter.via, cap, letter.size) && !self.closed {
-            return Via { wake: self.accept(letter), dropped: Vec::new(), taken: true };
+            return Via { wake: self.put(letter), dropped: Vec::new(), taken: true };
         }
         let is_full = self.is_full();
         let (mut dropped, mut before) = (Vec::new(), None);
@@ -255,7 +262,7 @@ impl<T, W> Mailbox<T, W> {
             dropped.push(oldest);
             // It takes the place of the one that went, also where senders wait: it is not a message more.
             if self.unread(letter.via) < cap && self.has_room(letter.size) {
-                let wake = self.accept(letter) || is_full && self.receiver.take().is_some();
+                let wake = self.put(letter) || is_full && self.receiver.take().is_some();
                 return Via { wake, dropped, taken: true };
             }
         }
@@ -396,18 +403,6 @@ impl<T, W> Mailbox<T, W> {
     }
 
     #[inline]
-    fn accept(&mut self, letter: Letter<T>) -> bool {
-        self.messages += 1;
-        self.bytes += letter.size;
-        if letter.via != 0 {
-            *self.vias.entry(letter.via).or_default() += 1;
-            self.via_bytes += letter.size;
-        }
-        let is_stuck = !self.has_room(0) && self.receiver.take().is_some();
-        self.enqueue(letter) || is_stuck
-    }
-
-    #[inline]
     fn enqueue(&mut self, letter: Letter<T>) -> bool {
         let wake = self.receiver.is_some_and(|filter| filter.takes(&letter));
         if wake {
@@ -446,7 +441,7 @@ impl<T, W> Mailbox<T, W> {
             }
             let Some((ticket, letter, sender)) = self.waiting.pop_front() else { break };
             self.accepted = ticket.0 + 1;
-            wake |= self.accept(letter);
+            wake |= self.put(letter);
             senders.push(sender);
         }
         (wake, senders)
