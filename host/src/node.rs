@@ -61,9 +61,8 @@ impl Random for SystemRandom {
 impl Node {
     /// Starts all parts; the node takes work when this returns. Must be called in a tokio runtime.
     pub async fn start(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Node, Error> {
-        let mut id = NodeId::default();
-        random.fill(&mut id.0);
-        let state = State::open(&config.data, id)?;
+        let id = config.credentials.identity.principal().node_id();
+        let state = State::open(&config.data, clock.unix() / 1_000_000_000)?;
         let mut slots = Slots::of_this_machine()?;
         if let Some(asked) = config.slots.filter(|asked| *asked < slots.count) {
             slots = Slots { count: asked.max(engine::MIN_SLOTS), why: "--slots".into() };
@@ -86,11 +85,11 @@ impl Node {
         let weak = engine.weak();
         let tick = move || weak.upgrade().into_iter().for_each(|engine| engine.increment_epoch());
         let (scheduler, threads) = Scheduler::start(clock, config.workers, tick).map_err(Error::Threads)?;
-        let runtime = Runtime::new(engine, Preemption::Epoch, scheduler, random, state.node, state.incarnation);
+        let runtime = Runtime::new(engine, Preemption::Epoch, scheduler, random, id, state.incarnation);
         let tenant_slots = slots.count as usize;
         let all_slots = tenant_slots + limits::RESERVED_SLOTS as usize;
         let dispatch = Dispatch::new(Arc::new(runtime), modules, linker, (all_slots, tenant_slots));
-        let service = Service::new(dispatch, Tenants::default(), Tasks::default(), state.node, config.name);
+        let service = Service::new(dispatch, Tenants::default(), Tasks::default(), id, config.name);
         let service = Arc::new(service);
         service.tasks.spawn(TaskKind::Accept, "accept", accept(endpoint.clone(), Arc::clone(&service)));
         Ok(Node { address, service, endpoint, grace: config.grace, slots, _state: state, _threads: threads })

@@ -1,6 +1,5 @@
-//! What a node keeps across restarts: who it is, how often it has started, and that nobody else uses its directory.
+//! What a node keeps across restarts: the number of its last boot, and that nobody else uses its directory.
 
-use corovan_core::ids::NodeId;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -9,7 +8,6 @@ use std::path::{Path, PathBuf};
 /// A data directory in use by this process, until dropped.
 #[derive(Debug)]
 pub struct State {
-    pub node: NodeId,
     /// Raised and synced at every start, before the first address is given out.
     pub incarnation: u32,
     /// The kernel gives the lock back when the process ends, however it ends.
@@ -24,17 +22,17 @@ pub enum Error {
     InUse(PathBuf),
     #[error("{path} is damaged: it should hold {expected}, not {found:?}", path = path.display())]
     Damaged { path: PathBuf, expected: &'static str, found: String },
-    #[error("this node has started 4294967295 times and has no incarnation left: give it a new data directory")]
-    Exhausted,
+    #[error("{path} holds the last number that a boot can have: set this machine's clock and remove the file", path = .0.display())]
+    Exhausted(PathBuf),
 }
 
 const LOCK: &str = "lock";
-const NODE_ID: &str = "node-id";
 const INCARNATION: &str = "incarnation";
 
 impl State {
-    /// Takes the directory, made with mode 0700 where it is missing. `fresh`: the id of a node that has none yet.
-    pub fn open(dir: &Path, fresh: NodeId) -> Result<State, Error> {
+    /// Takes the directory, made with mode 0700 where it is missing. `now`: seconds of the Unix epoch, which the incarnation is
+    /// at least, so that a node whose directory was lost still comes after its earlier boots.
+    pub fn open(dir: &Path, now: u64) -> Result<State, Error> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::Directory { path, source }
@@ -46,17 +44,6 @@ impl State {
         if lock.try_lock().is_err() {
             return Err(Error::InUse(dir.to_owned()));
         }
-        let node = match read(&dir.join(NODE_ID))? {
-            Some(text) => text.parse().map_err(|_| Error::Damaged {
-                path: dir.join(NODE_ID),
-                expected: "24 hexadecimal digits",
-                found: excerpt(&text),
-            })?,
-            None => {
-                write(&dir.join(NODE_ID), &fresh.to_string())?;
-                fresh
-            }
-        };
         let last: u32 = match read(&dir.join(INCARNATION))? {
             Some(text) => text.parse().map_err(|_| Error::Damaged {
                 path: dir.join(INCARNATION),
@@ -65,9 +52,10 @@ impl State {
             })?,
             None => 0,
         };
-        let incarnation = last.checked_add(1).ok_or(Error::Exhausted)?;
+        let next = last.checked_add(1).ok_or_else(|| Error::Exhausted(dir.join(INCARNATION)))?;
+        let incarnation = next.max(u32::try_from(now).unwrap_or(next));
         write(&dir.join(INCARNATION), &incarnation.to_string())?;
-        Ok(State { node, incarnation, _lock: lock })
+        Ok(State { incarnation, _lock: lock })
     }
 }
 
@@ -101,28 +89,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_keeps_its_id_raises_its_incarnation_and_its_directory_is_its_own() {
+    fn a_boot_comes_after_all_before_it_and_a_directory_is_one_nodes_own() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("data");
-        let first = State::open(&dir, NodeId([1; 12])).unwrap();
-        assert_eq!((first.node, first.incarnation), (NodeId([1; 12]), 1));
-        assert!(matches!(State::open(&dir, NodeId([2; 12])), Err(Error::InUse(_))));
+        let first = State::open(&dir, 1_000).unwrap();
+        assert_eq!(first.incarnation, 1_000);
+        assert!(matches!(State::open(&dir, 2_000), Err(Error::InUse(_))));
         drop(first);
-        let second = State::open(&dir, NodeId([2; 12])).unwrap();
-        assert_eq!((second.node, second.incarnation), (NodeId([1; 12]), 2));
-        drop(second);
-        for (file, text) in [(NODE_ID, "xyz"), (INCARNATION, "many")] {
-            let before = std::fs::read(dir.join(file)).unwrap();
-            std::fs::write(dir.join(file), text).unwrap();
-            let error = State::open(&dir, NodeId([3; 12])).unwrap_err().to_string();
-            assert!(error.contains(file) && error.contains(text), "{error}");
-            std::fs::write(dir.join(file), before).unwrap();
+        // A clock that went back, one that goes on, one that is far from the truth.
+        for (now, incarnation) in [(5, 1_001), (1_001, 1_002), (2_000, 2_000), (u64::MAX, 2_001)] {
+            assert_eq!(State::open(&dir, now).unwrap().incarnation, incarnation);
         }
+        let before = std::fs::read(dir.join(INCARNATION)).unwrap();
+        std::fs::write(dir.join(INCARNATION), "many").unwrap();
+        let error = State::open(&dir, 1).unwrap_err().to_string();
+        assert!(error.contains(INCARNATION) && error.contains("many"), "{error}");
+        std::fs::write(dir.join(INCARNATION), before).unwrap();
         std::fs::write(dir.join(INCARNATION), u32::MAX.to_string()).unwrap();
-        assert!(matches!(State::open(&dir, NodeId([1; 12])), Err(Error::Exhausted)));
+        assert!(matches!(State::open(&dir, 1), Err(Error::Exhausted(_))));
         let file = dir.join("file");
         std::fs::write(&file, "").unwrap();
-        let error = State::open(&file.join("below"), NodeId([1; 12])).unwrap_err().to_string();
+        let error = State::open(&file.join("below"), 1).unwrap_err().to_string();
         assert!(error.contains("cannot be used"), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// Twelve random bytes drawn once per data directory; printed as 24 hex digits.
+/// Twelve bytes, a hash of the name in the node's certificate; printed as 24 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct NodeId(pub [u8; 12]);
 

@@ -50,7 +50,7 @@ fn without_a_node_one_runs_in_the_process_and_keeps_its_data_where_it_is_told() 
     let file = job("rcoro_proc");
     let done = place.run(["run".as_ref(), file.as_os_str(), "rcoro_proc".as_ref(), "0.01".as_ref()]);
     assert_eq!(done.has_code(0).out(), "0.01\n");
-    assert!(place.path("cache/corovan/node-id").is_file(), "the cache is used");
+    assert!(place.path("cache/corovan/incarnation").is_file(), "the cache is used");
 }
 
 #[test]

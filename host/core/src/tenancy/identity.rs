@@ -1,6 +1,7 @@
 //! Who a certificate names: cluster, role, name, written as a SPIFFE URI. Parsed strictly and printed one way, so that
 //! two spellings of one identity cannot exist. No certificate is read here.
 
+use crate::ids::NodeId;
 use std::fmt;
 use std::str::FromStr;
 
@@ -57,6 +58,15 @@ impl Principal {
     /// The DNS name of this node alone; only nodes have one.
     pub fn dns_name(&self) -> Option<String> {
         (self.role == Role::Node).then(|| format!("{}.{}", self.name, node_dns_name(&self.cluster)))
+    }
+
+    /// What a node is called in addresses: so a certificate proves an address's node, and no table of names is to be kept
+    /// or believed. Two names with the same id would take 2^48 certificates of one cluster.
+    pub fn node_id(&self) -> NodeId {
+        let mut id = NodeId::default();
+        let mut hash = blake3::Hasher::new_derive_key("corovan node id");
+        hash.update(self.to_string().as_bytes()).finalize_xof().fill(&mut id.0);
+        id
     }
 
     /// The DNS name that every node of this principal's cluster has, and nothing else: a client that knows its own
