@@ -16,15 +16,18 @@ pub const ALPN_PEER: &[u8] = b"corovan-peer/1";
 pub struct Accepts {
     pub bidi: u32,
     pub uni: u32,
+    /// And datagrams.
+    pub datagrams: bool,
 }
 
 impl Accepts {
-    /// What a node accepts from a client: control streams, and modules, arguments and stdin.
-    pub const NODE: Accepts = Accepts { bidi: limits::CLIENT_BIDI_STREAMS, uni: limits::CLIENT_UNI_STREAMS };
+    /// What a node accepts from a client: control streams, and modules, arguments and stdin. Datagrams are for other nodes, and who
+    /// comes is not known yet when this is settled; what a client sends in some is never looked at.
+    pub const NODE: Accepts = Accepts { bidi: limits::CLIENT_BIDI_STREAMS, uni: limits::CLIENT_UNI_STREAMS, datagrams: true };
     /// What a client accepts from a node: large results.
-    pub const CLIENT: Accepts = Accepts { bidi: 0, uni: limits::NODE_UNI_STREAMS };
+    pub const CLIENT: Accepts = Accepts { bidi: 0, uni: limits::NODE_UNI_STREAMS, datagrams: false };
     /// What nodes accept from each other: the stream of hellos and acknowledgements, a stream for each lane, and transfers.
-    pub const PEER: Accepts = Accepts { bidi: limits::PEER_BIDI_STREAMS, uni: limits::PEER_UNI_STREAMS };
+    pub const PEER: Accepts = Accepts { bidi: limits::PEER_BIDI_STREAMS, uni: limits::PEER_UNI_STREAMS, datagrams: true };
 }
 
 /// QUIC's settings. Left alone, quinn waits 30 s for a silent peer, sends no keep-alives and takes any amount of data.
@@ -39,9 +42,9 @@ pub fn transport_config(accepts: Accepts) -> Arc<TransportConfig> {
         .send_window(limits::SEND_WINDOW)
         .max_concurrent_bidi_streams(VarInt::from_u32(accepts.bidi))
         .max_concurrent_uni_streams(VarInt::from_u32(accepts.uni))
-        // Nothing in the protocol travels as a datagram, and each buffer is a megabyte by default.
-        .datagram_receive_buffer_size(None)
-        .datagram_send_buffer_size(0);
+        // Membership alone travels in datagrams, and each buffer is a megabyte by default.
+        .datagram_receive_buffer_size(accepts.datagrams.then_some(limits::DATAGRAM_BUFFER))
+        .datagram_send_buffer_size(if accepts.datagrams { limits::DATAGRAM_BUFFER } else { 0 });
     Arc::new(config)
 }
 

@@ -4,6 +4,6 @@ pub mod endpoint;
 pub mod tls;
 
 pub use corovan_client::framed::{self, FrameReader, Outbox};
-pub use corovan_client::transport::close_code;
+pub use corovan_client::transport::{close_code, closed_with};
 pub use endpoint::{Connection, Endpoint};
 pub use quinn::{ConnectionError, RecvStream, SendStream, VarInt};
