@@ -16,6 +16,7 @@ mod endurance;
 mod false_nodes;
 mod identity;
 mod in_process;
+mod links;
 mod locks;
 mod modules;
 mod names;

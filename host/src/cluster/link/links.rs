@@ -132,6 +132,18 @@ impl Links {
         self.0.peers.read().values().filter_map(|peer| peer.held()).collect()
     }
 
+    /// Connections in use.
+    pub fn connections(&self) -> usize {
+        self.connected().len()
+    }
+
+    /// Closes all connections as if the network had; sessions resume. For tests of what builds on links.
+    pub fn break_connections(&self) {
+        self.connected().into_iter().filter_map(|peer| peer.live()).for_each(|connection| {
+            connection.quic.close(crate::net::close_code(None), b"broken");
+        });
+    }
+
     /// Ends all sessions: the node goes.
     pub fn close(&self) {
         let peers: Vec<_> = self.0.peers.read().values().cloned().collect();
