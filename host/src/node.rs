@@ -89,7 +89,7 @@ impl Node {
         let tenant_slots = slots.count as usize;
         let all_slots = tenant_slots + limits::RESERVED_SLOTS as usize;
         let dispatch = Dispatch::new(Arc::new(runtime), modules, linker, (all_slots, tenant_slots));
-        let service = Service::new(dispatch, Tenants::default(), Tasks::default(), id, config.name);
+        let service = Service::new(dispatch, Tenants::default(), Tasks::here(), id, config.name);
         let service = Arc::new(service);
         service.tasks.spawn(TaskKind::Accept, "accept", accept(endpoint.clone(), Arc::clone(&service)));
         Ok(Node { address, service, endpoint, grace: config.grace, slots, _state: state, _threads: threads })

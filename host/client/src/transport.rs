@@ -23,11 +23,13 @@ pub struct Accepts {
 impl Accepts {
     /// What a node accepts from a client: control streams, and modules, arguments and stdin. Datagrams are for other nodes, and who
     /// comes is not known yet when this is settled; what a client sends in some is never looked at.
-    pub const NODE: Accepts = Accepts { bidi: limits::CLIENT_BIDI_STREAMS, uni: limits::CLIENT_UNI_STREAMS, datagrams: true };
+    pub const NODE: Accepts =
+        Accepts { bidi: limits::CLIENT_BIDI_STREAMS, uni: limits::CLIENT_UNI_STREAMS, datagrams: true };
     /// What a client accepts from a node: large results.
     pub const CLIENT: Accepts = Accepts { bidi: 0, uni: limits::NODE_UNI_STREAMS, datagrams: false };
     /// What nodes accept from each other: the stream of hellos and acknowledgements, a stream for each lane, and transfers.
-    pub const PEER: Accepts = Accepts { bidi: limits::PEER_BIDI_STREAMS, uni: limits::PEER_UNI_STREAMS, datagrams: true };
+    pub const PEER: Accepts =
+        Accepts { bidi: limits::PEER_BIDI_STREAMS, uni: limits::PEER_UNI_STREAMS, datagrams: true };
 }
 
 /// QUIC's settings. Left alone, quinn waits 30 s for a silent peer, sends no keep-alives and takes any amount of data.

@@ -279,6 +279,9 @@ pub const LINK_SENDERS: usize = 100_000;
 pub const LINK_CALLS: usize = 100_000;
 pub const LINK_MONITORS: usize = 100_000;
 
+/// Computations' grants that are shown in one session at a time; beyond, the oldest are shown again when they are used again.
+pub const LINK_GRANTS: usize = 4_096;
+
 /// Nodes that one knows of, living and gone. Each costs about a kilobyte; the simulation has shown a thousand.
 pub const MESH_NODES: usize = 4_096;
 /// Of these, how many the view remembers after they went, the latest of them.

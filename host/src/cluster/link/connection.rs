@@ -145,12 +145,7 @@ fn make_room(links: &Links, peer: &Arc<Peer>) -> Result<(), Error> {
     least.map(|peer| peer.rest()).ok_or(Error::TooMany)
 }
 
-fn start(
-    links: &Links,
-    connection: &Connection,
-    adopted: Adopted,
-    first: First,
-) -> JoinSet<Result<(), Fault>> {
+fn start(links: &Links, connection: &Connection, adopted: Adopted, first: First) -> JoinSet<Result<(), Fault>> {
     let Adopted { session, pending, .. } = adopted;
     let mut tasks = JoinSet::new();
     for datagram in pending {

@@ -83,7 +83,8 @@ impl Session {
             Kind::Grant => self.inbox.grant(self, frame)?,
             Kind::Exit => {
                 let watcher = self.monitors.lock().answered(header.call)?;
-                watcher.into_iter().for_each(|watcher| watcher.ended(Some(Bytes::copy_from_slice(payload))));
+                let exit = (header.flags, Bytes::copy_from_slice(payload));
+                watcher.into_iter().for_each(|watcher| watcher.ended(Some(exit.clone())));
             }
             Kind::Credit => {
                 let grant = Grant::from_header(header);
@@ -103,7 +104,6 @@ impl Session {
         Ok(())
     }
 }
-
 
 /// Bytes of an answer that are worth a copy.
 const COPIED: usize = 4 << 10;
