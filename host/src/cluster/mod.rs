@@ -3,5 +3,7 @@
 
 pub mod grants;
 pub mod link;
+pub mod mesh;
+pub mod names;
 pub mod receive;
 pub mod remote;

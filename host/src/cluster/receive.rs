@@ -3,6 +3,8 @@
 
 use super::grants::Grants;
 use super::link::{Fault, Granted, Inbox, Session};
+use super::mesh::Handle;
+use super::names;
 use super::remote::EXPIRED;
 use crate::runtime::ports::{Ask, Replier};
 use crate::runtime::{Arrival, Arrived, Followed, Following, Refusal, Runtime, Settles};
@@ -22,11 +24,12 @@ use std::sync::{Arc, Weak};
 pub struct Receiver {
     runtime: Weak<Runtime>,
     grants: Arc<dyn Grants>,
+    names: Handle,
 }
 
 impl Receiver {
-    pub fn new(runtime: &Arc<Runtime>, grants: Arc<dyn Grants>) -> Receiver {
-        Receiver { runtime: Arc::downgrade(runtime), grants }
+    pub fn new(runtime: &Arc<Runtime>, grants: Arc<dyn Grants>, names: Handle) -> Receiver {
+        Receiver { runtime: Arc::downgrade(runtime), grants, names }
     }
 
     /// What a call asks, for a tenant. `None`: it is answered later, or not at all.
@@ -100,9 +103,19 @@ impl Inbox for Receiver {
                 return Ok(());
             }
         };
-        if call == Call::Demonitor {
-            session.unwatch(header.call);
-            return Ok(());
+        match call {
+            Call::Demonitor => {
+                session.unwatch(header.call);
+                return Ok(());
+            }
+            // Whose grants were shown, and not which is named.
+            Call::Names => {
+                if let Err(why) = names::heard(&self.names, session, &bytes) {
+                    tracing::warn!(peer = %session.peer, "what this node says about names is not heard: {why}");
+                }
+                return Ok(());
+            }
+            _ => {}
         }
         let Some(runtime) = self.runtime.upgrade() else { return Ok(()) };
         let granted = match session.granted(header.grant)? {

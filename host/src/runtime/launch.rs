@@ -7,7 +7,7 @@ use super::coroutine::{Coroutine, Limiter, WasiProgram};
 use super::engine::Preemption;
 use super::exit::{self, ExitGuard};
 use super::group::Group;
-use super::ports::{Mesh, Observer, Random};
+use super::ports::{Mesh, Names, Observer, Random};
 use super::refusal::Refusal;
 use super::registry::{Registry, Resident};
 use super::scheduler::Scheduler;
@@ -40,6 +40,7 @@ pub struct Runtime {
     pub registry: Registry,
     /// Other nodes, once this one has joined some.
     pub mesh: OnceLock<Arc<dyn Mesh>>,
+    pub names: OnceLock<Arc<dyn Names>>,
 }
 
 /// A module ready to be instantiated, with the function to call. One for each spec; shared by its coroutines.
@@ -151,6 +152,7 @@ impl Runtime {
             incarnation,
             registry: Registry::new(),
             mesh: OnceLock::new(),
+            names: OnceLock::new(),
         }
     }
 

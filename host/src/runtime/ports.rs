@@ -56,6 +56,18 @@ pub trait Mesh: Send + Sync {
     fn way(&self, group: &Arc<Group>, to: &Address) -> Result<Arc<dyn Way>, Refusal>;
 }
 
+/// The names of a mesh. `deadline` is a time of the node's clock.
+pub trait Names: Send + Sync {
+    /// Gives a name to a coroutine or channel of this node, on behalf of a computation. Errors: taken, overloaded, timeout.
+    fn register(&self, group: &Arc<Group>, name: &str, holder: Address, deadline: u64) -> Pending<Result<(), Refusal>>;
+    /// Gives it back.
+    fn unregister(&self, group: &Group, name: &str, holder: Address);
+    /// A holder has ended.
+    fn forget(&self, holder: Address);
+    /// Finds the holder; with `wait` not before there is one. Errors: timeout, overloaded.
+    fn locate(&self, group: &Arc<Group>, name: &str, wait: bool, deadline: u64) -> Pending<Result<Address, Refusal>>;
+}
+
 /// The way to one address of another node, as long as the session with that node lasts. What it gives back may be dropped: what
 /// was not sent by then certainly is not. Errors of all: node-lost, gone, denied, overloaded.
 pub trait Way: Send + Sync + fmt::Debug {

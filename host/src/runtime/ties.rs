@@ -39,6 +39,8 @@ pub(super) struct Ties {
     pub swap_failed: Option<Refusal>,
     /// Channels that it is subscribed to, by the number of the subscription.
     pub subscriptions: BTreeMap<u64, Weak<Channel>>,
+    /// Names of the mesh that it has, each with room for the message that it is lost.
+    pub lost_names: BTreeMap<String, Permit>,
     /// It has given names, so that they are looked for at its end.
     pub named: bool,
     /// It has ended: whoever comes now is too late.

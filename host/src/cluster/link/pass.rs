@@ -109,6 +109,12 @@ impl Session {
         self.shown.read().0.get(&number).cloned()
     }
 
+    /// It has shown a grant of this tenant's.
+    pub fn speaks_for(&self, tenant: &str) -> bool {
+        let shown = self.shown.read();
+        shown.0.values().flatten().any(|granted| granted.tenant.name() == tenant)
+    }
+
     /// For whom the other node speaks under this number. `Err` of the outer: it has shown nothing there.
     pub fn granted(&self, number: u32) -> Result<Result<Arc<Granted>, Refusal>, Fault> {
         match self.was_granted(number) {

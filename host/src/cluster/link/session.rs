@@ -8,7 +8,7 @@ use bytes::Bytes;
 use corovan_core::ids::NodeId;
 use corovan_core::link::calls::{self, Pending, Watched};
 use corovan_core::link::credit::{self, Borrower, Lender};
-use corovan_core::link::frame::{Frame, Header, Kind, LANES, Local};
+use corovan_core::link::frame::{CONTROL, Frame, Header, Kind, LANES, Local};
 use corovan_core::link::lane::Incoming;
 use corovan_core::link::pulse::Pulse;
 use parking_lot::{Mutex, RwLock};
@@ -235,6 +235,23 @@ impl Session {
             }
             shown.and_then(|idle| Ok(out.answer(header, payload)? || idle))
         };
+        match pushed {
+            Ok(true) => lane.work.notify_one(),
+            Ok(false) => {}
+            Err(many) => self.fail(&many.into()),
+        }
+    }
+
+    /// Shows a computation in the control lane, unless it was.
+    pub fn show(self: &Arc<Self>, pass: &Pass) {
+        let (lane, header) = (&self.lanes[usize::from(CONTROL)], pass.header(&Header::new(Kind::Call)));
+        let mut out = lane.out.lock();
+        if pass.is_shown(usize::from(CONTROL)) {
+            return;
+        }
+        pass.set_shown(usize::from(CONTROL));
+        let pushed = out.answer(header, pass.bytes());
+        drop(out);
         match pushed {
             Ok(true) => lane.work.notify_one(),
             Ok(false) => {}
