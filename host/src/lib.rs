@@ -5,6 +5,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod dispatch;
+pub mod enrol;
 pub mod hostcalls;
 pub mod modules;
 pub mod net;

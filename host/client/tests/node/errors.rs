@@ -114,7 +114,7 @@ async fn an_expired_certificate_is_called_that_on_either_side() {
     assert!(matches!(error, Error::ClientCertificate { fault: Fault::Expired, .. }), "{error}");
 
     let identity = expired(&authority, Role::Node).identity().unwrap();
-    let endpoint = listen(tls::server_config(&identity, &authority.roots().unwrap()).unwrap(), idle);
+    let endpoint = listen(tls::server_config(&identity, &authority.roots().unwrap(), false).unwrap(), idle);
     let error = connect_error(&endpoint.local_addr().unwrap().to_string(), &tenant(&authority)).await;
     assert!(matches!(error, Error::NodeCertificate { fault: Fault::Expired, .. }), "{error}");
 }
@@ -124,7 +124,10 @@ async fn a_server_without_a_nodes_certificate_is_refused() {
     let authority = authority();
     for role in [Role::Tenant, Role::Operator] {
         let identity = issue(&authority, role).identity().unwrap();
-        assert!(matches!(tls::server_config(&identity, &authority.roots().unwrap()), Err(tls::Error::NotANode(_))));
+        assert!(matches!(
+            tls::server_config(&identity, &authority.roots().unwrap(), false),
+            Err(tls::Error::NotANode(_))
+        ));
         let tls = {
             let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
                 authority.roots().unwrap().store(),
@@ -149,8 +152,7 @@ async fn a_server_without_a_nodes_certificate_is_refused() {
 async fn a_nodes_or_an_operators_certificate_does_not_make_a_tenant() {
     let authority = authority();
     let endpoint = listen(server_config(&authority), |connection| async move {
-        let principal = tls::principal(&connection, "test");
-        if let Err(error) = principal {
+        if let Err(error) = tls::arrival(&connection, "test") {
             connection.close(transport::close_code(Some(Code::Denied)), error.to_string().as_bytes());
         }
         connection.closed().await;
