@@ -18,27 +18,36 @@ pub const ALPN_JOIN: &[u8] = b"corovan-join/1";
 pub struct Accepts {
     pub bidi: u32,
     pub uni: u32,
+    /// And datagrams.
+    pub datagrams: bool,
     /// Bytes it may have sent that nobody has read yet.
     pub window: u32,
 }
 
 impl Accepts {
-    /// What a node accepts from a client: control streams, and modules, arguments and stdin.
+    /// What a node accepts from a client: control streams, and modules, arguments and stdin. Datagrams are for other nodes, and who
+    /// comes is not known yet when this is settled; what a client sends in some is never looked at.
     pub const NODE: Accepts = Accepts {
         bidi: limits::CLIENT_BIDI_STREAMS,
         uni: limits::CLIENT_UNI_STREAMS,
+        datagrams: true,
         window: limits::CONNECTION_WINDOW,
     };
     /// What a node accepts from whoever comes, until it is known who that is; and so the streams of a client, as QUIC takes
     /// back no stream it has allowed.
     pub const STRANGER: Accepts = Accepts { window: limits::STRANGER_WINDOW, ..Accepts::NODE };
     /// What a client accepts from a node: large results.
-    pub const CLIENT: Accepts = Accepts { bidi: 0, uni: limits::NODE_UNI_STREAMS, window: limits::CONNECTION_WINDOW };
+    pub const CLIENT: Accepts =
+        Accepts { bidi: 0, uni: limits::NODE_UNI_STREAMS, datagrams: false, window: limits::CONNECTION_WINDOW };
     /// What is accepted by whoever asks a question: nothing but the answer.
-    pub const JOIN: Accepts = Accepts { bidi: 0, uni: 0, window: limits::STRANGER_WINDOW };
+    pub const JOIN: Accepts = Accepts { bidi: 0, uni: 0, datagrams: false, window: limits::STRANGER_WINDOW };
     /// What nodes accept from each other: the stream of hellos and acknowledgements, a stream for each lane, and transfers.
-    pub const PEER: Accepts =
-        Accepts { bidi: limits::PEER_BIDI_STREAMS, uni: limits::PEER_UNI_STREAMS, window: limits::CONNECTION_WINDOW };
+    pub const PEER: Accepts = Accepts {
+        bidi: limits::PEER_BIDI_STREAMS,
+        uni: limits::PEER_UNI_STREAMS,
+        datagrams: true,
+        window: limits::CONNECTION_WINDOW,
+    };
 }
 
 /// QUIC's settings. Left alone, quinn waits 30 s for a silent peer, sends no keep-alives and takes any amount of data.
@@ -53,9 +62,9 @@ pub fn transport_config(accepts: Accepts) -> Arc<TransportConfig> {
         .send_window(limits::SEND_WINDOW)
         .max_concurrent_bidi_streams(VarInt::from_u32(accepts.bidi))
         .max_concurrent_uni_streams(VarInt::from_u32(accepts.uni))
-        // Nothing in the protocol travels as a datagram, and each buffer is a megabyte by default.
-        .datagram_receive_buffer_size(None)
-        .datagram_send_buffer_size(0);
+        // Membership alone travels in datagrams, and each buffer is a megabyte by default.
+        .datagram_receive_buffer_size(accepts.datagrams.then_some(limits::DATAGRAM_BUFFER))
+        .datagram_send_buffer_size(if accepts.datagrams { limits::DATAGRAM_BUFFER } else { 0 });
     Arc::new(config)
 }
 

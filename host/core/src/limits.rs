@@ -241,6 +241,10 @@ pub const SESSION_NUMBER: u64 = 1 << 62;
 /// of the connection before, which may still be closing.
 pub const PEER_BIDI_STREAMS: u32 = 1;
 pub const PEER_UNI_STREAMS: u32 = 48;
+/// Bytes of datagrams that wait in one connection for being sent, or read: some fifty.
+pub const DATAGRAM_BUFFER: usize = 64 << 10;
+/// Connections with other nodes at a time. In a larger mesh those that nobody needs are closed for others.
+pub const MESH_LINKS: usize = 256;
 /// A connection between nodes that nobody has used for so long is closed.
 pub const LINK_IDLE: Duration = Duration::from_secs(60);
 /// Bytes of frames of one lane that are not acknowledged: as much as a link of a gigabit takes in 16 ms, and a session of 18 lanes

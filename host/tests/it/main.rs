@@ -17,6 +17,7 @@ mod enrolment;
 mod false_nodes;
 mod identity;
 mod in_process;
+mod links;
 mod locks;
 mod modules;
 mod names;

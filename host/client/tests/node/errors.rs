@@ -2,7 +2,7 @@
 
 use crate::fake::{Fake, authority, issue, listen, loopback, module, server_config};
 use crate::tenancy::ca::Authority;
-use crate::tls;
+use crate::tls::{self, Who};
 use corovan_client::{ConnectOptions, Credentials, Error, Fault, Identity, Node, transport};
 use corovan_core::code::Code;
 use corovan_core::limits;
@@ -152,8 +152,10 @@ async fn a_server_without_a_nodes_certificate_is_refused() {
 async fn a_nodes_or_an_operators_certificate_does_not_make_a_tenant() {
     let authority = authority();
     let endpoint = listen(server_config(&authority), |connection| async move {
-        if let Err(error) = tls::arrival(&connection, "test") {
-            connection.close(transport::close_code(Some(Code::Denied)), error.to_string().as_bytes());
+        match tls::arrival(&connection, "test") {
+            Ok(Who::Known(who) | Who::Joining(Some(who))) => panic!("{who} was taken for a tenant"),
+            Ok(Who::Joining(None)) => panic!("nobody is asked to join"),
+            Err(error) => connection.close(transport::close_code(Some(Code::Denied)), error.to_string().as_bytes()),
         }
         connection.closed().await;
     });

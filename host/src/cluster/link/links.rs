@@ -1,0 +1,208 @@
+//! All links of a node. Cheap to share; made by the composition root, which gives it connections that other nodes have made.
+
+use super::connection;
+use super::dial::Dials;
+use super::peer::Peer;
+use super::session::{Inbox, Session};
+use super::supervise;
+use crate::net::{Connection, Endpoint};
+use crate::runtime::Clock;
+use crate::tasks::{TaskKind, Tasks};
+use bytes::Bytes;
+use corovan_core::ids::NodeId;
+use corovan_core::limits;
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// What it is made of.
+pub struct Config {
+    pub node: NodeId,
+    pub incarnation: u32,
+    pub endpoint: Endpoint,
+    pub clock: Arc<dyn Clock>,
+    pub tasks: Tasks,
+}
+
+/// The links of a node; cheap to clone.
+#[derive(Clone)]
+pub struct Links(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub config: Config,
+    inbox: OnceLock<Arc<dyn Inbox>>,
+    datagrams: OnceLock<Arc<dyn Datagrams>>,
+    peers: RwLock<HashMap<NodeId, Arc<Peer>>>,
+    pub dials: Mutex<Dials>,
+    next: AtomicU64,
+}
+
+/// Takes datagrams of membership. Must not block.
+pub trait Datagrams: Send + Sync {
+    /// `proven`: who the connection's certificate names.
+    fn datagram(&self, from: SocketAddr, proven: NodeId, bytes: Bytes);
+}
+
+impl Links {
+    /// Nothing is dialled or accepted before [`Links::open`].
+    pub fn new(config: Config) -> Links {
+        let (inbox, datagrams) = (OnceLock::new(), OnceLock::new());
+        let (peers, dials, next) = (RwLock::default(), Mutex::default(), AtomicU64::new(1));
+        Links(Arc::new(Inner { config, inbox, datagrams, peers, dials, next }))
+    }
+
+    /// Who takes what comes from other nodes, from now on.
+    pub fn open(&self, inbox: Arc<dyn Inbox>, datagrams: Arc<dyn Datagrams>) {
+        // Once is enough; a second time is a mistake of the composition root that changes nothing.
+        let _ = (self.0.inbox.set(inbox), self.0.datagrams.set(datagrams));
+    }
+
+    pub fn node(&self) -> NodeId {
+        self.0.config.node
+    }
+
+    pub fn incarnation(&self) -> u32 {
+        self.0.config.incarnation
+    }
+
+    /// The session with a node; one that begins when a connection stands, if there is none. `None`: it is not known where that
+    /// node is, or too many are.
+    pub fn session(&self, node: NodeId) -> Option<Arc<Session>> {
+        let peer = match self.0.peers.read().get(&node) {
+            Some(peer) => Arc::clone(peer),
+            None => return None,
+        };
+        if let Some(session) = peer.held() {
+            return Some(session);
+        }
+        let address = peer.address()?;
+        let session = self.session_of(&peer)?;
+        self.dial(address);
+        Some(session)
+    }
+
+    /// The session with a node, if one is held.
+    pub fn held(&self, node: NodeId) -> Option<Arc<Session>> {
+        self.0.peers.read().get(&node)?.held()
+    }
+
+    /// Where membership says that a node is; `None`: it is no member any more.
+    pub fn place(&self, node: NodeId, address: Option<SocketAddr>) {
+        if node == self.node() {
+            return;
+        }
+        if let Some(peer) = self.peer(node) {
+            peer.state.lock().placed = address;
+        }
+    }
+
+    /// Sends a datagram to whoever is at this address, over the connection with `node` where there is one. It may be lost.
+    pub fn datagram(&self, to: SocketAddr, node: Option<NodeId>, bytes: Bytes) {
+        let peer = node.and_then(|node| self.peer(node));
+        if let Some(connection) = peer.as_ref().and_then(|peer| peer.live()) {
+            // Too large or closing: lost, as datagrams are.
+            let _ = connection.quic.send_datagram(bytes);
+            return;
+        }
+        match peer {
+            Some(peer) => {
+                peer.keep(bytes);
+                self.dial(to);
+            }
+            None => self.dial_with(to, bytes),
+        }
+    }
+
+    /// A connection that another node has made.
+    pub async fn accepted(&self, connection: Connection) {
+        if self.0.inbox.get().is_none() {
+            let why = format!("{} is a node, and this node has joined no mesh", connection.principal);
+            tracing::info!(remote = %connection.quic.remote_address(), "refused: {why}");
+            Connection::refuse(&connection.quic, &why);
+            return;
+        }
+        connection::serve(self, connection, false).await;
+    }
+
+    /// Sessions that are held.
+    pub fn sessions(&self) -> Vec<Arc<Session>> {
+        self.0.peers.read().values().filter_map(|peer| peer.held()).collect()
+    }
+
+    /// Connections in use.
+    pub fn connections(&self) -> usize {
+        self.connected().len()
+    }
+
+    /// Closes all connections as if the network had; sessions resume. For tests of what builds on links.
+    pub fn break_connections(&self) {
+        self.connected().into_iter().filter_map(|peer| peer.live()).for_each(|connection| {
+            connection.quic.close(crate::net::close_code(None), b"broken");
+        });
+    }
+
+    /// Ends all sessions: the node goes.
+    pub fn close(&self) {
+        let peers: Vec<_> = self.0.peers.read().values().cloned().collect();
+        for peer in peers {
+            peer.held().into_iter().for_each(|session| peer.end(&session, "the node has shut down"));
+        }
+    }
+
+    pub(super) fn peer(&self, node: NodeId) -> Option<Arc<Peer>> {
+        if let Some(peer) = self.0.peers.read().get(&node) {
+            return Some(Arc::clone(peer));
+        }
+        let mut peers = self.0.peers.write();
+        if peers.len() >= PEERS && !peers.contains_key(&node) {
+            // One that holds nothing gives way; its session numbers begin again, under another incarnation or none.
+            let idle = peers.iter().find(|(_, peer)| peer.held().is_none() && peer.live().is_none());
+            let idle = idle.map(|(node, _)| *node)?;
+            peers.remove(&idle);
+        }
+        let Config { node: me, incarnation, .. } = self.0.config;
+        Some(Arc::clone(peers.entry(node).or_insert_with(|| Arc::new(Peer::new(me, incarnation, node)))))
+    }
+
+    /// Peers with a connection.
+    pub(super) fn connected(&self) -> Vec<Arc<Peer>> {
+        self.0.peers.read().values().filter(|peer| peer.live().is_some()).cloned().collect()
+    }
+
+    pub(super) fn session_of(&self, peer: &Arc<Peer>) -> Option<Arc<Session>> {
+        let inbox = self.0.inbox.get()?;
+        let make = || Session::new(peer.node, Arc::clone(&self.0.config.clock), Arc::clone(inbox));
+        let (session, new) = peer.session(make);
+        if new {
+            self.supervise(peer, &session);
+        }
+        Some(session)
+    }
+
+    pub(super) fn make_session(&self, node: NodeId) -> Option<Session> {
+        let inbox = self.0.inbox.get()?;
+        Some(Session::new(node, Arc::clone(&self.0.config.clock), Arc::clone(inbox)))
+    }
+
+    pub(super) fn supervise(&self, peer: &Arc<Peer>, session: &Arc<Session>) {
+        let watch = supervise::watch(self.clone(), Arc::clone(peer), Arc::clone(session));
+        self.0.config.tasks.spawn(TaskKind::Stream, "peer-session", async move {
+            watch.await;
+            Ok::<(), Infallible>(())
+        });
+    }
+
+    pub(super) fn incoming_datagram(&self, from: SocketAddr, proven: NodeId, bytes: Bytes) {
+        self.0.datagrams.get().into_iter().for_each(|datagrams| datagrams.datagram(from, proven, bytes.clone()));
+    }
+
+    pub(super) fn next_number(&self) -> u64 {
+        self.0.next.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Nodes of which anything is kept: all that membership knows, and some that are not members yet.
+const PEERS: usize = limits::MESH_NODES + 64;

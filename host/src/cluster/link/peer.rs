@@ -1,0 +1,230 @@
+//! One other node as this one knows it: its session, its connections, where it is. A lock around
+//! `corovan_core::link::contact`, which decides.
+
+use super::session::{Fault, Session};
+use crate::net::Connection;
+use bytes::Bytes;
+use corovan_core::ids::NodeId;
+use corovan_core::limits;
+use corovan_core::link::contact::{Contact, Refused};
+use corovan_core::link::frame::LANES;
+use corovan_core::link::session::{Decision, Hello};
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Waker;
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub node: NodeId,
+    pub state: Mutex<State>,
+    /// One hello at a time: what it ends has ended before what it begins is used.
+    adopting: Mutex<()>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    contact: Contact,
+    session: Option<Arc<Session>>,
+    /// Those whose hellos are under way, and the one in use.
+    connections: HashMap<u64, Connection>,
+    /// Where membership says it is, and where it was seen last.
+    pub placed: Option<SocketAddr>,
+    pub seen: Option<SocketAddr>,
+    /// Datagrams for a connection that is being made.
+    pending: VecDeque<Bytes>,
+    /// When the connection in use was used last by anything.
+    pub used: u64,
+}
+
+/// A connection that is in use now.
+pub(super) struct Adopted {
+    pub session: Arc<Session>,
+    /// To be sent, where the peer dialled.
+    pub answer: Option<Hello>,
+    pub pending: VecDeque<Bytes>,
+}
+
+/// Datagrams that wait for a connection; the network may lose more than that as well.
+pub(super) const PENDING: usize = 16;
+
+impl Peer {
+    pub fn new(me: NodeId, incarnation: u32, node: NodeId) -> Peer {
+        let contact = Contact::new(me, incarnation, node);
+        let state = State {
+            contact,
+            session: None,
+            connections: HashMap::new(),
+            placed: None,
+            seen: None,
+            pending: VecDeque::new(),
+            used: 0,
+        };
+        Peer { node, state: Mutex::new(state), adopting: Mutex::new(()) }
+    }
+
+    /// The session that is held, or one that begins with the next connection; `true` when it is new.
+    pub fn session(&self, make: impl FnOnce() -> Session) -> (Arc<Session>, bool) {
+        let mut state = self.state.lock();
+        state.forget_ended();
+        let mut new = false;
+        let session = state.session.get_or_insert_with(|| {
+            new = true;
+            Arc::new(make())
+        });
+        (Arc::clone(session), new)
+    }
+
+    /// A connection that this node has dialled: the hello to be sent on it. `None`: another is used.
+    pub fn dialled(&self, number: u64, connection: &Connection) -> Option<Hello> {
+        let mut state = self.state.lock();
+        state.forget_ended();
+        let received = state.received();
+        let hello = state.contact.dialled(number, &received)?;
+        state.connections.insert(number, connection.clone());
+        Some(hello)
+    }
+
+    /// The peer's hello has come: the connection is in use from now on.
+    pub fn heard(
+        &self,
+        (number, connection, own): (u64, &Connection, bool),
+        theirs: &Hello,
+        make: impl FnOnce() -> Session,
+        began: impl FnOnce(&Arc<Session>),
+    ) -> Result<Adopted, Refused> {
+        let _one = self.adopting.lock();
+        let (meeting, ends) = {
+            let mut state = self.state.lock();
+            state.forget_ended();
+            let received = state.received();
+            let meeting = state.contact.heard(number, own, theirs, &received).inspect_err(|_| {
+                state.connections.remove(&number);
+            })?;
+            state.connections.insert(number, connection.clone());
+            meeting.replaces.into_iter().for_each(|replaced| state.close(&[replaced], "another connection is used"));
+            let ends = match meeting.decision {
+                Decision::New { ends_old: Some(_), .. } => state.session.take(),
+                _ => None,
+            };
+            (meeting, ends)
+        };
+        ends.into_iter().for_each(|old| old.end());
+        let (session, new) = {
+            let mut state = self.state.lock();
+            let mut new = false;
+            let session = Arc::clone(state.session.get_or_insert_with(|| {
+                new = true;
+                Arc::new(make())
+            }));
+            state.seen = Some(connection.quic.remote_address());
+            state.used = session.clock.now();
+            (session, new)
+        };
+        match meeting.decision {
+            Decision::Resume { .. } => {
+                for (lane, received) in session.lanes.iter().zip(&theirs.received) {
+                    match lane.out.lock().resume(*received) {
+                        Ok(woken) => woken.into_iter().for_each(Waker::wake),
+                        Err(violation) => session.fail(&Fault::from(violation)),
+                    }
+                }
+            }
+            Decision::New { number, .. } => session.begin(theirs.incarnation, number),
+        }
+        session.pulse.lock().connected(session.clock.now());
+        if new {
+            began(&session);
+        }
+        let pending = std::mem::take(&mut self.state.lock().pending);
+        Ok(Adopted { session, answer: meeting.answer, pending })
+    }
+
+    /// A connection is no more; `true` if it was the one in use.
+    pub fn lost(&self, number: u64) -> bool {
+        let mut state = self.state.lock();
+        state.connections.remove(&number);
+        let live = state.contact.lost(number);
+        if live && let Some(session) = &state.session {
+            session.pulse.lock().disconnected(session.clock.now());
+        }
+        live
+    }
+
+    /// Ends this session, and closes its connections.
+    pub fn end(&self, session: &Arc<Session>, why: &str) {
+        {
+            let mut state = self.state.lock();
+            if state.session.as_ref().is_some_and(|held| Arc::ptr_eq(held, session)) {
+                state.session = None;
+                let closing = state.contact.end();
+                state.close(&closing, why);
+            }
+        }
+        session.end();
+    }
+
+    /// The connection in use, if there is one.
+    pub fn live(&self) -> Option<Connection> {
+        let state = self.state.lock();
+        state.connections.get(&state.contact.live()?).cloned()
+    }
+
+    /// Keeps a datagram for the connection that is being made; the oldest gives way.
+    pub fn keep(&self, datagram: Bytes) {
+        let mut state = self.state.lock();
+        if state.pending.len() >= PENDING {
+            state.pending.pop_front();
+        }
+        state.pending.push_back(datagram);
+    }
+
+    /// The session that is held, if there is one.
+    pub fn held(&self) -> Option<Arc<Session>> {
+        self.state.lock().session.clone().filter(|session| !session.has_ended())
+    }
+
+    /// Where it can be dialled.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let state = self.state.lock();
+        state.placed.or(state.seen)
+    }
+
+    /// Closes the connection in use, which nobody needs; the session is held for a while.
+    pub fn rest(&self) {
+        let mut state = self.state.lock();
+        if let Some(live) = state.contact.live() {
+            state.contact.lost(live);
+            state.close(&[live], "nobody uses this connection");
+            if let Some(session) = &state.session {
+                session.pulse.lock().disconnected(session.clock.now());
+            }
+        }
+    }
+}
+
+impl State {
+    /// A session that has ended by what its connection brought, and is about to be taken away.
+    fn forget_ended(&mut self) {
+        if self.session.take_if(|session| session.has_ended()).is_some() {
+            let closing = self.contact.end();
+            self.close(&closing, "the session has ended");
+        }
+    }
+
+    fn received(&self) -> [u64; LANES] {
+        self.session.as_ref().map_or([0; LANES], |session| session.received())
+    }
+
+    fn close(&mut self, numbers: &[u64], why: &str) {
+        for number in numbers {
+            if let Some(connection) = self.connections.remove(number) {
+                connection.quic.close(crate::net::close_code(None), why.as_bytes());
+            }
+        }
+    }
+}
+
+/// So many connections with other nodes at a time.
+pub(super) const MOST: usize = limits::MESH_LINKS;

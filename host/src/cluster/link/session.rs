@@ -1,0 +1,244 @@
+//! A session with one other node, shared by all that send to it, its connection's tasks and its supervisor: lanes, credit,
+//! and what waits for the other side. Ends once; then everything in it comes to its end.
+
+use super::lanes::Lane;
+use crate::runtime::Clock;
+use bytes::Bytes;
+use corovan_core::ids::NodeId;
+use corovan_core::link::calls::{self, Pending, Watched};
+use corovan_core::link::credit::{self, Borrower, Lender};
+use corovan_core::link::frame::{Frame, Header, Kind, LANES, Local};
+use corovan_core::link::lane::Incoming;
+use corovan_core::link::pulse::Pulse;
+use parking_lot::Mutex;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::Waker;
+use tokio::sync::{Notify, oneshot};
+
+/// One session, or one that begins as soon as there is a connection.
+pub struct Session {
+    pub peer: NodeId,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) inbox: Arc<dyn Inbox>,
+    /// The peer's incarnation and the session's number; 0 until there has been a connection.
+    incarnation: AtomicU32,
+    number: AtomicU64,
+    pub(super) lanes: [Lane; LANES],
+    /// A frame is handled under its lane's lock, so in order also when connections follow each other.
+    pub(super) incoming: [Mutex<Incoming>; LANES],
+    pub(super) borrower: Mutex<Borrower<Waker>>,
+    pub(super) lender: Mutex<Lender>,
+    pub(super) calls: Mutex<Pending<oneshot::Sender<Answer>>>,
+    pub(super) monitors: Mutex<Pending<Box<dyn Watcher>>>,
+    pub(super) watched: Mutex<Watched<Box<dyn FnOnce() + Send>>>,
+    pub(super) pulse: Mutex<Pulse>,
+    /// Something is to be acknowledged soon, or now; a sign of life is to be sent.
+    pub(super) soon: Notify,
+    pub(super) now: Notify,
+    pub(super) alive: Mutex<Option<bool>>,
+    /// Its end, for those who wait for it.
+    pub(super) over: Notify,
+    ended: AtomicBool,
+}
+
+/// What comes of a call.
+#[derive(Debug)]
+pub enum Answer {
+    /// `tag` is 0 or a code; of a reply it is the reply's.
+    Given { kind: Kind, tag: u64, payload: Bytes },
+    /// The session ended first: whether it took effect is not known.
+    Lost,
+}
+
+/// Is told once how the coroutine that it watches ended: its exit record in CBOR, or nothing when the session ended first.
+pub trait Watcher: Send + Sync {
+    fn ended(self: Box<Self>, record: Option<Bytes>);
+}
+
+/// Takes what the other node sends to coroutines and to this node. Called by the tasks that read: must not block.
+pub trait Inbox: Send + Sync {
+    /// A message, deliver or request: [`Session::settled`] is to be called once for it.
+    fn message(&self, session: &Arc<Session>, frame: Frame) -> Result<(), Fault>;
+    fn call(&self, session: &Arc<Session>, frame: Frame) -> Result<(), Fault>;
+    fn grant(&self, session: &Arc<Session>, frame: Frame) -> Result<(), Fault>;
+    /// The session has ended; what waited in it has been told.
+    fn ended(&self, session: &Arc<Session>);
+}
+
+/// What the other node did and may not do: the session ends, and its connection.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Fault(pub String);
+
+impl Session {
+    pub(super) fn new(peer: NodeId, clock: Arc<dyn Clock>, inbox: Arc<dyn Inbox>) -> Session {
+        let pulse = Mutex::new(Pulse::new(clock.now()));
+        Session {
+            peer,
+            clock,
+            inbox,
+            incarnation: AtomicU32::new(0),
+            number: AtomicU64::new(0),
+            lanes: Default::default(),
+            incoming: Default::default(),
+            borrower: Mutex::new(Borrower::new()),
+            lender: Mutex::new(Lender::new()),
+            calls: Mutex::new(Pending::calls()),
+            monitors: Mutex::new(Pending::monitors()),
+            watched: Mutex::new(Watched::new()),
+            pulse,
+            soon: Notify::new(),
+            now: Notify::new(),
+            alive: Mutex::default(),
+            over: Notify::new(),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// The peer's boot, once there has been a connection.
+    pub fn incarnation(&self) -> Option<u32> {
+        Some(self.incarnation.load(Ordering::Acquire)).filter(|incarnation| *incarnation != 0)
+    }
+
+    /// Its number, once there has been a connection.
+    pub fn number(&self) -> u64 {
+        self.number.load(Ordering::Acquire)
+    }
+
+    pub(super) fn begin(&self, incarnation: u32, number: u64) {
+        self.number.store(number, Ordering::Release);
+        self.incarnation.store(incarnation, Ordering::Release);
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Numbers of the frames received last, for a hello.
+    pub(super) fn received(&self) -> [u64; LANES] {
+        std::array::from_fn(|lane| self.incoming[lane].lock().received())
+    }
+
+    /// Something waits for the other side.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.calls.lock().is_empty()
+            || !self.monitors.lock().is_empty()
+            || !self.watched.lock().is_empty()
+            || self.borrower.lock().waiting() > 0
+            || self.lanes.iter().any(|lane| lane.out.lock().is_busy())
+    }
+
+    /// Numbers a call whose answer comes to the receiver. Errors: overloaded, node-lost.
+    pub fn begin_call(&self) -> Result<(u64, oneshot::Receiver<Answer>), calls::Refused> {
+        let (answered, answer) = oneshot::channel();
+        Ok((self.calls.lock().begin(answered)?, answer))
+    }
+
+    /// Nobody waits for the answer any more.
+    pub fn give_up_call(&self, number: u64) {
+        drop(self.calls.lock().take(number));
+    }
+
+    /// Numbers a monitor. Errors: overloaded, node-lost.
+    pub fn begin_monitor(&self, watcher: Box<dyn Watcher>) -> Result<u64, calls::Refused> {
+        self.monitors.lock().begin(watcher)
+    }
+
+    /// Who watched; `None` when it has been told, or will be this very moment.
+    pub fn give_up_monitor(&self, number: u64) -> Option<Box<dyn Watcher>> {
+        self.monitors.lock().take(number)
+    }
+
+    /// The other node wants to be told under this number; `stop` is called when it gives that up or is gone. `Ok(Err(_))` is
+    /// to be answered.
+    pub fn watch(
+        &self,
+        number: u64,
+        stop: Box<dyn FnOnce() + Send>,
+    ) -> Result<Result<(), calls::Refused>, calls::Violation> {
+        self.watched.lock().watch(number, stop)
+    }
+
+    /// The coroutine has ended, or the other node gives up; `false` if either came before.
+    pub fn unwatch(&self, number: u64) -> bool {
+        let stop = self.watched.lock().take(number);
+        stop.is_some()
+    }
+
+    /// A message of so many bytes has found room in its mailbox, where so much is free now; or was dropped.
+    pub fn settled(&self, mailbox: Local, bytes: usize, free: credit::Amount) {
+        let ready = {
+            let mut lender = self.lender.lock();
+            lender.settled(mailbox, bytes, free);
+            lender.is_ready()
+        };
+        if ready {
+            self.grant_credit();
+        }
+    }
+
+    /// A mailbox that has ended, or was never there.
+    pub fn gone(&self, mailbox: Local) {
+        self.lender.lock().gone(mailbox);
+        self.grant_credit();
+    }
+
+    /// Ends it, once: all that waits is told `node-lost`.
+    pub(super) fn end(self: &Arc<Self>) {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut woken: Vec<Waker> = Vec::new();
+        for lane in &self.lanes {
+            woken.extend(lane.out.lock().end());
+        }
+        woken.extend(self.borrower.lock().close());
+        let calls = self.calls.lock().end();
+        let monitors = self.monitors.lock().end();
+        let watched = self.watched.lock().end();
+        // All told outside of the locks: those who are told may send to other nodes.
+        woken.into_iter().for_each(Waker::wake);
+        calls.into_iter().for_each(|answered| drop(answered.send(Answer::Lost)));
+        monitors.into_iter().for_each(|watcher| watcher.ended(None));
+        watched.into_iter().for_each(|stop| stop());
+        self.inbox.ended(self);
+        self.over.notify_waiters();
+    }
+
+    /// Sends what answers or ends something; it waits its turn where the other node is slow.
+    pub fn answer(self: &Arc<Self>, header: Header, payload: &[u8]) {
+        let lane = &self.lanes[usize::from(header.lane())];
+        let pushed = lane.out.lock().answer(header, payload);
+        match pushed {
+            Ok(true) => lane.work.notify_one(),
+            Ok(false) => {}
+            Err(many) => self.fail(&many.into()),
+        }
+    }
+
+    /// The other node broke the rules, or does not take what it asked for: the session is over. Its connection's tasks see that.
+    pub(super) fn fail(self: &Arc<Self>, fault: &Fault) {
+        tracing::warn!(peer = %self.peer, "the session with this node ends: {fault}");
+        self.end();
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "session {} with {}", self.number(), self.peer)
+    }
+}
+
+impl From<calls::Violation> for Fault {
+    fn from(violation: calls::Violation) -> Fault {
+        Fault(violation.to_string())
+    }
+}
+
+impl From<credit::Violation> for Fault {
+    fn from(violation: credit::Violation) -> Fault {
+        Fault(violation.to_string())
+    }
+}
