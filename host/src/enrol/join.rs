@@ -34,8 +34,6 @@ pub enum Error {
     Credentials(#[from] ca::Error),
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
-    #[error("a signing request cannot be made: {0}")]
-    Request(#[from] rcgen::Error),
 }
 
 /// Gets this node's first certificate from the node at `target`, and keeps it. `name`: ours.

@@ -40,12 +40,12 @@ impl Request {
 }
 
 /// A new key, PKCS#8 as PEM.
-pub fn new_key() -> Result<String, rcgen::Error> {
+pub fn new_key() -> Result<String, super::ca::Error> {
     Ok(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?.serialize_pem())
 }
 
 /// A request for this identity and key, DER.
-pub fn make(principal: &Principal, key: &str) -> Result<Vec<u8>, rcgen::Error> {
+pub fn make(principal: &Principal, key: &str) -> Result<Vec<u8>, super::ca::Error> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.subject_alt_names = vec![SanType::URI(Ia5String::try_from(principal.to_string())?)];
