@@ -3,6 +3,7 @@
 use crate::tenancy::ca::Authority;
 use crate::tenancy::kept::Kept;
 use corovan_client::Credentials;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,12 +18,27 @@ pub struct Config {
     /// The node's certificate and key, and the CA it trusts.
     pub credentials: Credentials,
     pub enrolment: Enrolment,
+    /// Its part in a mesh; absent: it stays alone.
+    pub mesh: Option<Mesh>,
     /// Coroutines that may exist at a time; absent: as many as the machine has room for.
     pub slots: Option<u32>,
     /// Worker threads.
     pub workers: usize,
     /// How long what runs may go on when the node is asked to stop.
     pub grace: Duration,
+}
+
+/// How a node takes part in a mesh.
+#[derive(Clone, Default, Debug)]
+pub struct Mesh {
+    /// Where it asks the way in: `HOST:PORT`.
+    pub peers: Vec<String>,
+    /// Where others reach it, if that is not where it listens.
+    pub external: Option<SocketAddr>,
+    /// It accepts no connections of other nodes.
+    pub dial_out: bool,
+    /// Shown to others.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What a node has to do with certificates beyond its own: nothing, by default.

@@ -1,6 +1,11 @@
 //! The composition root: builds a node out of its parts, and takes it down in order.
 
+mod mesh;
+
 use crate::api::{self, Service};
+use crate::cluster::grants::Grants;
+use crate::cluster::link::Links;
+use crate::cluster::mesh::Handle;
 use crate::config::{Config, Enrolment};
 use crate::dispatch::{Dispatch, Tenants};
 use crate::enrol::{self, Door, Issuer, LocalIssuer, Renewal, Source};
@@ -18,6 +23,7 @@ use corovan_client::Credentials;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
 use corovan_core::tenancy::identity::{Principal, Role};
+use mesh::{Mesh, Parts};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -31,6 +37,7 @@ pub struct Node {
     endpoint: Endpoint,
     grace: Duration,
     slots: Slots,
+    mesh: Option<Mesh>,
     /// Dropped, it ends renewal.
     renewing: oneshot::Sender<()>,
     _state: State,
@@ -54,6 +61,8 @@ pub enum Error {
     Endpoint(#[from] endpoint::Error),
     #[error(transparent)]
     Enrolment(#[from] enrol::Error),
+    #[error(transparent)]
+    Mesh(#[from] crate::cluster::mesh::Error),
     #[error("the issuing CA is not of the cluster of {0}: {1}")]
     OtherIssuer(Principal, String),
     #[error("the node's threads cannot be started: {0}")]
@@ -92,25 +101,46 @@ impl Node {
         let door = door(&config, &clock)?.map(Arc::new);
         let endpoint = Endpoint::bind(config.listen, &config.credentials, door.is_some())?;
         let address = endpoint.local_address().map_err(Error::Threads)?;
+        let cluster = config.credentials.identity.principal().cluster().to_owned();
         let renewal = renewal(&endpoint, config.credentials, config.enrolment, &clock);
 
         let weak = engine.weak();
         let tick = move || weak.upgrade().into_iter().for_each(|engine| engine.increment_epoch());
-        let (scheduler, threads) = Scheduler::start(clock, config.workers, tick).map_err(Error::Threads)?;
-        let runtime = Runtime::new(engine, Preemption::Epoch, scheduler, random, id, state.incarnation);
+        let scheduler = Scheduler::start(Arc::clone(&clock), config.workers, tick);
+        let (scheduler, threads) = scheduler.map_err(Error::Threads)?;
+        let numbers = Arc::clone(&random);
+        let runtime = Arc::new(Runtime::new(engine, Preemption::Epoch, scheduler, numbers, id, state.incarnation));
         let tenant_slots = slots.count as usize;
         let all_slots = tenant_slots + limits::RESERVED_SLOTS as usize;
-        let dispatch = Dispatch::new(Arc::new(runtime), modules, linker, (all_slots, tenant_slots));
-        let service = Service::new(dispatch, Tenants::default(), Tasks::default(), id, config.name);
+        let dispatch = Dispatch::new(Arc::clone(&runtime), modules, linker, (all_slots, tenant_slots));
+        let service = Service::new(dispatch, Tenants::default(), Tasks::here(), id, config.name.clone());
         let service = Arc::new(service);
-        service.tasks.spawn(TaskKind::Accept, "accept", accept(endpoint.clone(), Arc::clone(&service), door));
+        let mesh = config.mesh.map(|mesh| {
+            Mesh::start(Parts {
+                config: mesh,
+                name: config.name,
+                cluster,
+                workers: config.workers,
+                endpoint: &endpoint,
+                address,
+                runtime: &runtime,
+                clock: &clock,
+                random: &random,
+                tasks: &service.tasks,
+                grants: Arc::new(NoGrants) as Arc<dyn Grants>,
+            })
+        });
+        let mesh = mesh.transpose()?;
+        let links = mesh.as_ref().map(|mesh| mesh.links.clone());
+        let accepting = accept(endpoint.clone(), Arc::clone(&service), door, links);
+        service.tasks.spawn(TaskKind::Accept, "accept", accepting);
         let (renewing, stop) = oneshot::channel();
         service.tasks.spawn(TaskKind::Stream, "renewal", async move {
             renewal.run(stop).await;
             Ok::<(), std::convert::Infallible>(())
         });
         let grace = config.grace;
-        Ok(Node { address, service, endpoint, grace, slots, renewing, _state: state, _threads: threads })
+        Ok(Node { address, service, endpoint, grace, slots, mesh, renewing, _state: state, _threads: threads })
     }
 
     /// Where it listens.
@@ -127,6 +157,11 @@ impl Node {
         &self.slots
     }
 
+    /// Its members and names, if it takes part in a mesh.
+    pub fn mesh(&self) -> Option<&Handle> {
+        self.mesh.as_ref().map(|mesh| &mesh.handle)
+    }
+
     pub fn service(&self) -> &Arc<Service> {
         &self.service
     }
@@ -135,6 +170,9 @@ impl Node {
     pub async fn shut_down(self) {
         drop(self.renewing);
         self.service.shut_down(self.grace).await;
+        if let Some(mesh) = self.mesh {
+            mesh.leave().await;
+        }
         self.endpoint.close("the node has shut down").await;
         let _ = tokio::time::timeout(limits::CONNECT_TIME, self.service.tasks.finished()).await;
     }
@@ -161,9 +199,14 @@ fn renewal(endpoint: &Endpoint, credentials: Credentials, enrolment: Enrolment, 
     Renewal::new(endpoint.clone(), credentials, kept.zip(source), ends, Arc::clone(clock))
 }
 
-async fn accept(endpoint: Endpoint, service: Arc<Service>, door: Option<Arc<Door>>) -> Result<(), endpoint::Error> {
+async fn accept(
+    endpoint: Endpoint,
+    service: Arc<Service>,
+    door: Option<Arc<Door>>,
+    links: Option<Links>,
+) -> Result<(), endpoint::Error> {
     while let Some(incoming) = endpoint.accept().await {
-        let (endpoint, serving, door) = (endpoint.clone(), Arc::clone(&service), door.clone());
+        let (endpoint, serving, door, links) = (endpoint.clone(), Arc::clone(&service), door.clone(), links.clone());
         service.tasks.spawn(TaskKind::Connection, "connection", async move {
             let connection = match endpoint.establish(incoming).await? {
                 Arrival::Known(connection) => connection,
@@ -176,6 +219,10 @@ async fn accept(endpoint: Endpoint, service: Arc<Service>, door: Option<Arc<Door
                 }
             };
             if connection.principal.role() == Role::Node {
+                if let Some(links) = links {
+                    links.accepted(connection).await;
+                    return Ok(());
+                }
                 let why = format!("{} is a node, and this node has joined no mesh", connection.principal);
                 tracing::info!(remote = %connection.quic.remote_address(), "refused: {why}");
                 Connection::refuse(&connection.quic, &why);
@@ -193,4 +240,16 @@ async fn accept(endpoint: Endpoint, service: Arc<Service>, door: Option<Arc<Door
 pub fn known_imports(engine: &Engine, linker: &hostcalls::Linker) -> wasmtime::Result<KnownImports> {
     let list = hostcalls::imports(engine, linker)?;
     Ok(KnownImports::new(list.into_iter().map(|(module, name, ty)| (module, name, Signature::of(&ty))).collect()))
+}
+
+/// Nobody's work goes to other nodes.
+struct NoGrants;
+
+impl Grants for NoGrants {
+    fn of(&self, _: &crate::runtime::Group) -> Option<bytes::Bytes> {
+        None
+    }
+    fn verify(&self, _: NodeId, _: &bytes::Bytes) -> Result<Arc<crate::runtime::Tenant>, crate::runtime::Refusal> {
+        Err(crate::runtime::Refusal::new(corovan_core::code::Code::Denied, "grants are not believed here yet"))
+    }
 }

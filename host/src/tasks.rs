@@ -1,6 +1,7 @@
 //! Background tasks of the I/O runtime by kind: the kind fixes what an error does and when shutdown waits.
 
 use std::fmt::Display;
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 /// What a task is for.
@@ -14,13 +15,19 @@ pub enum TaskKind {
     Stream,
 }
 
-/// Spawns and counts; cheap to clone.
-#[derive(Clone, Debug, Default)]
+/// Spawns and counts, from any thread; cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Tasks {
     tracker: TaskTracker,
+    runtime: Handle,
 }
 
 impl Tasks {
+    /// On the tokio runtime that this is called in.
+    pub fn here() -> Tasks {
+        Tasks { tracker: TaskTracker::new(), runtime: Handle::current() }
+    }
+
     /// Runs `task` in the background; its error is logged once, here.
     pub fn spawn<E: Display>(
         &self,
@@ -28,7 +35,7 @@ impl Tasks {
         name: &'static str,
         task: impl Future<Output = Result<(), E>> + Send + 'static,
     ) {
-        self.tracker.spawn(async move {
+        let task = async move {
             if let Err(error) = task.await {
                 match kind {
                     TaskKind::Accept => tracing::error!(task = name, "{error}"),
@@ -36,7 +43,8 @@ impl Tasks {
                     TaskKind::Stream => tracing::debug!(task = name, "{error}"),
                 }
             }
-        });
+        };
+        self.tracker.spawn_on(task, &self.runtime);
     }
 
     /// Waits until all are done; nothing may be spawned any more.

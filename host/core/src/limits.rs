@@ -279,6 +279,11 @@ pub const LINK_SENDERS: usize = 100_000;
 pub const LINK_CALLS: usize = 100_000;
 pub const LINK_MONITORS: usize = 100_000;
 
+/// Computations' grants that are shown in one session at a time; beyond, the oldest are shown again when they are used again.
+pub const LINK_GRANTS: usize = 4_096;
+
+/// What waits for the thread of membership and names: datagrams beyond are dropped, calls refused.
+pub const MESH_COMMANDS: usize = 8_192;
 /// Nodes that one knows of, living and gone. Each costs about a kilobyte; the simulation has shown a thousand.
 pub const MESH_NODES: usize = 4_096;
 /// Of these, how many the view remembers after they went, the latest of them.
@@ -333,6 +338,8 @@ pub const NAME_SETTLE: Duration = Duration::from_secs(2);
 /// What was asked of a home is asked again after so long without an answer, and so soon where it said that it is not the home.
 pub const NAME_RETRY: Duration = Duration::from_millis(500);
 pub const NAME_ELSEWHERE: Duration = Duration::from_millis(100);
+/// The longest that a `locate` without waiting takes to ask a name's home.
+pub const NAME_CALL: Duration = Duration::from_secs(3);
 /// Names in one announcement: with the longest of them it still fits a frame's record.
 pub const NAME_BATCH: usize = 64;
 /// Requests that a home holds back while it settles.

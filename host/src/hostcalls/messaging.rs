@@ -5,10 +5,13 @@ use super::time::{u32_at, u64_at};
 use crate::runtime::Coroutine;
 use crate::runtime::mail::{self, Unsent};
 use crate::runtime::message::{Filter, Kind, Letter, Payload};
+use crate::runtime::own::Route;
+use crate::runtime::ports::Way;
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use corovan_core::limits;
+use std::sync::Arc;
 
 /// `corovan_filter` in guest memory: size u32, by u32, tag u64, kind u32, reserved u32, sender 32 bytes.
 pub const FILTER: u32 = 56;
@@ -21,18 +24,39 @@ const BY_TAG: u32 = 1;
 const BY_KIND: u32 = 2;
 const BY_SENDER: u32 = 4;
 
-/// `send`, `deliver` of a message of `size` bytes: `None` when it is in the mailbox of a coroutine of this node. Errors:
-/// gone, denied, node-lost, overloaded (the tenant's quota).
+/// What a send came to without waiting.
+#[derive(Debug)]
+pub enum Sent {
+    Done,
+    /// It waits for room in the mailbox of a coroutine of this node.
+    Full(Unsent),
+    /// It goes to another node and has to wait.
+    Away(Arc<dyn Way>),
+}
+
+/// `send`, `deliver` of a message: `Done` when it is in the mailbox of a coroutine of this node, or, where it need not be
+/// delivered, on its way to another. Errors: gone, denied, node-lost, overloaded (the tenant's quota).
 #[inline]
 pub fn send(
     coroutine: &mut Coroutine,
     to: &Address,
-    size: usize,
+    (tag, bytes, deliver): (u64, &[u8], bool),
     make: impl FnOnce() -> Letter,
-) -> Result<Option<Unsent>, Refusal> {
+) -> Result<Sent, Refusal> {
     let Coroutine { control, own, runtime, .. } = coroutine;
-    let known = own.routes.find(to, || runtime.find_here(control, to))?;
-    let outcome = mail::try_send(control, known, size, make);
+    let outcome = match own.routes.find(to, || runtime.route(control, to))? {
+        Route::Here(known) => {
+            mail::try_send(control, known, bytes.len(), make).map(|unsent| unsent.map_or(Sent::Done, Sent::Full))
+        }
+        Route::Away(_, way) if deliver => Ok(Sent::Away(Arc::clone(way))),
+        Route::Away(_, way) => way.send_now(&control.address, tag, bytes).map(|sent| match sent {
+            true => {
+                control.sent(bytes.len());
+                Sent::Done
+            }
+            false => Sent::Away(Arc::clone(way)),
+        }),
+    };
     if outcome.as_ref().is_err_and(|refusal| refusal.code == Code::Gone) {
         own.routes.forget(to);
     }
@@ -55,8 +79,13 @@ pub fn reply(coroutine: &mut Coroutine, number: u64, payload: Payload) -> Result
             }
         }
     }
-    if !reply.answer(payload, held) {
-        return Err(gone());
+    match reply.answer(payload, held) {
+        Ok(true) => {}
+        Ok(false) => return Err(gone()),
+        Err((reply, refusal)) => {
+            coroutine.own.replies.put_back(number, reply);
+            return Err(refusal);
+        }
     }
     coroutine.control.sent(size);
     Ok(0)

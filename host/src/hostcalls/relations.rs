@@ -1,7 +1,9 @@
 //! Lifecycle of others: terminate, interrupt, status, swap, and what a coroutine answers to them.
 
 use super::{Refusal, spawn};
-use crate::runtime::mail::Patience;
+use crate::runtime::mail::{Patience, Place};
+use crate::runtime::own::Route;
+use crate::runtime::ports::Ask;
 pub(crate) use crate::runtime::relations::suspend;
 use crate::runtime::{Control, Coroutine, Runtime, relations};
 use bytes::Bytes;
@@ -19,9 +21,15 @@ pub async fn terminate(
     target: &Address,
     patience: Patience,
 ) -> Result<(), Refusal> {
-    if let crate::runtime::mail::Place::Here(target) = runtime.find(control, target)? {
-        let by = format!("coroutine {}", control.address);
-        runtime.terminate(&target, &by, "terminate was called", limits::TERMINATE_GRACE);
+    let (by, reason) = (format!("coroutine {}", control.address), "terminate was called");
+    match runtime.find(control, target)? {
+        Place::Here(target) => runtime.terminate(&target, &by, reason, limits::TERMINATE_GRACE),
+        Place::Away(way) => {
+            let ask = Ask::Terminate { by, reason: reason.into() };
+            // Both waits share one patience: the answer comes at once or not at all.
+            runtime.ask_away(control, (target, &*way), ask, Patience::Forever).await?;
+        }
+        Place::Past(_) | Place::Nowhere => {}
     }
     if *target == control.address {
         let reason = control.take_interrupt().unwrap_or_default();
@@ -33,10 +41,38 @@ pub async fn terminate(
     }
 }
 
-/// `interrupt`: the target's current or next waiting call gives `interrupted`, once. Errors: gone, denied, node-lost.
-pub fn interrupt(coroutine: &Coroutine, target: &Address, reason: &str) -> Result<(), Refusal> {
-    coroutine.runtime.find_here(&coroutine.control, target)?.interrupt(reason);
+/// `interrupt`: the target's current or next waiting call gives `interrupted`, once. Errors: gone, denied, node-lost, and where it
+/// is on another node: timeout, interrupted.
+pub async fn interrupt(
+    runtime: &Arc<Runtime>,
+    control: &Arc<Control>,
+    target: &Address,
+    reason: String,
+    patience: Patience,
+) -> Result<(), Refusal> {
+    match runtime.route(control, target)? {
+        Route::Here(target) => target.interrupt(&reason),
+        Route::Away(_, way) => {
+            runtime.ask_away(control, (target, &*way), Ask::Interrupt { reason }, patience).await?;
+        }
+    }
     Ok(())
+}
+
+/// `resume`: ends the target's suspend, or its next one. Errors: gone, denied, overloaded, node-lost, and where it is on another
+/// node: timeout, interrupted.
+pub async fn resume(
+    runtime: &Arc<Runtime>,
+    control: &Arc<Control>,
+    target: &Address,
+    bytes: Bytes,
+    patience: Patience,
+) -> Result<(), Refusal> {
+    if target.node == runtime.node {
+        return runtime.resume(control, target, bytes);
+    }
+    let way = runtime.away(&control.group, target)?;
+    runtime.ask_away(control, (target, &*way), Ask::Resume { bytes }, patience).await.map(drop)
 }
 
 /// A reason of `len` bytes is too large? Asked before it is copied.
@@ -55,10 +91,18 @@ pub fn set_daemon(coroutine: &Coroutine, daemon: bool) {
     }
 }
 
-/// `status`: what the target does, in CBOR. Errors: gone, denied, node-lost.
-pub fn status(coroutine: &Coroutine, target: &Address) -> Result<Vec<u8>, Refusal> {
-    let target = coroutine.runtime.find_here(&coroutine.control, target)?;
-    Ok(relations::status(&coroutine.runtime, &target))
+/// `status`: what the target does, in CBOR. Errors: gone, denied, node-lost, and where it is on another node: timeout,
+/// interrupted.
+pub async fn status(
+    runtime: &Arc<Runtime>,
+    control: &Arc<Control>,
+    target: &Address,
+    patience: Patience,
+) -> Result<Bytes, Refusal> {
+    match runtime.route(control, target)? {
+        Route::Here(target) => Ok(relations::status(runtime, &target).into()),
+        Route::Away(_, way) => runtime.ask_away(control, (target, &*way), Ask::Status, patience).await,
+    }
 }
 
 /// `swap`: asks the target to go on as this function. Errors: swap-failed, gone, denied, unknown-function, need-module,

@@ -5,6 +5,7 @@ use super::lifecycle::yield_now;
 use crate::runtime::control::Waits;
 use crate::runtime::mail;
 use crate::runtime::message::Filter;
+use crate::runtime::relations::EndWatch;
 use crate::runtime::wasi_clock::coarse;
 use crate::runtime::{Control, Coroutine, Runtime, Scheduler};
 use corovan_core::code::Code;
@@ -82,7 +83,7 @@ pub async fn wait(
     let first = timers.min().unwrap_or(u64::MAX);
     let scheduler = runtime.scheduler.clone();
     let mut alarm = pin!(scheduler.sleep_until(first));
-    let mut watched: Vec<_> = Vec::new();
+    let mut watched: Vec<(usize, EndWatch)> = Vec::new();
     let ready = std::future::poll_fn(|cx| {
         let now = runtime.clock().now();
         // For its registration; which timer is due is seen below.
@@ -92,11 +93,12 @@ pub async fn wait(
             let is_ready = match entry {
                 WaitFor::Timer(at) => *at <= now,
                 WaitFor::Message(filter) => mail::poll_message(&control, filter),
-                WaitFor::Exit(target) if watching => runtime.has_ended(target),
+                // One that was over at the first look ended the wait there.
+                WaitFor::Exit(_) if watching => watched.iter().any(|(of, end)| *of == index && runtime.has_come(end)),
                 WaitFor::Exit(target) => match runtime.watch_end(&control, target, cx.waker()) {
                     Ok(None) => true,
-                    Ok(Some(guard)) => {
-                        watched.push(guard);
+                    Ok(Some(end)) => {
+                        watched.push((index, end));
                         false
                     }
                     // A node that cannot be reached is an end too.

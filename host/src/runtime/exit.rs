@@ -9,7 +9,7 @@ use super::message::{Kind, Letter, Parcel, Payload};
 use super::ports::Observer;
 use super::refusal::Refusal;
 use super::registry::{Past, Resident};
-use super::ties::Ties;
+use super::ties::{Ties, Watch};
 use bytes::Bytes;
 use corovan_core::limits;
 use corovan_core::tenancy::quota::Permit;
@@ -91,7 +91,7 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
     leftovers.closed.waited.into_iter().for_each(|(_, waker)| waker.wake());
     leftovers.closed.holding.into_iter().for_each(std::task::Waker::wake);
     drop(leftovers.waker);
-    let Ties { monitors, links, waits, watching, timers, swap, named, subscriptions, .. } = ties;
+    let Ties { monitors, followers, links, waits, watching, timers, swap, named, subscriptions, .. } = ties;
     if named {
         control.group.tenant.names.forget(&address);
     }
@@ -105,7 +105,7 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
         // It may have been unsubscribed meanwhile.
         let _ = channel.unsubscribe(&address);
     }
-    for watched in watching.into_keys() {
+    for (watched, _away) in watching {
         if let Some(Resident::Coroutine(other)) = runtime.registry.get(&watched) {
             other.ties.lock().monitors.remove(&address.counter);
         }
@@ -116,6 +116,7 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
             tell(&watcher, record, &message);
         }
     }
+    followers.into_values().for_each(|follower| follower(record));
     for other in links.into_values().filter_map(|other| other.upgrade()) {
         other.ties.lock().links.remove(&address.counter);
         if record.outcome.is_abnormal() {
@@ -138,7 +139,8 @@ pub(super) fn exit_message(record: &ExitRecord) -> Payload {
 
 /// Sends the exit message for which room was promised; nothing if it is not wanted any more.
 pub(super) fn tell(watcher: &Arc<Control>, record: &ExitRecord, message: &Payload) {
-    let Some(mut held) = watcher.ties.lock().watching.remove(&record.address) else { return };
+    let watch = watcher.ties.lock().watching.remove(&record.address);
+    let Some(Watch { mut held, .. }) = watch else { return };
     // What the tenant's quota does not cover is left out rather than the message.
     let payload = match held.grow(message.len() as u64) {
         Ok(()) => message.clone(),

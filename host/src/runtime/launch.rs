@@ -7,7 +7,7 @@ use super::coroutine::{Coroutine, Limiter, WasiProgram};
 use super::engine::Preemption;
 use super::exit::{self, ExitGuard};
 use super::group::Group;
-use super::ports::{Observer, Random};
+use super::ports::{Mesh, Names, Observer, Random};
 use super::refusal::Refusal;
 use super::registry::{Registry, Resident};
 use super::scheduler::Scheduler;
@@ -22,7 +22,7 @@ use corovan_core::tenancy::quota::{Permit, Resource};
 use corovan_core::text::cut;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use wasmtime::{Engine, Instance, InstancePre, Linker, ModuleExport, Store, TypedFunc, UpdateDeadline};
@@ -38,6 +38,9 @@ pub struct Runtime {
     pub node: NodeId,
     pub incarnation: u32,
     pub registry: Registry,
+    /// Other nodes, once this one has joined some.
+    pub mesh: OnceLock<Arc<dyn Mesh>>,
+    pub names: OnceLock<Arc<dyn Names>>,
 }
 
 /// A module ready to be instantiated, with the function to call. One for each spec; shared by its coroutines.
@@ -140,7 +143,17 @@ impl Runtime {
         node: NodeId,
         incarnation: u32,
     ) -> Runtime {
-        Runtime { engine, preemption, scheduler, random, node, incarnation, registry: Registry::new() }
+        Runtime {
+            engine,
+            preemption,
+            scheduler,
+            random,
+            node,
+            incarnation,
+            registry: Registry::new(),
+            mesh: OnceLock::new(),
+            names: OnceLock::new(),
+        }
     }
 
     /// Makes a coroutine and queues it. Its observer learns of its end, exactly once, whatever happens.

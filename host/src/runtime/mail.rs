@@ -2,8 +2,11 @@
 //! first, so that the way there is one more case and not another interface.
 
 use super::control::{Control, Waits};
+use super::group::Group;
 use super::launch::Runtime;
 use super::message::{Kind, Letter, Parcel, Payload, ReplyTo};
+use super::own::Route;
+use super::ports::Way;
 use super::post::Refused;
 use super::refusal::Refusal;
 use super::registry::{Past, Resident};
@@ -26,6 +29,8 @@ pub enum Place {
     Past(Arc<Past>),
     /// It ended and nothing is kept, or it was never there.
     Nowhere,
+    /// On another node.
+    Away(Arc<dyn Way>),
 }
 
 /// `timeout` for ever.
@@ -59,7 +64,7 @@ impl Runtime {
     /// Finds who lives at an address. Errors: denied (another tenant's), node-lost (no such node is known).
     pub fn find(&self, from: &Control, to: &Address) -> Result<Place, Refusal> {
         if to.node != self.node {
-            return Err(Refusal::new(Code::NodeLost, format!("no node {} is known to this one", to.node)));
+            return self.away(&from.group, to).map(Place::Away);
         }
         if to.incarnation != self.incarnation {
             return Ok(Place::Nowhere);
@@ -94,10 +99,30 @@ impl Runtime {
     }
 
     /// The same for a partner that has to be there. Errors: gone, denied, node-lost.
-    pub fn find_here(&self, from: &Control, to: &Address) -> Result<Arc<Control>, Refusal> {
+    #[inline]
+    pub fn route(&self, from: &Control, to: &Address) -> Result<Route, Refusal> {
         match self.find(from, to)? {
-            Place::Here(control) => Ok(control),
+            Place::Here(control) => Ok(Route::Here(control)),
+            Place::Away(way) => Ok(Route::Away(*to, way)),
             Place::Past(_) | Place::Nowhere => Err(Refusal::gone(to)),
+        }
+    }
+
+    /// The same for one that has to be on this node. Errors: gone, denied, node-lost, unsupported.
+    pub fn find_here(&self, from: &Control, to: &Address) -> Result<Arc<Control>, Refusal> {
+        match self.route(from, to)? {
+            Route::Here(control) => Ok(control),
+            Route::Away(..) => {
+                Err(Refusal::new(Code::Unsupported, format!("{to} is on another node, where this cannot be done yet")))
+            }
+        }
+    }
+
+    /// The way to another node. Errors: node-lost, denied, overloaded.
+    pub fn away(&self, group: &Arc<Group>, to: &Address) -> Result<Arc<dyn Way>, Refusal> {
+        match self.mesh.get() {
+            Some(mesh) => mesh.way(group, to),
+            None => Err(Refusal::new(Code::NodeLost, format!("no node {} is known to this one", to.node))),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Messages as they lie in mailboxes: what a letter carries, and who is to be told of its answer.
 
 use super::control::Control;
+use super::ports::Replier;
+use super::refusal::Refusal;
 use bytes::Bytes;
 pub use corovan_core::sync::mailbox::{Filter, Kind};
 use corovan_core::tenancy::quota::Permit;
@@ -29,10 +31,17 @@ pub struct Parcel {
 /// The right to answer a request, once. Dropped without an answer, the requester learns that none will come.
 #[derive(Debug)]
 pub struct ReplyTo {
-    requester: Option<Arc<Control>>,
-    number: u64,
+    requester: Requester,
     /// The request has been received.
     pub read: bool,
+}
+
+#[derive(Debug, Default)]
+enum Requester {
+    Here(Arc<Control>, u64),
+    Away(Box<dyn Replier>),
+    #[default]
+    Answered,
 }
 
 /// Bytes that a letter holds itself.
@@ -94,19 +103,41 @@ impl From<Payload> for Parcel {
 
 impl ReplyTo {
     pub(super) fn new(requester: &Arc<Control>, number: u64) -> ReplyTo {
-        ReplyTo { requester: Some(Arc::clone(requester)), number, read: false }
+        ReplyTo { requester: Requester::Here(Arc::clone(requester), number), read: false }
     }
 
-    /// Gives the answer; `false` when it is no longer awaited.
-    pub fn answer(mut self, payload: Payload, held: Option<Permit>) -> bool {
-        self.requester.take().is_some_and(|requester| requester.answer(self.number, payload, held))
+    /// Who asked is told in another way.
+    pub(super) fn forget(mut self) {
+        self.requester = Requester::Answered;
+    }
+
+    /// To a coroutine of another node.
+    pub fn away(replier: Box<dyn Replier>) -> ReplyTo {
+        ReplyTo { requester: Requester::Away(replier), read: false }
+    }
+
+    /// Gives the answer; `false` when it is no longer awaited. Refused, it may be tried again. Errors: overloaded.
+    pub fn answer(mut self, payload: Payload, held: Option<Permit>) -> Result<bool, (ReplyTo, Refusal)> {
+        match std::mem::take(&mut self.requester) {
+            Requester::Here(requester, number) => Ok(requester.answer(number, payload, held)),
+            Requester::Away(replier) => match replier.answer(&payload) {
+                Ok(awaited) => Ok(awaited),
+                Err(refusal) => {
+                    self.requester = Requester::Away(replier);
+                    Err((self, refusal))
+                }
+            },
+            Requester::Answered => Ok(false),
+        }
     }
 }
 
 impl Drop for ReplyTo {
     fn drop(&mut self) {
-        if let Some(requester) = self.requester.take() {
-            requester.leave_unanswered(self.number, self.read);
+        match std::mem::take(&mut self.requester) {
+            Requester::Here(requester, number) => requester.leave_unanswered(number, self.read),
+            Requester::Away(replier) => replier.unanswered(self.read),
+            Requester::Answered => {}
         }
     }
 }

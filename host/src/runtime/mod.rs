@@ -1,6 +1,8 @@
 //! Coroutines: engine, scheduler, clock, what they hold and how they meet, and the ports through which they reach the
 //! rest. Runs guests; decides nothing about who may run.
 
+mod arrivals;
+mod away;
 mod blank;
 mod chain;
 pub mod channels;
@@ -31,6 +33,7 @@ pub mod timers;
 mod tree;
 pub mod wasi_clock;
 
+pub use arrivals::{Arrival, Arrived, Followed, Following, Settles};
 pub use blank::blank_store;
 pub use clock::{Clock, RealClock, VirtualClock};
 pub use control::{Control, Stop};

@@ -2,25 +2,34 @@
 
 use super::control::{Control, Waits};
 use super::launch::Runtime;
-use super::mail::{Patience, Place};
+use super::mail::{Patience, Place, bounded};
+use super::message::{Kind, Letter, Parcel, Payload};
+use super::ports;
 use super::refusal::Refusal;
+use super::registry::Resident;
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
+use corovan_core::limits;
 use corovan_core::sync::names::{self, Refused, Ticket};
+use corovan_core::tenancy::quota::Permit;
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
-/// A tenant's names.
-#[derive(Debug, Default)]
+/// A tenant's names that coroutines and channels of this node have, and who waits for one here.
+#[derive(Default)]
 pub struct Names {
     table: Mutex<names::Names<Waker>>,
+    /// Where others find them, once some are known there.
+    mesh: OnceLock<Arc<dyn ports::Names>>,
 }
 
 impl Names {
     /// A holder has ended.
     pub(super) fn forget(&self, holder: &Address) {
         self.table.lock().forget(holder);
+        self.mesh.get().into_iter().for_each(|mesh| mesh.forget(*holder));
     }
 
     /// How many there are.
@@ -34,8 +43,48 @@ impl Names {
 }
 
 impl Runtime {
-    /// Gives a coroutine or channel of this tenant the name, until it ends. Errors: taken, overloaded, gone, denied, node-lost.
-    pub fn register(&self, control: &Control, name: &str, holder: &Address) -> Result<(), Refusal> {
+    /// Gives a coroutine or channel of this node and tenant the name, until it ends. Errors: taken, overloaded, gone, denied,
+    /// timeout, interrupted, unsupported.
+    pub(crate) async fn register(
+        &self,
+        control: &Arc<Control>,
+        name: &str,
+        holder: &Address,
+        timeout: u64,
+    ) -> Result<(), Refusal> {
+        let Some(mesh) = self.names.get() else { return self.register_here(control, name, holder) };
+        if holder.node != self.node {
+            let text = format!("{holder} is on another node: a name is registered where its holder is");
+            return Err(Refusal::new(Code::Unsupported, text));
+        }
+        // What is refused here is refused before others are asked.
+        let target = match self.find_channel(control, holder) {
+            Ok(_) => None,
+            Err(_) => Some(self.find_here(control, holder)?),
+        };
+        let names = &control.group.tenant.names;
+        match names.table.lock().find(name) {
+            Some(found) if found.holder == *holder => return Ok(()),
+            Some(found) => return Err(refuse(name, Refused::Taken(found.holder))),
+            None => {}
+        }
+        let _ = names.mesh.set(Arc::clone(mesh));
+        let slot = Slot::promised(self, target.as_ref(), name)?;
+        let deadline = self.clock().now().saturating_add(timeout);
+        let asked = mesh.register(&control.group, name, *holder, deadline);
+        // It ends at its deadline by itself, and then nothing of it remains.
+        let what = "the name was not given in time";
+        bounded(control, Waits::Locate, Patience::Forever, what, asked).await??;
+        let outcome = self.register_here(control, name, holder);
+        match &outcome {
+            Ok(()) => slot.into_iter().for_each(Slot::keep),
+            Err(_) => mesh.unregister(&control.group, name, *holder),
+        }
+        outcome
+    }
+
+    /// The same among the coroutines of this node. Errors: taken, overloaded, gone, denied, unsupported.
+    pub fn register_here(&self, control: &Control, name: &str, holder: &Address) -> Result<(), Refusal> {
         let names = &control.group.tenant.names;
         match self.find_channel(control, holder) {
             Ok(channel) => {
@@ -50,7 +99,7 @@ impl Runtime {
             Err(refusal) if refusal.code == Code::Denied => return Err(refusal),
             Err(_) => {}
         }
-        let Place::Here(target) = self.find(control, holder)? else { return Err(Refusal::gone(holder)) };
+        let target = self.find_here(control, holder)?;
         // Under the holder's lock: it cannot end between the look and the registration.
         let mut ties = target.ties.lock();
         if ties.ended {
@@ -78,16 +127,62 @@ impl Runtime {
             let text = format!("{name:?} is a name of another computation: that one, or its holder's end, gives it up");
             return Err(Refusal::new(Code::Denied, text));
         }
-        if names.table.lock().unregister(name, found) { Ok(()) } else { Err(not_found()) }
+        if !names.table.lock().unregister(name, found) {
+            return Err(not_found());
+        }
+        if let Some(mesh) = self.names.get() {
+            mesh.unregister(&control.group, name, found.holder);
+            if let Some(Resident::Coroutine(holder)) = self.registry.get(&found.holder) {
+                let slot = holder.ties.lock().lost_names.remove(name);
+                slot.into_iter().for_each(|_| holder.break_promise());
+            }
+        }
+        Ok(())
+    }
+
+    /// Another node's registration of the name was older: the holder is told, and has it no longer.
+    pub fn name_lost(&self, name: &str, holder: &Address) {
+        let tenant = match self.registry.get(holder) {
+            Some(Resident::Coroutine(control)) => {
+                let held = control.ties.lock().lost_names.remove(name);
+                let letter = Letter {
+                    kind: Kind::NameLost,
+                    tag: 0,
+                    sender: *holder,
+                    via: 0,
+                    size: 0,
+                    body: Parcel { payload: Payload::copy(name.as_bytes()), reply: None, held },
+                };
+                if letter.body.held.is_some() {
+                    control.push_reserved(letter);
+                }
+                Arc::clone(&control.group.tenant)
+            }
+            Some(Resident::Channel(channel)) => match channel.tenant() {
+                Some(tenant) => tenant,
+                None => return,
+            },
+            _ => return,
+        };
+        let mut table = tenant.names.table.lock();
+        if let Some(found) = table.find(name).filter(|found| found.holder == *holder) {
+            table.unregister(name, found);
+        }
     }
 
     /// Waits for a holder of this name. Errors: timeout, overloaded, interrupted.
-    pub(crate) async fn locate(
-        &self,
-        control: &Arc<Control>,
-        name: &str,
-        mut patience: Patience,
-    ) -> Result<Address, Refusal> {
+    pub(crate) async fn locate(&self, control: &Arc<Control>, name: &str, timeout: u64) -> Result<Address, Refusal> {
+        if let Some(mesh) = self.names.get() {
+            let known = control.group.tenant.names.table.lock().find(name);
+            if let Some(known) = known {
+                return Ok(known.holder);
+            }
+            let (wait, longest) = (timeout > 0, timeout.max(limits::NAME_CALL.as_nanos() as u64));
+            let asked = mesh.locate(&control.group, name, wait, self.clock().now().saturating_add(longest));
+            let what = "nobody took the name in time";
+            return bounded(control, Waits::Locate, Patience::Forever, what, asked).await?;
+        }
+        let mut patience = self.patience(timeout);
         let table = &control.group.tenant.names.table;
         let mut waiting = Waiting { table, name, ticket: None };
         let mut doing = None;
@@ -118,6 +213,45 @@ impl Runtime {
             patience.poll(cx).map(|()| Err(Refusal::timeout(&format!("nobody took the name {name:?} in time"))))
         })
         .await
+    }
+}
+
+/// Room in a holder's mailbox for the message that it has lost a name; given back when dropped.
+struct Slot<'a> {
+    holder: &'a Arc<Control>,
+    name: &'a str,
+    held: Option<Permit>,
+}
+
+impl<'a> Slot<'a> {
+    /// Of a coroutine; a channel is told nothing. Errors: overloaded, gone.
+    fn promised(
+        runtime: &Runtime,
+        holder: Option<&'a Arc<Control>>,
+        name: &'a str,
+    ) -> Result<Option<Slot<'a>>, Refusal> {
+        let Some(holder) = holder else { return Ok(None) };
+        Ok(Some(Slot { holder, name, held: Some(runtime.promise(holder)?) }))
+    }
+
+    fn keep(mut self) {
+        if let Some(held) = self.held.take() {
+            self.holder.ties.lock().lost_names.insert(self.name.to_owned(), held);
+        }
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        if self.held.take().is_some() {
+            self.holder.break_promise();
+        }
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.table.lock().fmt(f)
     }
 }
 

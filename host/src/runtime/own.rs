@@ -3,6 +3,7 @@
 
 use super::control::Control;
 use super::message::ReplyTo;
+use super::ports::Way;
 use bytes::Bytes;
 use corovan_core::ids::Address;
 use corovan_core::limits;
@@ -26,10 +27,17 @@ pub struct Replies {
     held: Option<Permit>,
 }
 
-/// Coroutines of this node it sent to last, so that a partner is found without a lock.
+/// Whom it sent to last, so that a partner is found without a lock.
 #[derive(Debug, Default)]
 pub struct Routes {
-    known: [Option<Arc<Control>>; ROUTES],
+    known: [Option<Route>; ROUTES],
+}
+
+/// Where an address leads.
+#[derive(Debug)]
+pub enum Route {
+    Here(Arc<Control>),
+    Away(Address, Arc<dyn Way>),
 }
 
 const ROUTES: usize = 4;
@@ -106,24 +114,31 @@ impl Replies {
 impl Routes {
     /// The coroutine at this address, looked for only if it is not known.
     #[inline]
-    pub fn find<E>(
-        &mut self,
-        address: &Address,
-        look: impl FnOnce() -> Result<Arc<Control>, E>,
-    ) -> Result<&Arc<Control>, E> {
+    pub fn find<E>(&mut self, address: &Address, look: impl FnOnce() -> Result<Route, E>) -> Result<&Route, E> {
         let known = &mut self.known[place(address)];
-        let control = match known.take().filter(|control| control.address == *address) {
-            Some(control) => control,
+        let route = match known.take().filter(|route| route.leads_to(address)) {
+            Some(route) => route,
             None => look()?,
         };
-        Ok(known.insert(control))
+        Ok(known.insert(route))
     }
 
     /// It has ended: what is left of it goes.
     pub fn forget(&mut self, address: &Address) {
         let known = &mut self.known[place(address)];
-        if known.as_ref().is_some_and(|control| control.address == *address) {
+        if known.as_ref().is_some_and(|route| route.leads_to(address)) {
             *known = None;
+        }
+    }
+}
+
+impl Route {
+    /// To this address, and still.
+    #[inline]
+    fn leads_to(&self, address: &Address) -> bool {
+        match self {
+            Route::Here(control) => control.address == *address,
+            Route::Away(known, way) => known == address && !way.is_over(),
         }
     }
 }

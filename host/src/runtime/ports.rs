@@ -5,8 +5,10 @@ use super::group::Group;
 use super::launch::Program;
 use super::refusal::Refusal;
 use super::stdio::Output;
+use bytes::Bytes;
 use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::wire::ExitRecord;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -45,6 +47,84 @@ pub trait Spawn: Send + Sync {
     fn admit(&self, group: &Group) -> Result<(), Refusal>;
     /// The room is not needed: the coroutine was not made.
     fn give_back(&self, group: &Group);
+}
+
+/// Other nodes.
+pub trait Mesh: Send + Sync {
+    /// The way to a coroutine or channel of another node, for coroutines of this group. Errors: node-lost (no such node is
+    /// known), denied (the group may not), overloaded.
+    fn way(&self, group: &Arc<Group>, to: &Address) -> Result<Arc<dyn Way>, Refusal>;
+}
+
+/// The names of a mesh. `deadline` is a time of the node's clock.
+pub trait Names: Send + Sync {
+    /// Gives a name to a coroutine or channel of this node, on behalf of a computation. Errors: taken, overloaded, timeout.
+    fn register(&self, group: &Arc<Group>, name: &str, holder: Address, deadline: u64) -> Pending<Result<(), Refusal>>;
+    /// Gives it back.
+    fn unregister(&self, group: &Group, name: &str, holder: Address);
+    /// A holder has ended.
+    fn forget(&self, holder: Address);
+    /// Finds the holder; with `wait` not before there is one. Errors: timeout, overloaded.
+    fn locate(&self, group: &Arc<Group>, name: &str, wait: bool, deadline: u64) -> Pending<Result<Address, Refusal>>;
+}
+
+/// The way to one address of another node, as long as the session with that node lasts. What it gives back may be dropped: what
+/// was not sent by then certainly is not. Errors of all: node-lost, gone, denied, overloaded.
+pub trait Way: Send + Sync + fmt::Debug {
+    /// The session has ended: another way is to be found.
+    fn is_over(&self) -> bool;
+    /// Sends a message if that needs no waiting; `false`: it does.
+    fn send_now(&self, from: &Address, tag: u64, bytes: &[u8]) -> Result<bool, Refusal>;
+    /// Sends a message as soon as there is credit for it.
+    fn send(&self, from: &Address, tag: u64, bytes: Bytes) -> Pending<Result<(), Refusal>>;
+    /// Sends one and waits until the mailbox has it.
+    fn deliver(&self, from: &Address, tag: u64, bytes: Bytes) -> Pending<Result<(), Refusal>>;
+    /// Sends one and waits for its reply. Errors: closed.
+    fn request(&self, from: &Address, tag: u64, bytes: Bytes) -> Pending<Result<Bytes, Refusal>>;
+    /// Asks the other node to do something to it, and waits for what it says.
+    fn ask(&self, from: &Address, ask: Ask) -> Pending<Result<Bytes, Refusal>>;
+    /// Tells of its end until the result is dropped.
+    fn monitor(&self, from: &Address, follower: Box<dyn EndFollower>) -> Result<Box<dyn Send + Sync>, Refusal>;
+}
+
+/// What another node is asked to do to one of its coroutines.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ask {
+    /// `by` and `reason` are texts for the exit record.
+    Terminate {
+        by: String,
+        reason: String,
+    },
+    Interrupt {
+        reason: String,
+    },
+    Resume {
+        bytes: Bytes,
+    },
+    /// What it does, in CBOR.
+    Status,
+}
+
+/// Is told once how a coroutine of another node ended.
+pub trait EndFollower: Send + Sync {
+    /// `None`: the node cannot be reached any more.
+    fn ended(self: Box<Self>, end: Option<End>);
+}
+
+/// How a coroutine of another node ended.
+#[derive(Debug)]
+pub struct End {
+    pub record: ExitRecord,
+    /// Its record is not kept any more, or it was never there: the record says that and nothing else.
+    pub expired: bool,
+}
+
+/// Answers a request that came from another node. Dropped without: no answer will come.
+pub trait Replier: Send + Sync + fmt::Debug {
+    /// `Ok(false)`: it is no longer awaited. Errors: overloaded (try again).
+    fn answer(&self, bytes: &[u8]) -> Result<bool, Refusal>;
+    /// None will come: the request was read, or not even that.
+    fn unanswered(&self, read: bool);
 }
 
 /// What may take a while.

@@ -117,6 +117,14 @@ impl Post {
         (ticket, self.receiver(wake))
     }
 
+    /// Messages and bytes that a sender could send now.
+    pub fn free(&self) -> (usize, usize) {
+        match self.mailbox.is_closed() {
+            true => (0, 0),
+            false => self.mailbox.free(),
+        }
+    }
+
     pub fn fate(&self, ticket: Ticket) -> Fate {
         self.mailbox.fate(ticket)
     }

@@ -30,7 +30,7 @@ pub struct Past {
 #[derive(Debug)]
 pub struct Registry {
     shards: Vec<RwLock<FxHashMap<u64, Resident>>>,
-    /// Addresses given out in this incarnation.
+    /// Addresses given out in this incarnation, and one more: 0 stands for the node itself.
     counter: AtomicU64,
 }
 
@@ -39,7 +39,7 @@ const SHARDS: usize = 64;
 
 impl Registry {
     pub fn new() -> Registry {
-        Registry { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), counter: AtomicU64::new(0) }
+        Registry { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), counter: AtomicU64::new(1) }
     }
 
     /// A number that was never given out before.

@@ -1,5 +1,6 @@
 //! What coroutines do to each other beside sending: monitor, link, join, interrupt, terminate, suspend and resume, swap.
 
+use super::away::AwayEnd;
 use super::control::{Control, Waits};
 use super::exit;
 use super::launch::{Program, Runtime};
@@ -8,6 +9,7 @@ use super::message::{Kind, Letter, Parcel, Payload};
 use super::refusal::Refusal;
 use super::registry::Resident;
 use super::swap::{Swap, SwapPoint};
+use super::ties::Watch;
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash};
@@ -38,13 +40,16 @@ impl Runtime {
             return Ok(());
         }
         let promised = self.promise(watcher)?;
+        if let Some(Place::Away(way)) = place {
+            return self.watch_away(watcher, target, &*way, promised);
+        }
         self.watch(watcher, target, place.as_ref(), promised);
         Ok(())
     }
 
     /// Sees to it that one exit message comes, in the room that was promised. `place`: `None` for one that is lost.
     pub(crate) fn watch(&self, watcher: &Arc<Control>, target: &Address, place: Option<&Place>, promised: Permit) {
-        watcher.ties.lock().watching.insert(*target, promised);
+        watcher.ties.lock().watching.insert(*target, Watch { held: promised, _away: None });
         if let Some(Place::Here(control)) = place {
             let mut ties = control.ties.lock();
             if !ties.ended {
@@ -54,13 +59,7 @@ impl Runtime {
         }
         let record = match self.registry.get(target) {
             Some(Resident::Ended(past)) if place.is_some() => Arc::clone(&past.record),
-            _ if place.is_some() => Arc::new(unknown(
-                target,
-                Outcome::Failed {
-                    kind: "unknown".into(),
-                    text: "it ended before, and its record is no longer kept; or it was never there".into(),
-                },
-            )),
+            _ if place.is_some() => Arc::new(forgotten(target)),
             _ => Arc::new(unknown(target, Outcome::NodeLost(target.node))),
         };
         exit::tell(watcher, &record, &exit::exit_message(&record));
@@ -68,15 +67,18 @@ impl Runtime {
 
     /// No exit message will come any more. Errors: not-found.
     pub fn demonitor(&self, watcher: &Arc<Control>, target: &Address) -> Result<(), Refusal> {
-        let Some(held) = watcher.ties.lock().watching.remove(target) else {
+        let watch = watcher.ties.lock().watching.remove(target);
+        let Some(watch) = watch else {
             return Err(Refusal::new(
                 Code::NotFound,
                 format!("{target} is not monitored, or its exit message has come"),
             ));
         };
         watcher.post.lock().mailbox.release();
-        drop(held);
-        if let Some(Resident::Coroutine(control)) = self.registry.get(target) {
+        drop(watch);
+        if target.node == self.node
+            && let Some(Resident::Coroutine(control)) = self.registry.get(target)
+        {
             control.ties.lock().monitors.remove(&watcher.address.counter);
         }
         Ok(())
@@ -112,6 +114,9 @@ impl Runtime {
         if *target == control.address {
             return Err(Refusal::new(Code::Invalid, "a coroutine cannot wait for its own end"));
         }
+        if target.node != self.node {
+            return self.join_away(control, target, patience).await;
+        }
         let mut wait = None;
         let _doing = control.doing.wait(Waits::Join);
         let outcome = std::future::poll_fn(|cx| {
@@ -120,6 +125,8 @@ impl Runtime {
             }
             match self.find(control, target) {
                 Err(refusal) => return Poll::Ready(Err(refusal)),
+                // Asked for before.
+                Ok(Place::Away(_)) => return Poll::Ready(Err(Refusal::gone(target))),
                 Ok(Place::Past(past)) => return Poll::Ready(Ok(Arc::clone(&past.record))),
                 Ok(Place::Nowhere) => {
                     let owed = wait.as_ref().and_then(|Waiting(other, _)| other.ties.lock().owed.clone());
@@ -156,7 +163,10 @@ impl Runtime {
         from: &Control,
         target: &Address,
         waker: &Waker,
-    ) -> Result<Option<impl Drop + use<>>, Refusal> {
+    ) -> Result<Option<EndWatch>, Refusal> {
+        if target.node != self.node {
+            return Ok(self.watch_end_away(from, target, waker)?.map(EndWatch::Away));
+        }
         let Place::Here(other) = self.find(from, target)? else { return Ok(None) };
         let mut ties = other.ties.lock();
         if ties.ended {
@@ -164,22 +174,30 @@ impl Runtime {
         }
         let number = ties.wait_for_end(waker.clone());
         drop(ties);
-        Ok(Some(Waiting(other, number)))
+        Ok(Some(EndWatch::Here { target: *target, _waiting: Waiting(other, number) }))
     }
 
-    /// Nobody lives at this address of ours any more.
-    pub(crate) fn has_ended(&self, target: &Address) -> bool {
-        !matches!(self.registry.get(target), Some(Resident::Coroutine(_)))
+    /// The end that is waited for has come.
+    pub(crate) fn has_come(&self, end: &EndWatch) -> bool {
+        match end {
+            EndWatch::Here { target, .. } => !matches!(self.registry.get(target), Some(Resident::Coroutine(_))),
+            EndWatch::Away(end) => end.has_come(),
+        }
     }
 
     /// Ends the target's suspend, or its next one. Errors: gone, denied, overloaded, node-lost.
     pub fn resume(&self, from: &Control, to: &Address, bytes: Bytes) -> Result<(), Refusal> {
         let target = self.find_here(from, to)?;
         let held = from.group.tenant.ledger.take(Resource::Held, bytes.len() as u64)?;
+        self.put_resume(&target, bytes, held)
+    }
+
+    /// Keeps a resume for the target, or ends its suspend. Errors: gone, overloaded.
+    pub(super) fn put_resume(&self, target: &Control, bytes: Bytes, held: Permit) -> Result<(), Refusal> {
         {
             let mut ties = target.ties.lock();
             if ties.ended {
-                return Err(Refusal::gone(to));
+                return Err(Refusal::gone(target.address));
             }
             if ties.resume.is_some() {
                 return Err(Refusal::new(Code::Overloaded, "a resume waits there already, and one is kept"));
@@ -379,8 +397,14 @@ pub(crate) fn status(runtime: &Runtime, control: &Control) -> Vec<u8> {
     bytes
 }
 
+/// An end that is waited for among other things, until this is dropped.
+pub(crate) enum EndWatch {
+    Here { target: Address, _waiting: Waiting },
+    Away(AwayEnd),
+}
+
 /// Waits for another's end; forgotten when dropped.
-struct Waiting(Arc<Control>, u64);
+pub(crate) struct Waiting(Arc<Control>, u64);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
@@ -416,8 +440,14 @@ fn no_swap() -> Refusal {
     Refusal::new(Code::NotFound, "no swap is asked for, or whoever asked has given up")
 }
 
+/// The record of one that has none any more.
+pub(super) fn forgotten(address: &Address) -> ExitRecord {
+    let text = "it ended before, and its record is no longer kept; or it was never there";
+    unknown(address, Outcome::Failed { kind: "unknown".into(), text: text.into() })
+}
+
 /// The record of one of which nothing is known.
-fn unknown(address: &Address, outcome: Outcome) -> ExitRecord {
+pub(super) fn unknown(address: &Address, outcome: Outcome) -> ExitRecord {
     ExitRecord {
         address: *address,
         module: ModuleHash([0; 32]),

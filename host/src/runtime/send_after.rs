@@ -93,6 +93,7 @@ impl Runtime {
         letter.body.held = None;
         let outcome = match self.find(control, &to) {
             Ok(Place::Here(target)) => mail::put(&target, letter.size, || letter).map(|unsent| unsent.is_none()),
+            Ok(Place::Away(way)) => way.send_now(&control.address, letter.tag, &letter.body.payload),
             Ok(_) => Ok(false),
             Err(refusal) => Err(refusal),
         };

@@ -12,10 +12,11 @@ use corovan_core::sync::timers::TimerId;
 use corovan_core::tenancy::quota::Permit;
 use corovan_core::wire::ExitRecord;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Ties {
     /// An early or awaited resume.
     pub resume: Option<(Bytes, Permit)>,
@@ -26,8 +27,10 @@ pub(super) struct Ties {
     pub links: BTreeMap<u64, Weak<Control>>,
     pub waits: BTreeMap<u64, Waker>,
     next_wait: u64,
-    /// Those whose end it is to learn of, with what the promised exit message holds.
-    pub watching: BTreeMap<Address, Permit>,
+    /// Those whose end it is to learn of.
+    pub watching: BTreeMap<Address, Watch>,
+    /// Other nodes' followers of its end, by number.
+    pub followers: BTreeMap<u64, Follower>,
     pub timers: BTreeMap<u64, Timed>,
     next_timer: u64,
     /// A swap that is asked of it; one that it has agreed to, until its instance is polled again; why that failed.
@@ -36,6 +39,8 @@ pub(super) struct Ties {
     pub swap_failed: Option<Refusal>,
     /// Channels that it is subscribed to, by the number of the subscription.
     pub subscriptions: BTreeMap<u64, Weak<Channel>>,
+    /// Names of the mesh that it has, each with room for the message that it is lost.
+    pub lost_names: BTreeMap<String, Permit>,
     /// It has given names, so that they are looked for at its end.
     pub named: bool,
     /// It has ended: whoever comes now is too late.
@@ -43,6 +48,17 @@ pub(super) struct Ties {
     /// How, for so many who waited for that and have not seen it yet: the record may be forgotten before.
     pub owed: Option<(Arc<ExitRecord>, usize)>,
 }
+
+/// One whose end this coroutine is to learn of.
+pub(super) struct Watch {
+    /// What the promised exit message holds.
+    pub held: Permit,
+    /// Dropped, another node need not tell.
+    pub _away: Option<Box<dyn Send + Sync>>,
+}
+
+/// Told how a coroutine ended, for another node.
+pub(crate) type Follower = Box<dyn FnOnce(&Arc<ExitRecord>) + Send + Sync>;
 
 /// A request of this coroutine that is under way.
 #[derive(Debug)]
@@ -69,6 +85,12 @@ pub(super) struct Timed {
     /// `None`: to itself, in room that is promised.
     pub to: Option<Address>,
     pub letter: Letter,
+}
+
+impl fmt::Debug for Ties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ties").field("ended", &self.ended).finish_non_exhaustive()
+    }
 }
 
 impl Ties {
@@ -102,6 +124,13 @@ impl Ties {
     pub fn next_timer(&mut self) -> u64 {
         self.next_timer += 1;
         self.next_timer
+    }
+
+    /// Adds a follower for another node; its number, to be taken out of `followers` again.
+    pub fn follow(&mut self, follower: Follower) -> u64 {
+        self.next_wait += 1;
+        self.followers.insert(self.next_wait, follower);
+        self.next_wait
     }
 
     fn awaited(&mut self, number: u64) -> Option<&mut Asked> {

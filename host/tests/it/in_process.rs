@@ -43,6 +43,7 @@ impl Cluster {
             data: data.path().join("data"),
             credentials: authority.credentials(&issued).unwrap(),
             enrolment: Enrolment::default(),
+            mesh: None,
             slots: Some(slots),
             workers: 2,
             // Time for large results to be delivered at shutdown; nothing here waits for its end.

@@ -119,8 +119,8 @@ impl Datagrams for Remember {
 struct Told(tokio::sync::oneshot::Sender<Option<Bytes>>);
 
 impl Watcher for Told {
-    fn ended(self: Box<Self>, record: Option<Bytes>) {
-        let _ = self.0.send(record);
+    fn ended(self: Box<Self>, exit: Option<(u8, Bytes)>) {
+        let _ = self.0.send(exit.map(|(_, record)| record));
     }
 }
 
@@ -135,7 +135,7 @@ impl Node {
         let node = credentials.identity.principal().node_id();
         let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), &credentials, false).unwrap();
         let address = endpoint.local_address().unwrap();
-        let (clock, tasks) = (Arc::new(RealClock::new()), Tasks::default());
+        let (clock, tasks) = (Arc::new(RealClock::new()), Tasks::here());
         let links = Links::new(Config { node, incarnation: 1, endpoint: endpoint.clone(), clock, tasks });
         let inbox = Arc::new(Remember::default());
         links.open(Arc::clone(&inbox) as _, Arc::clone(&inbox) as _);
@@ -175,7 +175,7 @@ fn message(kind: Kind, from: u64, to: u64, tag: u64) -> Header {
 }
 
 async fn send(session: &Arc<Session>, header: Header, payload: &[u8]) -> Result<(), NotSent> {
-    let mut sending = session.send(header, [Bytes::copy_from_slice(payload), Bytes::new()]);
+    let mut sending = session.send(None, header, [Bytes::copy_from_slice(payload), Bytes::new()]);
     poll_fn(|cx| sending.poll(cx)).await
 }
 
@@ -249,12 +249,12 @@ fn who_sends_to_a_full_mailbox_waits_and_nobody_else_does() {
         *b.inbox.full.lock() = Some(Vec::new());
         let mut sent = 0;
         // First contact has room for sixteen; they are answered, and a window that stays small goes on.
-        while session.send_now(&message(Kind::Message, 1, 2, sent), &[b"m"]).unwrap() {
+        while session.send_now(None, &message(Kind::Message, 1, 2, sent), &[b"m"]).unwrap() {
             sent += 1;
         }
         assert_eq!(sent, limits::FIRST_CONTACT_MESSAGES);
         b.inbox.until(|inbox| inbox.full.lock().as_ref().unwrap().len() as u64 == sent).await;
-        let mut waits = session.send(message(Kind::Message, 1, 2, sent), Default::default());
+        let mut waits = session.send(None, message(Kind::Message, 1, 2, sent), Default::default());
         let pending = poll_fn(|cx| std::task::Poll::Ready(waits.poll(cx).is_pending())).await;
         assert!(pending);
         // Another mailbox of the same node.

@@ -25,6 +25,7 @@ mod node_process;
 mod nodes;
 mod peers;
 mod process;
+mod remote;
 mod script;
 mod sessions;
 mod streams;

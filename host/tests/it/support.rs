@@ -197,28 +197,33 @@ impl Bench {
         let engine = engine::build(Preemption::Fuel, 64).unwrap();
         let clock = Arc::new(VirtualClock::new(UNIX_BASE));
         let scheduler = Scheduler::manual(Arc::clone(&clock));
-        Bench::new(engine, Preemption::Fuel, scheduler, Some(clock), None)
+        Bench::new(engine, Preemption::Fuel, scheduler, (Some(clock), None), NodeId([1; 12]))
     }
 
     /// With two worker threads.
     pub fn threaded(slots: u32) -> Bench {
+        Bench::of_node(slots, NodeId([1; 12]))
+    }
+
+    /// The same with an id.
+    pub fn of_node(slots: u32, node: NodeId) -> Bench {
         let engine = engine::build(Preemption::Epoch, slots).unwrap();
         let weak = engine.weak();
         let tick = move || weak.upgrade().into_iter().for_each(|engine| engine.increment_epoch());
         let (scheduler, threads) = Scheduler::start(Arc::new(RealClock::new()), 2, tick).unwrap();
-        Bench::new(engine, Preemption::Epoch, scheduler, None, Some(threads))
+        Bench::new(engine, Preemption::Epoch, scheduler, (None, Some(threads)), node)
     }
 
     fn new(
         engine: wasmtime::Engine,
         preemption: Preemption,
         scheduler: Scheduler,
-        clock: Option<Arc<VirtualClock>>,
-        threads: Option<Threads>,
+        (clock, threads): (Option<Arc<VirtualClock>>, Option<Threads>),
+        node: NodeId,
     ) -> Bench {
         let linker = hostcalls::linker(&engine).unwrap();
         let random = Arc::new(Seeded(Mutex::new(1)));
-        let runtime = Arc::new(Runtime::new(engine, preemption, scheduler, random, NodeId([1; 12]), 1));
+        let runtime = Arc::new(Runtime::new(engine, preemption, scheduler, random, node, 1));
         let limits = Limits { coroutines: 1 << 20, memory: 1 << 40, held: 1 << 30, connections: 0 };
         let (ledger, share) = (Arc::new(Ledger::new(limits)), Arc::new(Share::new(0, 100)));
         let tenant = Arc::new(Tenant::new("me", Arc::clone(&ledger), share));

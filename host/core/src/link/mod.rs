@@ -1,6 +1,7 @@
 //! Two nodes that talk to each other: frames, lanes, sessions, credit, and what waits for the other side. `docs/mesh.md` says
 //! how they fit together. No I/O: time is an argument in nanoseconds, and what is to be sent or woken is returned.
 
+pub mod call;
 pub mod calls;
 pub mod contact;
 pub mod credit;

@@ -42,6 +42,7 @@ impl Embedded {
                 data,
                 credentials: authority.credentials(&node)?,
                 enrolment: Enrolment::default(),
+                mesh: None,
                 slots: None,
                 workers: cores(),
                 grace: GRACE,

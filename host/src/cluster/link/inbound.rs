@@ -83,7 +83,8 @@ impl Session {
             Kind::Grant => self.inbox.grant(self, frame)?,
             Kind::Exit => {
                 let watcher = self.monitors.lock().answered(header.call)?;
-                watcher.into_iter().for_each(|watcher| watcher.ended(Some(Bytes::copy_from_slice(payload))));
+                let exit = (header.flags, Bytes::copy_from_slice(payload));
+                watcher.into_iter().for_each(|watcher| watcher.ended(Some(exit.clone())));
             }
             Kind::Credit => {
                 let grant = Grant::from_header(header);

@@ -7,10 +7,12 @@ mod inbound;
 mod lanes;
 mod links;
 mod outbound;
+mod pass;
 mod peer;
 mod session;
 mod supervise;
 
 pub use links::{Config, Datagrams, Links};
 pub use outbound::{NotSent, Sending};
+pub use pass::{Granted, Pass};
 pub use session::{Answer, Fault, Inbox, Session, Watcher};

@@ -1,6 +1,7 @@
 //! Sending: room in the lane, then credit, then the frame, all under the lane's lock, so that credit is never taken for a
 //! frame that is not sent. Who finds neither waits, and nobody else does.
 
+use super::pass::Pass;
 use super::session::Session;
 use bytes::Bytes;
 use corovan_core::link::credit::{self, Acquired, Fate, Ticket};
@@ -13,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 #[derive(Debug)]
 pub struct Sending {
     session: Arc<Session>,
+    pass: Option<Arc<Pass>>,
     pub header: Header,
     payload: [Bytes; 2],
     stage: Stage,
@@ -47,9 +49,9 @@ impl Session {
     /// Sends a frame that begins something, whose payload is these parts one after the other, if that needs no waiting.
     /// `Ok(false)`: it does.
     #[inline]
-    pub fn send_now(&self, header: &Header, payload: &[&[u8]]) -> Result<bool, NotSent> {
+    pub fn send_now(&self, pass: Option<&Pass>, header: &Header, payload: &[&[u8]]) -> Result<bool, NotSent> {
         let mut stage = Stage::New;
-        match self.advance(header, payload, &mut stage, Waker::noop()) {
+        match self.advance(pass, header, payload, &mut stage, Waker::noop()) {
             Poll::Ready(sent) => sent.map(|()| true),
             Poll::Pending => {
                 self.withdraw(header, stage);
@@ -59,20 +61,25 @@ impl Session {
     }
 
     /// The same with waiting.
-    pub fn send(self: &Arc<Self>, header: Header, payload: [Bytes; 2]) -> Sending {
-        Sending { session: Arc::clone(self), header, payload, stage: Stage::New }
+    pub fn send(self: &Arc<Self>, pass: Option<Arc<Pass>>, header: Header, payload: [Bytes; 2]) -> Sending {
+        Sending { session: Arc::clone(self), pass, header, payload, stage: Stage::New }
     }
 
     fn advance(
         &self,
+        pass: Option<&Pass>,
         header: &Header,
         payload: &[&[u8]],
         stage: &mut Stage,
         waker: &Waker,
     ) -> Poll<Result<(), NotSent>> {
         let size = frame::size(header.kind, payload).map_err(NotSent::Frame)?;
-        let lane = &self.lanes[usize::from(header.lane())];
+        let number = usize::from(header.lane());
+        let lane = &self.lanes[number];
         let mut out = lane.out.lock();
+        // A computation is shown in each lane before what is done for it.
+        let shows = pass.filter(|pass| !pass.is_shown(number));
+        let room = size + shows.map_or(0, |pass| frame::HEADER + pass.bytes().len());
         if out.has_ended() {
             *stage = Stage::Over;
             return Poll::Ready(Err(NotSent::Lost));
@@ -83,7 +90,7 @@ impl Session {
             Stage::Credit(ticket, waits) => (Some(ticket), waits),
             Stage::Over => return Poll::Ready(Ok(())),
         };
-        if !out.has_room(header, size) {
+        if !out.has_room(header, room) {
             let number = out.wait(waits, waker.clone());
             *stage = ticket.map_or(Stage::Room(number), |ticket| Stage::Credit(ticket, Some(number)));
             return Poll::Pending;
@@ -122,14 +129,19 @@ impl Session {
             }
         }
         *stage = Stage::Over;
-        let pushed = out.push(header, payload);
+        let mut idle = false;
+        let mut header = *header;
+        header.grant = pass.map_or(0, |pass| pass.number);
+        if let Some(pass) = shows {
+            idle = out.push(&pass.header(&header), &[pass.bytes()]).map_err(not_pushed)?;
+            pass.set_shown(number);
+        }
+        let pushed = out.push(&header, payload).map(|was_idle| was_idle || idle);
         drop(out);
         match pushed {
             Ok(true) => lane.work.notify_one(),
             Ok(false) => {}
-            // Room was seen under this lock.
-            Err(Refused::Full) => return Poll::Ready(Err(NotSent::Overloaded)),
-            Err(Refused::Frame(error)) => return Poll::Ready(Err(NotSent::Frame(error))),
+            Err(refused) => return Poll::Ready(Err(not_pushed(refused))),
         }
         Poll::Ready(Ok(()))
     }
@@ -144,6 +156,12 @@ impl Session {
         waits.into_iter().for_each(|number| lane.out.lock().withdraw(number));
         let woken = ticket.map(|ticket| self.borrower.lock().withdraw(header.to, ticket)).unwrap_or_default();
         woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// A large answer would be taken now, or the lane holds little. Others are queued.
+    pub fn has_room_for(&self, header: &Header, len: usize) -> bool {
+        let lane = &self.lanes[usize::from(header.lane())];
+        len <= SMALL || lane.out.lock().has_room(header, frame::HEADER + len)
     }
 
     /// Gives back credit that is not used.
@@ -183,8 +201,8 @@ impl Session {
 impl Sending {
     /// Ready when the frame is in its lane.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NotSent>> {
-        let Sending { session, header, payload, stage } = self;
-        session.advance(header, &[&payload[0], &payload[1]], stage, cx.waker())
+        let Sending { session, pass, header, payload, stage } = self;
+        session.advance(pass.as_deref(), header, &[&payload[0], &payload[1]], stage, cx.waker())
     }
 
     pub fn session(&self) -> &Arc<Session> {
@@ -195,6 +213,17 @@ impl Sending {
 impl Drop for Sending {
     fn drop(&mut self) {
         self.session.withdraw(&self.header, self.stage);
+    }
+}
+
+/// Bytes of an answer that is queued in any case.
+const SMALL: usize = 4 << 10;
+
+/// Room was seen under the lock, so this does not come up.
+fn not_pushed(refused: Refused) -> NotSent {
+    match refused {
+        Refused::Full => NotSent::Overloaded,
+        Refused::Frame(error) => NotSent::Frame(error),
     }
 }
 

@@ -2,15 +2,16 @@
 //! and what waits for the other side. Ends once; then everything in it comes to its end.
 
 use super::lanes::Lane;
+use super::pass::{Pass, Passes, Shown};
 use crate::runtime::Clock;
 use bytes::Bytes;
 use corovan_core::ids::NodeId;
 use corovan_core::link::calls::{self, Pending, Watched};
 use corovan_core::link::credit::{self, Borrower, Lender};
-use corovan_core::link::frame::{Frame, Header, Kind, LANES, Local};
+use corovan_core::link::frame::{CONTROL, Frame, Header, Kind, LANES, Local};
 use corovan_core::link::lane::Incoming;
 use corovan_core::link::pulse::Pulse;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -34,6 +35,9 @@ pub struct Session {
     pub(super) monitors: Mutex<Pending<Box<dyn Watcher>>>,
     pub(super) watched: Mutex<Watched<Box<dyn FnOnce() + Send>>>,
     pub(super) pulse: Mutex<Pulse>,
+    /// What this node shows of its computations, and what the other has shown.
+    pub(super) passes: Mutex<Passes>,
+    pub(super) shown: RwLock<Shown>,
     /// Something is to be acknowledged soon, or now; a sign of life is to be sent.
     pub(super) soon: Notify,
     pub(super) now: Notify,
@@ -52,9 +56,10 @@ pub enum Answer {
     Lost,
 }
 
-/// Is told once how the coroutine that it watches ended: its exit record in CBOR, or nothing when the session ended first.
+/// Is told once how the coroutine that it watches ended: flags and payload of the exit frame, or nothing when the session ended
+/// first.
 pub trait Watcher: Send + Sync {
-    fn ended(self: Box<Self>, record: Option<Bytes>);
+    fn ended(self: Box<Self>, exit: Option<(u8, Bytes)>);
 }
 
 /// Takes what the other node sends to coroutines and to this node. Called by the tasks that read: must not block.
@@ -89,6 +94,8 @@ impl Session {
             monitors: Mutex::new(Pending::monitors()),
             watched: Mutex::new(Watched::new()),
             pulse,
+            passes: Mutex::default(),
+            shown: RwLock::default(),
             soon: Notify::new(),
             now: Notify::new(),
             alive: Mutex::default(),
@@ -209,8 +216,42 @@ impl Session {
 
     /// Sends what answers or ends something; it waits its turn where the other node is slow.
     pub fn answer(self: &Arc<Self>, header: Header, payload: &[u8]) {
-        let lane = &self.lanes[usize::from(header.lane())];
-        let pushed = lane.out.lock().answer(header, payload);
+        self.queue(None, header, payload);
+    }
+
+    /// The same for what begins something that is bounded otherwise, under a computation's pass.
+    pub fn queue(self: &Arc<Self>, pass: Option<&Pass>, mut header: Header, payload: &[u8]) {
+        let number = usize::from(header.lane());
+        let lane = &self.lanes[number];
+        let pushed = {
+            let mut out = lane.out.lock();
+            let mut shown = Ok(false);
+            if let Some(pass) = pass {
+                header.grant = pass.number;
+                if !pass.is_shown(number) {
+                    shown = out.answer(pass.header(&header), pass.bytes());
+                    pass.set_shown(number);
+                }
+            }
+            shown.and_then(|idle| Ok(out.answer(header, payload)? || idle))
+        };
+        match pushed {
+            Ok(true) => lane.work.notify_one(),
+            Ok(false) => {}
+            Err(many) => self.fail(&many.into()),
+        }
+    }
+
+    /// Shows a computation in the control lane, unless it was.
+    pub fn show(self: &Arc<Self>, pass: &Pass) {
+        let (lane, header) = (&self.lanes[usize::from(CONTROL)], pass.header(&Header::new(Kind::Call)));
+        let mut out = lane.out.lock();
+        if pass.is_shown(usize::from(CONTROL)) {
+            return;
+        }
+        pass.set_shown(usize::from(CONTROL));
+        let pushed = out.answer(header, pass.bytes());
+        drop(out);
         match pushed {
             Ok(true) => lane.work.notify_one(),
             Ok(false) => {}

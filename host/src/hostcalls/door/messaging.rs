@@ -3,30 +3,34 @@
 use super::super::memory::{broken, put, slice, split, with, write};
 use super::super::{Refusal, mailbox_fd, messaging};
 use super::{Guest, Into, MODULE, address, answer, control, read_address, ready, refused, room};
-use crate::runtime::Coroutine;
 use crate::runtime::control::Waits;
 use crate::runtime::coroutine::Own;
 use crate::runtime::mail::{self, Patience, Unsent};
 use crate::runtime::message::{Filter, INLINE, Letter, Payload, ReplyTo};
+use crate::runtime::own::Route;
+use crate::runtime::ports::Way;
+use crate::runtime::{Control, Coroutine};
 use bytes::Bytes;
 use corovan_core::ids::Address;
 use corovan_core::tenancy::quota::Permit;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use wasmtime::Linker;
 
 /// Adds them.
 pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
     // Between coroutines of one node a message that was taken is in the mailbox: the two differ across nodes.
-    for name in ["send", "deliver"] {
+    for (name, deliver) in [("send", false), ("deliver", true)] {
         linker.func_wrap_async(
             MODULE,
             name,
-            |mut guest: Guest<'_>, (to, tag, ptr, len, timeout): (u32, u64, u32, u32, u64)| match send_now(
-                &mut guest, to, tag, ptr, len,
+            move |mut guest: Guest<'_>, (to, tag, ptr, len, timeout): (u32, u64, u32, u32, u64)| match send_now(
+                &mut guest, to, tag, ptr, len, deliver,
             ) {
                 Ok(Sent::Answer(answer)) => ready(Ok(answer)),
                 Ok(Sent::Full(unsent)) => Box::new(wait_for_room(guest, unsent, timeout)),
+                Ok(Sent::Away(way, bytes)) => Box::new(send_away(guest, way, (tag, bytes, deliver), timeout)),
                 Err(trap) => ready(Err(trap)),
             },
         )?;
@@ -83,10 +87,11 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
 enum Sent {
     Answer(i32),
     Full(Unsent),
+    Away(Arc<dyn Way>, Bytes),
 }
 
 #[inline]
-fn send_now(guest: &mut Guest<'_>, to: u32, tag: u64, ptr: u32, len: u32) -> wasmtime::Result<Sent> {
+fn send_now(guest: &mut Guest<'_>, to: u32, tag: u64, ptr: u32, len: u32, deliver: bool) -> wasmtime::Result<Sent> {
     if let Err(refusal) = mail::check_size(len) {
         return Ok(Sent::Answer(refused(guest, refusal)));
     }
@@ -94,14 +99,28 @@ fn send_now(guest: &mut Guest<'_>, to: u32, tag: u64, ptr: u32, len: u32) -> was
     let bytes = slice(data, ptr, len)?;
     let to = address(slice(data, to, Address::SIZE as u32)?);
     // Small ones go straight into the receiver's mailbox; for a larger one that would hold its lock for long.
-    let shared = (bytes.len() > INLINE).then(|| Bytes::copy_from_slice(bytes));
+    let is_here = to.node == coroutine.runtime.node;
+    let shared = (is_here && bytes.len() > INLINE).then(|| Bytes::copy_from_slice(bytes));
     let sender = coroutine.control.address;
     let make = || mail::letter(sender, tag, shared.map_or_else(|| Payload::copy(bytes), Payload::Shared));
-    Ok(match messaging::send(coroutine, &to, bytes.len(), make) {
-        Ok(None) => Sent::Answer(0),
-        Ok(Some(unsent)) => Sent::Full(unsent),
+    Ok(match messaging::send(coroutine, &to, (tag, bytes, deliver), make) {
+        Ok(messaging::Sent::Done) => Sent::Answer(0),
+        Ok(messaging::Sent::Full(unsent)) => Sent::Full(unsent),
+        Ok(messaging::Sent::Away(way)) => Sent::Away(way, Bytes::copy_from_slice(bytes)),
         Err(refusal) => Sent::Answer(refused(guest, refusal)),
     })
+}
+
+async fn send_away(
+    mut guest: Guest<'_>,
+    way: Arc<dyn Way>,
+    message: (u64, Bytes, bool),
+    timeout: u64,
+) -> wasmtime::Result<i32> {
+    let (control, patience) = (control(&guest), guest_patience(&guest, timeout));
+    let runtime = Arc::clone(&guest.data().runtime);
+    let outcome = runtime.send_away(&control, &*way, message, patience).await;
+    Ok(super::done(&mut guest, outcome))
 }
 
 async fn wait_for_room(mut guest: Guest<'_>, unsent: Unsent, timeout: u64) -> wasmtime::Result<i32> {
@@ -110,9 +129,9 @@ async fn wait_for_room(mut guest: Guest<'_>, unsent: Unsent, timeout: u64) -> wa
     Ok(super::done(&mut guest, outcome))
 }
 
-/// Puts a letter into its mailbox, waiting for room.
-async fn post(guest: &mut Guest<'_>, to: &Address, letter: Letter, timeout: u64) -> Result<(), Refusal> {
-    match messaging::send(guest.data_mut(), to, letter.size, || letter)? {
+/// Puts a request into its mailbox, waiting for room.
+async fn post(guest: &mut Guest<'_>, to: &Arc<Control>, letter: Letter, timeout: u64) -> Result<(), Refusal> {
+    match mail::try_send(&guest.data().control, to, letter.size, || letter)? {
         None => Ok(()),
         Some(unsent) => {
             let (control, patience) = (control(guest), guest_patience(guest, timeout));
@@ -248,11 +267,25 @@ async fn request(
     }
     let control = control(&guest);
     let patience = guest_patience(&guest, timeout);
-    let letter = mail::request(&control, tag, payload);
-    if let Err(refusal) = post(&mut guest, &to, letter, timeout).await {
-        return Ok(refused(&mut guest, refusal));
-    }
-    match mail::await_reply(&control, room(&guest, into), patience).await {
+    let route = guest.data().runtime.route(&control, &to);
+    let reply = match route {
+        Ok(Route::Here(target)) => {
+            let letter = mail::request(&control, tag, payload);
+            if let Err(refusal) = post(&mut guest, &target, letter, timeout).await {
+                return Ok(refused(&mut guest, refusal));
+            }
+            drop(target);
+            mail::await_reply(&control, room(&guest, into), patience).await
+        }
+        Ok(Route::Away(_, way)) => {
+            let runtime = Arc::clone(&guest.data().runtime);
+            let reply = runtime.request_away(&control, &*way, tag, payload.into(), patience).await;
+            let room = room(&guest, into);
+            reply.and_then(|bytes| Ok((Payload::from(bytes.clone()), mail::claim(&control, bytes.len(), room)?)))
+        }
+        Err(refusal) => Err(refusal),
+    };
+    match reply {
         Ok((payload, held)) => {
             let mut letter = mail::letter(to, tag, payload);
             let (data, coroutine) = split(&mut guest)?;

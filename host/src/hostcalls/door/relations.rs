@@ -45,15 +45,22 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
             })
         },
     )?;
-    linker.func_wrap(MODULE, "resume", |mut guest: Guest<'_>, to: u32, ptr: u32, len: u32, _timeout: u64| {
-        if let Err(refusal) = crate::runtime::mail::check_size(len) {
-            return Ok(refused(&mut guest, refusal));
-        }
-        let (to, bytes) = (read_address(&mut guest, to)?, read(&mut guest, ptr, len)?);
-        let data = guest.data();
-        let outcome = data.runtime.resume(&data.control, &to, bytes);
-        wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
-    })?;
+    linker.func_wrap_async(
+        MODULE,
+        "resume",
+        |mut guest: Guest<'_>, (to, ptr, len, timeout): (u32, u32, u32, u64)| {
+            Box::new(async move {
+                if let Err(refusal) = crate::runtime::mail::check_size(len) {
+                    return Ok(refused(&mut guest, refusal));
+                }
+                let (to, bytes) = (read_address(&mut guest, to)?, read(&mut guest, ptr, len)?);
+                let (control, patience) = (control(&guest), guest_patience(&guest, timeout));
+                let runtime = std::sync::Arc::clone(&guest.data().runtime);
+                let outcome = relations::resume(&runtime, &control, &to, bytes, patience).await;
+                wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
+            })
+        },
+    )?;
     linker.func_wrap_async(MODULE, "terminate", |mut guest: Guest<'_>, (target, timeout): (u32, u64)| {
         Box::new(async move {
             let target = read_address(&mut guest, target)?;
@@ -63,17 +70,21 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
             wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
         })
     })?;
-    linker.func_wrap(
+    linker.func_wrap_async(
         MODULE,
         "interrupt",
-        |mut guest: Guest<'_>, target: u32, reason: u32, reason_len: u32, _timeout: u64| {
-            if let Err(refusal) = relations::check_reason(reason_len) {
-                return Ok(refused(&mut guest, refusal));
-            }
-            let target = read_address(&mut guest, target)?;
-            let reason = read_text(&mut guest, reason, reason_len, "the reason of an interrupt")?;
-            let outcome = relations::interrupt(guest.data(), &target, &reason);
-            wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
+        |mut guest: Guest<'_>, (target, reason, reason_len, timeout): (u32, u32, u32, u64)| {
+            Box::new(async move {
+                if let Err(refusal) = relations::check_reason(reason_len) {
+                    return Ok(refused(&mut guest, refusal));
+                }
+                let target = read_address(&mut guest, target)?;
+                let reason = read_text(&mut guest, reason, reason_len, "the reason of an interrupt")?;
+                let (control, patience) = (control(&guest), guest_patience(&guest, timeout));
+                let runtime = std::sync::Arc::clone(&guest.data().runtime);
+                let outcome = relations::interrupt(&runtime, &control, &target, reason.to_string(), patience).await;
+                wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
+            })
         },
     )?;
     linker.func_wrap(MODULE, "monitor", |mut guest: Guest<'_>, target: u32| {
@@ -107,15 +118,19 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
         relations::set_daemon(guest.data(), daemon != 0);
         0i32
     })?;
-    linker.func_wrap(
+    linker.func_wrap_async(
         MODULE,
         "status",
-        |mut guest: Guest<'_>, target: u32, _timeout: u64, header: u32, buf: u32, cap: u32| {
-            let target = read_address(&mut guest, target)?;
-            match relations::status(guest.data(), &target) {
-                Ok(status) => offer(&mut guest, Into { header, buf, cap }, status.into()),
-                Err(refusal) => Ok(refused(&mut guest, refusal)),
-            }
+        |mut guest: Guest<'_>, (target, timeout, header, buf, cap): (u32, u64, u32, u32, u32)| {
+            Box::new(async move {
+                let target = read_address(&mut guest, target)?;
+                let (control, patience) = (control(&guest), guest_patience(&guest, timeout));
+                let runtime = std::sync::Arc::clone(&guest.data().runtime);
+                match relations::status(&runtime, &control, &target, patience).await {
+                    Ok(status) => offer(&mut guest, Into { header, buf, cap }, status),
+                    Err(refusal) => Ok(refused(&mut guest, refusal)),
+                }
+            })
         },
     )?;
     add_swap(linker)

@@ -144,7 +144,7 @@ impl Channel {
         self.owner.upgrade()
     }
 
-    pub(super) fn tenant(&self) -> Option<Arc<Tenant>> {
+    pub fn tenant(&self) -> Option<Arc<Tenant>> {
         self.tenant.upgrade()
     }
 

@@ -61,6 +61,7 @@ impl Issuing {
             data: dir.path().join("data"),
             credentials: issuer.credentials(&own).unwrap(),
             enrolment: Enrolment { issuer: Some(Arc::clone(&issuer)), ..Enrolment::default() },
+            mesh: None,
             slots: Some(16),
             workers: 1,
             grace: Duration::ZERO,

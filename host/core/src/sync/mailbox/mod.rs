@@ -191,6 +191,12 @@ impl<T, W> Mailbox<T, W> {
         self.enqueue(letter) || is_stuck
     }
 
+    /// Messages and bytes that fit beside those that are there and those that wait.
+    pub fn free(&self) -> (usize, usize) {
+        let messages = self.bounds.messages.saturating_sub(self.messages + self.waiting.len());
+        (messages, self.bounds.bytes.saturating_sub(self.bytes))
+    }
+
     /// A letter of this size would be taken now.
     #[inline]
     pub fn takes(&self, size: usize) -> bool {

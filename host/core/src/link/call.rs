@@ -1,0 +1,168 @@
+//! Payloads of calls and exits: a CBOR record that says what is asked, told or answered, then bytes it speaks of, uncoded.
+//!
+//! ```text
+//! 0 len u32, little-endian | 4 CBOR record | 4 + len bytes
+//! ```
+
+use crate::ids::ModuleHash;
+use crate::limits;
+use crate::wire::ExitRecord;
+use crate::wire::exit::ExitHead;
+use bytes::{Buf, Bytes};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// What a frame of kind `Call` asks. `to` and `from` of its header say of whom and for whom; unknown fields are ignored, an
+/// unknown call is answered with `unsupported`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Call {
+    /// Tell the end of `to` to `from`, under the frame's number, which is a monitor's and not a call's: what comes is an exit.
+    Monitor,
+    /// No longer, of the monitor of this number. Not answered.
+    Demonitor,
+    /// Answered when it is ordered.
+    Terminate {
+        #[serde(rename = "b")]
+        by: String,
+        #[serde(rename = "r")]
+        reason: String,
+    },
+    Interrupt {
+        #[serde(rename = "r")]
+        reason: String,
+    },
+    /// The value follows.
+    Resume,
+    /// Answered with what it does, in CBOR.
+    Status,
+    /// A message of `corovan_core::directory` follows; not answered as a call. Without a coroutine on either side.
+    Names,
+    /// Make a coroutine. The arguments follow; answered with its address.
+    Spawn(Spawn),
+    /// The bytes of a module, in pieces: answered with those from `offset` on.
+    Module {
+        #[serde(rename = "h")]
+        hash: ModuleHash,
+        #[serde(rename = "o")]
+        offset: u64,
+    },
+    /// Whatever a later version asks.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A coroutine that another node is to make.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Spawn {
+    #[serde(rename = "m")]
+    pub module: ModuleHash,
+    #[serde(rename = "f")]
+    pub function: String,
+    /// Bytes of memory; 0: as much as the program wants.
+    #[serde(rename = "b", default)]
+    pub memory: u64,
+    /// Nanoseconds that it and all that it makes may run.
+    #[serde(rename = "d")]
+    pub deadline: u64,
+    #[serde(rename = "x", default)]
+    pub daemon: bool,
+    /// Nanoseconds after which whoever asks has given up: what would be made later is not made.
+    #[serde(rename = "p")]
+    pub patience: u64,
+}
+
+/// Why bytes are no such payload.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Error {
+    #[error("a record of {0} bytes is over the limit of {max} (FRAME_HEAD)", max = limits::FRAME_HEAD)]
+    TooLarge(u64),
+    #[error("it ends within its record")]
+    Truncated,
+    #[error("the record is not what it should be: {0}")]
+    Record(String),
+}
+
+/// The first part of a payload with this record; the bytes it speaks of are the second.
+pub fn encode(record: &impl Serialize) -> Result<Bytes, Error> {
+    let mut out = vec![0; 4];
+    ciborium::into_writer(record, &mut out).map_err(|error| Error::Record(error.to_string()))?;
+    let len = out.len() - 4;
+    if len > limits::FRAME_HEAD {
+        return Err(Error::TooLarge(len as u64));
+    }
+    out[..4].copy_from_slice(&(len as u32).to_le_bytes());
+    Ok(out.into())
+}
+
+/// Record, and the bytes it speaks of.
+pub fn decode<T: DeserializeOwned>(mut payload: Bytes) -> Result<(T, Bytes), Error> {
+    if payload.len() < 4 {
+        return Err(Error::Truncated);
+    }
+    let len = payload.get_u32_le() as usize;
+    if len > limits::FRAME_HEAD {
+        return Err(Error::TooLarge(len as u64));
+    }
+    if len > payload.len() {
+        return Err(Error::Truncated);
+    }
+    let record = payload.split_to(len);
+    let record = ciborium::de::from_reader_with_recursion_limit(&record[..], limits::CBOR_DEPTH)
+        .map_err(|error| Error::Record(error.to_string()))?;
+    Ok((record, payload))
+}
+
+/// An exit record; a value that is larger than a frame takes is left out.
+pub fn encode_exit(record: &ExitRecord) -> Result<[Bytes; 2], Error> {
+    let (head, value) = record.to_head();
+    let value = if value.len() <= limits::EXIT_VALUE_BYTES { value } else { Bytes::new() };
+    Ok([encode(&head)?, value])
+}
+
+/// Reads the same.
+pub fn decode_exit(payload: Bytes) -> Result<ExitRecord, Error> {
+    let (head, value) = decode::<ExitHead>(payload)?;
+    Ok(ExitRecord::from_head(head, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn calls_survive_their_bytes_and_what_follows_them_is_kept_apart() {
+        let spawn = Spawn {
+            module: ModuleHash([7; 32]),
+            function: "work".into(),
+            memory: 1,
+            deadline: 2,
+            daemon: true,
+            patience: 3,
+        };
+        for call in [
+            Call::Monitor,
+            Call::Terminate { by: "a".into(), reason: "b".into() },
+            Call::Spawn(spawn),
+            Call::Module { hash: ModuleHash([1; 32]), offset: 9 },
+        ] {
+            let payload = [&encode(&call).unwrap()[..], b"rest"].concat();
+            assert_eq!(decode::<Call>(payload.clone().into()).unwrap(), (call, Bytes::from_static(b"rest")));
+            for cut in 0..payload.len() - 4 {
+                assert!(decode::<Call>(Bytes::copy_from_slice(&payload[..cut])).is_err());
+            }
+        }
+        let later = encode(&"Fly").unwrap();
+        assert_eq!(decode::<Call>(later).unwrap().0, Call::Unknown);
+        let long = Call::Interrupt { reason: "x".repeat(limits::FRAME_HEAD) };
+        assert!(matches!(encode(&long), Err(Error::TooLarge(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_call_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode::<Call>(bytes.clone().into());
+            let _ = decode_exit(bytes.into());
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Passes: grants of computations, shown once a session and lane and named by a number from then on.
+
+use super::session::{Fault, Session};
+use crate::runtime::{Refusal, Tenant};
+use bytes::Bytes;
+use corovan_core::code::Code;
+use corovan_core::limits;
+use corovan_core::link::frame::{Header, Kind, LANES};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// A computation's grant as this node shows it in one session.
+pub struct Pass {
+    pub number: u32,
+    bytes: Bytes,
+    /// Lanes in which it has been shown; written under their locks.
+    shown: AtomicU32,
+    retired: AtomicBool,
+}
+
+/// Those of one session, by a hash of the grant.
+#[derive(Debug, Default)]
+pub(super) struct Passes {
+    by_hash: HashMap<[u8; 32], Arc<Pass>>,
+    by_number: BTreeMap<u32, [u8; 32]>,
+    last: u32,
+}
+
+/// What the other node has shown, by its numbers: what it may do for whom, or why nothing.
+#[derive(Default)]
+pub(super) struct Shown(BTreeMap<u32, Result<Arc<Granted>, Refusal>>);
+
+/// A grant that was found good.
+#[derive(Debug)]
+pub struct Granted {
+    pub tenant: Arc<Tenant>,
+    /// Of the grant.
+    pub hash: [u8; 32],
+    pub bytes: Bytes,
+}
+
+impl Pass {
+    pub fn is_shown(&self, lane: usize) -> bool {
+        self.shown.load(Ordering::Relaxed) & 1 << lane != 0
+    }
+
+    pub fn set_shown(&self, lane: usize) {
+        self.shown.fetch_or(1 << lane, Ordering::Relaxed);
+    }
+
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Others have taken its place: it is to be asked for anew.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    /// The frame that shows it, ahead of this one.
+    pub fn header(&self, before: &Header) -> Header {
+        Header { grant: self.number, to: before.to, from: before.from, ..Header::new(Kind::Grant) }
+    }
+}
+
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pass {}", self.number)
+    }
+}
+
+impl Session {
+    /// The pass for a grant.
+    pub fn pass(&self, grant: &Bytes) -> Arc<Pass> {
+        let hash = *blake3::hash(grant).as_bytes();
+        let mut passes = self.passes.lock();
+        if let Some(pass) = passes.by_hash.get(&hash) {
+            return Arc::clone(pass);
+        }
+        if passes.by_hash.len() >= limits::LINK_GRANTS
+            && let Some((_, oldest)) = passes.by_number.pop_first()
+            && let Some(pass) = passes.by_hash.remove(&oldest)
+        {
+            pass.retired.store(true, Ordering::Relaxed);
+        }
+        // Thousands a second would take weeks to come round, and then those of old are long forgotten.
+        passes.last = passes.last.wrapping_add(1).max(1);
+        let (number, shown, retired) = (passes.last, AtomicU32::new(0), AtomicBool::new(false));
+        let pass = Arc::new(Pass { number, bytes: grant.clone(), shown, retired });
+        passes.by_hash.insert(hash, Arc::clone(&pass));
+        passes.by_number.insert(number, hash);
+        pass
+    }
+
+    /// The other node has shown a grant under this number, and this is what was found.
+    pub fn set_granted(&self, number: u32, granted: Result<Arc<Granted>, Refusal>) {
+        let mut shown = self.shown.write();
+        // Twice as many as a sender uses: what is on its way under an older number has come by then.
+        while shown.0.len() >= 2 * limits::LINK_GRANTS && !shown.0.contains_key(&number) {
+            shown.0.pop_first();
+        }
+        shown.0.insert(number, granted);
+    }
+
+    /// What was shown under this number before.
+    pub fn was_granted(&self, number: u32) -> Option<Result<Arc<Granted>, Refusal>> {
+        self.shown.read().0.get(&number).cloned()
+    }
+
+    /// It has shown a grant of this tenant's.
+    pub fn speaks_for(&self, tenant: &str) -> bool {
+        let shown = self.shown.read();
+        shown.0.values().flatten().any(|granted| granted.tenant.name() == tenant)
+    }
+
+    /// For whom the other node speaks under this number. `Err` of the outer: it has shown nothing there.
+    pub fn granted(&self, number: u32) -> Result<Result<Arc<Granted>, Refusal>, Fault> {
+        match self.was_granted(number) {
+            Some(granted) => Ok(granted),
+            // Shown before, and forgotten for newer ones.
+            None if self.shown.read().0.first_key_value().is_some_and(|(first, _)| number < *first && number > 0) => {
+                Ok(Err(Refusal::new(Code::Denied, "the computation's grant is to be shown again")))
+            }
+            None => Err(Fault(format!("it speaks for a computation under grant {number}, which it has not shown"))),
+        }
+    }
+}
+
+const _: () = assert!(LANES <= 32, "lanes are bits of a u32");

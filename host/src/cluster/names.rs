@@ -1,0 +1,159 @@
+//! Names across nodes: what coroutines ask goes to the thread of names, and what that has to say to other nodes goes over links,
+//! where each tenant spoken of is shown first.
+
+use super::grants::Grants;
+use super::link::{Datagrams, Links, Session};
+use super::mesh::{Carrier, Handle};
+use crate::runtime::ports::{self, Pending};
+use crate::runtime::{Group, Refusal, Runtime};
+use bytes::Bytes;
+use corovan_core::code::Code;
+use corovan_core::directory::message::{Message, Name, Request};
+use corovan_core::ids::{Address, NodeId};
+use corovan_core::link::call::{self, Call};
+use corovan_core::link::frame::{Header, Kind};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+
+/// What membership and names say to other nodes.
+pub struct Outward {
+    links: Links,
+    runtime: Weak<Runtime>,
+    /// For each tenant with names here, a grant under which it is spoken of.
+    shown: Arc<Shown>,
+}
+
+/// Grants by tenant: as many as tenants work here.
+#[derive(Default)]
+pub struct Shown(Mutex<HashMap<String, Bytes>>);
+
+/// The names of a mesh, for coroutines.
+pub struct MeshNames {
+    handle: Handle,
+    grants: Arc<dyn Grants>,
+    shown: Arc<Shown>,
+}
+
+/// Datagrams of other nodes, for the thread of membership.
+pub struct Inward(pub Handle);
+
+impl Outward {
+    pub fn new(links: Links, runtime: &Arc<Runtime>, shown: Arc<Shown>) -> Outward {
+        Outward { links, runtime: Arc::downgrade(runtime), shown }
+    }
+}
+
+impl Carrier for Outward {
+    fn datagram(&self, to: SocketAddr, node: Option<NodeId>, bytes: Bytes) {
+        self.links.datagram(to, node, bytes);
+    }
+
+    fn place(&self, node: NodeId, address: Option<SocketAddr>) {
+        self.links.place(node, address);
+    }
+
+    fn names(&self, to: NodeId, message: Message) {
+        let Some(session) = self.links.session(to) else { return };
+        for tenant in tenants(&message) {
+            let grant = self.shown.0.lock().get(tenant).cloned();
+            grant.into_iter().for_each(|grant| session.show(&session.pass(&grant)));
+        }
+        let mut bytes = Vec::new();
+        if let (Ok(head), Ok(())) = (call::encode(&Call::Names), ciborium::into_writer(&message, &mut bytes)) {
+            session.answer(Header::new(Kind::Call), &[&head[..], &bytes].concat());
+        }
+    }
+
+    fn name_lost(&self, name: &Name, holder: &Address) {
+        self.runtime.upgrade().into_iter().for_each(|runtime| runtime.name_lost(&name.name, holder));
+    }
+}
+
+/// Takes what another node says about names. Errors: what is wrong with it.
+pub(super) fn heard(handle: &Handle, session: &Arc<Session>, bytes: &[u8]) -> Result<(), String> {
+    if corovan_core::wire::cbor::check(bytes).is_err() {
+        return Err("it is not CBOR".into());
+    }
+    let message: Message = ciborium::from_reader(bytes).map_err(|error| error.to_string())?;
+    if let Some(tenant) = tenants(&message).into_iter().find(|tenant| !session.speaks_for(tenant)) {
+        return Err(format!("it speaks of names of tenant {tenant:?} without a grant of that tenant's"));
+    }
+    handle.names(session.peer, message);
+    Ok(())
+}
+
+/// Whose names a request is about. What is answered was asked by this node.
+fn tenants(message: &Message) -> Vec<&str> {
+    let Message::Request(request) = message else { return Vec::new() };
+    let mut tenants: Vec<&str> = match request {
+        Request::Claim { name, .. }
+        | Request::Release { name, .. }
+        | Request::Locate { name, .. }
+        | Request::Withdraw { name, .. } => vec![&name.tenant],
+        Request::Announce { names } => names.iter().map(|(name, _)| &name.tenant[..]).collect(),
+        Request::Renew { .. } => Vec::new(),
+    };
+    tenants.sort_unstable();
+    tenants.dedup();
+    tenants
+}
+
+impl MeshNames {
+    pub fn new(handle: Handle, grants: Arc<dyn Grants>, shown: Arc<Shown>) -> MeshNames {
+        MeshNames { handle, grants, shown }
+    }
+
+    /// The name, if the computation may go to other nodes; it is then spoken of under its grant.
+    fn name(&self, group: &Group, name: &str) -> Option<Name> {
+        let grant = self.grants.of(group)?;
+        let tenant = group.tenant.name();
+        let mut shown = self.shown.0.lock();
+        if shown.get(tenant) != Some(&grant) {
+            shown.insert(tenant.to_owned(), grant);
+        }
+        drop(shown);
+        Name::new(tenant, name)
+    }
+}
+
+impl ports::Names for MeshNames {
+    fn register(&self, group: &Arc<Group>, name: &str, holder: Address, deadline: u64) -> Pending<Result<(), Refusal>> {
+        match self.name(group, name) {
+            Some(name) => {
+                let handle = self.handle.clone();
+                Box::pin(async move { handle.register(name, holder, deadline).await })
+            }
+            // Its names are known on this node alone.
+            None => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+
+    fn unregister(&self, group: &Group, name: &str, holder: Address) {
+        self.name(group, name).into_iter().for_each(|name| self.handle.unregister(name, holder));
+    }
+
+    fn forget(&self, holder: Address) {
+        self.handle.forget(holder);
+    }
+
+    fn locate(&self, group: &Arc<Group>, name: &str, wait: bool, deadline: u64) -> Pending<Result<Address, Refusal>> {
+        match self.name(group, name) {
+            Some(name) => {
+                let handle = self.handle.clone();
+                Box::pin(async move { handle.locate(name, wait, deadline).await })
+            }
+            None => {
+                let text = "its computation has no grant, which the client signs: it finds names on its own node only";
+                Box::pin(std::future::ready(Err(Refusal::new(Code::Denied, text))))
+            }
+        }
+    }
+}
+
+impl Datagrams for Inward {
+    fn datagram(&self, from: SocketAddr, proven: NodeId, bytes: Bytes) {
+        self.0.datagram(from, proven, bytes);
+    }
+}

@@ -1,0 +1,217 @@
+//! The way to coroutines of other nodes: each call becomes a frame in the lane of caller and target, under credit where it goes
+//! into a mailbox, and an answer, or the loss of the node.
+
+use super::grants::Grants;
+use super::link::{Answer, Links, NotSent, Pass, Session, Watcher};
+use crate::runtime::ports::{Ask, End, EndFollower, Mesh, Pending, Way};
+use crate::runtime::{Group, Refusal};
+use bytes::Bytes;
+use corovan_core::code::Code;
+use corovan_core::ids::Address;
+use corovan_core::link::call::{self, Call};
+use corovan_core::link::calls;
+use corovan_core::link::frame::{Header, Kind, Local};
+use std::future::poll_fn;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Other nodes, as coroutines of this one see them.
+pub struct Remote {
+    links: Links,
+    grants: Arc<dyn Grants>,
+}
+
+/// The way to one address, in one session and for one computation.
+#[derive(Clone, Debug)]
+pub(super) struct To {
+    session: Arc<Session>,
+    pass: Arc<Pass>,
+    to: Local,
+}
+
+/// Flag of an exit frame: the record is not kept any more, or it was never there.
+pub(super) const EXPIRED: u8 = 1;
+
+impl Remote {
+    pub fn new(links: Links, grants: Arc<dyn Grants>) -> Remote {
+        Remote { links, grants }
+    }
+
+    /// The way to a node itself, for a computation. Errors: node-lost, denied.
+    pub(super) fn node(&self, group: &Arc<Group>, to: &Address) -> Result<To, Refusal> {
+        let session = self.links.session(to.node);
+        let session =
+            session.ok_or_else(|| Refusal::new(Code::NodeLost, format!("no node {} is known to this one", to.node)))?;
+        if session.incarnation().is_some_and(|present| present > to.incarnation) && to.incarnation != 0 {
+            let text = format!("node {} has been started again since: {to} has ended", to.node);
+            return Err(Refusal::new(Code::NodeLost, text));
+        }
+        let grant = self.grants.of(group).ok_or_else(|| {
+            let text = "its computation has no grant, which the client signs: it is at home on this node only";
+            Refusal::new(Code::Denied, text)
+        })?;
+        let pass = session.pass(&grant);
+        Ok(To { session, pass, to: Local::from(*to) })
+    }
+}
+
+impl Mesh for Remote {
+    fn way(&self, group: &Arc<Group>, to: &Address) -> Result<Arc<dyn Way>, Refusal> {
+        Ok(Arc::new(self.node(group, to)?))
+    }
+}
+
+impl Way for To {
+    fn is_over(&self) -> bool {
+        self.session.has_ended() || self.pass.is_retired()
+    }
+
+    fn send_now(&self, from: &Address, tag: u64, bytes: &[u8]) -> Result<bool, Refusal> {
+        let header = self.header(Kind::Message, from, tag);
+        self.session.send_now(Some(&self.pass), &header, &[bytes]).map_err(refusal)
+    }
+
+    fn send(&self, from: &Address, tag: u64, bytes: Bytes) -> Pending<Result<(), Refusal>> {
+        let header = self.header(Kind::Message, from, tag);
+        let mut sending = self.session.send(Some(Arc::clone(&self.pass)), header, [bytes, Bytes::new()]);
+        Box::pin(async move { poll_fn(|cx| sending.poll(cx)).await.map_err(refusal) })
+    }
+
+    fn deliver(&self, from: &Address, tag: u64, bytes: Bytes) -> Pending<Result<(), Refusal>> {
+        let answered = self.clone().call(self.header(Kind::Deliver, from, tag), [bytes, Bytes::new()]);
+        Box::pin(async move { answered.await.map(drop) })
+    }
+
+    fn request(&self, from: &Address, tag: u64, bytes: Bytes) -> Pending<Result<Bytes, Refusal>> {
+        Box::pin(self.clone().call(self.header(Kind::Request, from, tag), [bytes, Bytes::new()]))
+    }
+
+    fn ask(&self, from: &Address, ask: Ask) -> Pending<Result<Bytes, Refusal>> {
+        let (record, bytes) = match ask {
+            Ask::Terminate { by, reason } => (Call::Terminate { by, reason }, Bytes::new()),
+            Ask::Interrupt { reason } => (Call::Interrupt { reason }, Bytes::new()),
+            Ask::Resume { bytes } => (Call::Resume, bytes),
+            Ask::Status => (Call::Status, Bytes::new()),
+        };
+        self.ask_for(from, &record, bytes)
+    }
+
+    fn monitor(&self, from: &Address, follower: Box<dyn EndFollower>) -> Result<Box<dyn Send + Sync>, Refusal> {
+        let payload = encode(&Call::Monitor)?;
+        let follower = Box::new(Follows { follower, of: self.clone() });
+        let number = self.session.begin_monitor(follower).map_err(not_begun)?;
+        let header = Header { call: number, ..self.header(Kind::Call, from, 0) };
+        self.session.queue(Some(&self.pass), header, &payload);
+        Ok(Box::new(Monitoring { session: Arc::clone(&self.session), header }))
+    }
+}
+
+impl To {
+    /// A call with this record, and bytes it speaks of.
+    pub(super) fn ask_for(&self, from: &Address, record: &Call, bytes: Bytes) -> Pending<Result<Bytes, Refusal>> {
+        match encode(record) {
+            Ok(record) => Box::pin(self.clone().call(self.header(Kind::Call, from, 0), [record, bytes])),
+            Err(refusal) => Box::pin(std::future::ready(Err(refusal))),
+        }
+    }
+
+    fn header(&self, kind: Kind, from: &Address, tag: u64) -> Header {
+        Header { tag, to: self.to, from: Local::from(*from), ..Header::new(kind) }
+    }
+
+    /// Sends what is answered, and waits for the answer. Dropped before, the answer is not waited for.
+    async fn call(self, header: Header, payload: [Bytes; 2]) -> Result<Bytes, Refusal> {
+        let (number, answer) = self.session.begin_call().map_err(not_begun)?;
+        let _asked = Asked { session: Arc::clone(&self.session), number };
+        let header = Header { call: number, ..header };
+        let mut sending = self.session.send(Some(Arc::clone(&self.pass)), header, payload);
+        poll_fn(|cx| sending.poll(cx)).await.map_err(refusal)?;
+        drop(sending);
+        answered(answer).await
+    }
+}
+
+/// What the other node answers.
+async fn answered(answer: oneshot::Receiver<Answer>) -> Result<Bytes, Refusal> {
+    let lost = || Refusal::new(Code::NodeLost, "the other node was lost before it answered: it may have been done");
+    match answer.await {
+        Err(_) | Ok(Answer::Lost) => Err(lost()),
+        Ok(Answer::Given { kind: Kind::Reply, payload, .. }) => Ok(payload),
+        Ok(Answer::Given { tag: 0, payload, .. }) => Ok(payload),
+        Ok(Answer::Given { tag, payload, .. }) => {
+            let code = u16::try_from(tag).ok().and_then(Code::from_number).unwrap_or(Code::Internal);
+            let text = String::from_utf8_lossy(&payload).into_owned();
+            Err(Refusal::new(code, text))
+        }
+    }
+}
+
+/// A call that waits for its answer; nobody waits any more when dropped.
+struct Asked {
+    session: Arc<Session>,
+    number: u64,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.session.give_up_call(self.number);
+    }
+}
+
+/// A monitor of a coroutine of another node, until dropped.
+struct Monitoring {
+    session: Arc<Session>,
+    header: Header,
+}
+
+impl Drop for Monitoring {
+    fn drop(&mut self) {
+        // In the monitor's lane: before it, it would take back nothing.
+        if self.session.give_up_monitor(self.header.call).is_some()
+            && let Ok(payload) = call::encode(&Call::Demonitor)
+        {
+            self.session.queue(None, self.header, &payload);
+        }
+    }
+}
+
+struct Follows {
+    follower: Box<dyn EndFollower>,
+    of: To,
+}
+
+impl Watcher for Follows {
+    fn ended(self: Box<Self>, exit: Option<(u8, Bytes)>) {
+        let Follows { follower, of } = *self;
+        let end = exit.and_then(|(flags, payload)| match call::decode_exit(payload) {
+            Ok(record) => Some(End { record, expired: flags & EXPIRED != 0 }),
+            Err(error) => {
+                tracing::warn!(peer = %of.session.peer, "an exit record that cannot be read: {error}");
+                None
+            }
+        });
+        follower.ended(end);
+    }
+}
+
+fn encode(record: &Call) -> Result<Bytes, Refusal> {
+    call::encode(record).map_err(|error| Refusal::new(Code::TooLarge, error.to_string()))
+}
+
+fn refusal(not_sent: NotSent) -> Refusal {
+    let code = match not_sent {
+        NotSent::Gone => Code::Gone,
+        NotSent::Overloaded => Code::Overloaded,
+        NotSent::Lost => Code::NodeLost,
+        NotSent::Frame(_) => Code::TooLarge,
+    };
+    Refusal::new(code, not_sent.to_string())
+}
+
+fn not_begun(refused: calls::Refused) -> Refusal {
+    let code = match refused {
+        calls::Refused::TooMany(_) => Code::Overloaded,
+        calls::Refused::Ended => Code::NodeLost,
+    };
+    Refusal::new(code, refused.to_string())
+}

@@ -1,0 +1,361 @@
+//! Coroutines of two nodes that send to each other over real QUIC: what each call gives, and what it gives when the other end is
+//! gone, is another tenant's, or its node is lost.
+
+use crate::in_process::run;
+use crate::links::{authority, credentials};
+use crate::support::{Bench, Remember};
+use bytes::Bytes;
+use corovan::cluster::grants::Grants;
+use corovan::cluster::link::{Config, Links};
+use corovan::cluster::mesh::{self, Follower, Handle, Service};
+use corovan::cluster::names::{Inward, MeshNames, Outward, Shown};
+use corovan::cluster::receive::Receiver;
+use corovan::cluster::remote::Remote;
+use corovan::net::{Arrival, Endpoint};
+use corovan::runtime::{Control, Group, RealClock, Refusal, Tenant};
+use corovan::tasks::Tasks;
+use corovan::tenancy::ca::Authority;
+use corovan_core::code::Code;
+use corovan_core::ids::{Address, NodeId};
+use corovan_core::membership::member::About;
+use corovan_core::membership::presence::Presence;
+use corovan_core::membership::watch::Change;
+use corovan_core::wire::Outcome;
+use std::fmt::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// A node with links, membership and names, and nothing around them.
+pub struct Node {
+    pub bench: Arc<Bench>,
+    pub links: Links,
+    pub handle: Handle,
+    pub address: SocketAddr,
+    pub endpoint: Endpoint,
+}
+
+/// Every node believes every other: a grant is the tenant's name.
+struct Trust(Vec<Arc<Tenant>>);
+
+/// Says that members have changed.
+struct Watch(Arc<Notify>);
+
+impl Grants for Trust {
+    fn of(&self, group: &Group) -> Option<Bytes> {
+        Some(Bytes::copy_from_slice(group.tenant.name().as_bytes()))
+    }
+    fn verify(&self, _: NodeId, grant: &Bytes) -> Result<Arc<Tenant>, Refusal> {
+        let found = self.0.iter().find(|tenant| tenant.name().as_bytes() == &grant[..]);
+        found.cloned().ok_or_else(|| Refusal::new(Code::Denied, "an unknown tenant"))
+    }
+}
+
+impl Follower for Watch {
+    fn changed(&self, _: &Change) {
+        self.0.notify_one();
+    }
+}
+
+impl Node {
+    pub fn start(authority: &Authority, name: &str) -> Node {
+        let credentials = credentials(authority, name);
+        let node = credentials.identity.principal().node_id();
+        let bench = Arc::new(Bench::of_node(200, node));
+        let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), &credentials, false).unwrap();
+        let address = endpoint.local_address().unwrap();
+        let (clock, tasks) = (Arc::new(RealClock::new()), Tasks::here());
+        let links = Links::new(Config { node, incarnation: 1, endpoint: endpoint.clone(), clock, tasks });
+        let trust = Arc::new(Trust(vec![Arc::clone(&bench.tenant), bench.other_tenant()]));
+        let shown = Arc::new(Shown::default());
+        let carrier = Arc::new(Outward::new(links.clone(), &bench.runtime, Arc::clone(&shown)));
+        let membership = mesh::Config {
+            me: Presence::new(node, 1, address),
+            about: About { name: name.into(), ..About::default() },
+            cluster: "test".into(),
+            seed: 1,
+            clock: Arc::new(RealClock::new()),
+        };
+        let (service, handle) = Service::new(membership, carrier).unwrap();
+        std::thread::spawn(move || service.run());
+        let receiver = Receiver::new(&bench.runtime, Arc::clone(&trust) as _, handle.clone());
+        links.open(Arc::new(receiver), Arc::new(Inward(handle.clone())));
+        assert!(bench.runtime.mesh.set(Arc::new(Remote::new(links.clone(), Arc::clone(&trust) as _))).is_ok());
+        assert!(bench.runtime.names.set(Arc::new(MeshNames::new(handle.clone(), trust, shown))).is_ok());
+        let (accepts, taken) = (endpoint.clone(), links.clone());
+        tokio::spawn(async move {
+            while let Some(incoming) = accepts.accept().await {
+                let (accepts, taken) = (accepts.clone(), taken.clone());
+                tokio::spawn(async move {
+                    if let Ok(Arrival::Known(connection)) = accepts.establish(incoming).await {
+                        taken.accepted(connection).await;
+                    }
+                });
+            }
+        });
+        Node { bench, links, handle, address, endpoint }
+    }
+
+    /// Two that know each other.
+    pub async fn pair() -> (Node, Node) {
+        let authority = authority();
+        let (a, b) = (Node::start(&authority, "a"), Node::start(&authority, "b"));
+        join(&[&a, &b]).await;
+        (a, b)
+    }
+
+    /// Waits until it knows so many members, itself among them.
+    pub async fn until(&self, members: usize) {
+        let changed = Arc::new(Notify::new());
+        self.handle.follow(Arc::new(Watch(Arc::clone(&changed))));
+        while self.handle.members().len() != members {
+            changed.notified().await;
+        }
+    }
+
+    /// Starts a guest that makes these calls, of which each tells what it gave, and is given an address.
+    pub fn play(&self, calls: &str, given: Address) -> (Arc<Control>, Arc<Remember>) {
+        self.bench.start(&self.bench.program(&module(calls, given), "f"))
+    }
+}
+
+/// Has all join the first, and waits until each knows all.
+pub async fn join(nodes: &[&Node]) {
+    for node in &nodes[1..] {
+        node.handle.announce(nodes[0].address);
+    }
+    for node in nodes {
+        node.until(nodes.len()).await;
+    }
+}
+
+/// What its calls gave: numbers, or names of codes.
+pub fn said(seen: &Remember) -> Vec<String> {
+    let word = |given: i64| {
+        let code = u16::try_from(-given).ok().and_then(Code::from_number);
+        code.map_or(given.to_string(), |code| code.name().to_owned())
+    };
+    seen.progress.lock().iter().map(|(given, ..)| word(*given as i64)).collect()
+}
+
+/// Waits for its end on a thread that may block.
+pub async fn over(seen: &Arc<Remember>) -> Outcome {
+    let seen = Arc::clone(seen);
+    tokio::task::spawn_blocking(move || {
+        seen.wait(1);
+        seen.outcome()
+    })
+    .await
+    .unwrap()
+}
+
+fn module(calls: &str, given: Address) -> String {
+    let given: String = given.to_bytes().iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "\\{byte:02x}").unwrap();
+        hex
+    });
+    let calls: String =
+        calls.split(';').map(str::trim).filter(|call| !call.is_empty()).fold(String::new(), |mut body, call| {
+            write!(body, "(call $tell {call})").unwrap();
+            body
+        });
+    format!("{HEAD} (data (i32.const 980) \"{given}\") (func (export \"f\") {calls}))")
+}
+
+/// Given address at 980; a message's header at 512 (kind 516, tag 520, reply 536), its bytes from 1024. `server` answers requests
+/// with their own bytes and the tag 9 ends it.
+const HEAD: &str = r#"(module
+    (import "corovan" "progress" (func $progress (param i64 i64 i32 i32) (result i32)))
+    (import "corovan" "send" (func $send (param i32 i64 i32 i32 i64) (result i32)))
+    (import "corovan" "deliver" (func $deliver (param i32 i64 i32 i32 i64) (result i32)))
+    (import "corovan" "receive" (func $receive (param i64 i32 i32 i32 i32) (result i32)))
+    (import "corovan" "request" (func $request (param i32 i64 i32 i32 i64 i32 i32 i32) (result i32)))
+    (import "corovan" "reply" (func $reply (param i64 i32 i32) (result i32)))
+    (import "corovan" "monitor" (func $monitor (param i32) (result i32)))
+    (import "corovan" "demonitor" (func $demonitor (param i32) (result i32)))
+    (import "corovan" "join" (func $join (param i32 i64 i32 i32 i32) (result i32)))
+    (import "corovan" "terminate" (func $terminate (param i32 i64) (result i32)))
+    (import "corovan" "interrupt" (func $interrupt (param i32 i32 i32 i64) (result i32)))
+    (import "corovan" "resume" (func $resume (param i32 i32 i32 i64) (result i32)))
+    (import "corovan" "suspend" (func $suspend (param i64 i32 i32 i32) (result i32)))
+    (import "corovan" "status" (func $status (param i32 i64 i32 i32 i32) (result i32)))
+    (import "corovan" "sleep" (func $sleep (param i64) (result i32)))
+    (memory (export "memory") 32)
+    (data (i32.const 64) "hello")
+    (func $tell (param i32)
+        (drop (call $progress (i64.extend_i32_s (local.get 0)) (i64.const 0) (i32.const 0) (i32.const 0))))
+    (func $recv (param i64) (result i32)
+        (call $receive (local.get 0) (i32.const 0) (i32.const 512) (i32.const 1024) (i32.const 65536)))
+    (func $kind (result i32) (i32.load (i32.const 516)))
+    (func $tag (result i32) (i32.load (i32.const 520)))
+    (func $to_given (param $tag i64) (result i32)
+        (call $send (i32.const 980) (local.get $tag) (i32.const 64) (i32.const 5) (i64.const -1)))
+    (func $delivered (param $tag i64) (result i32)
+        (call $deliver (i32.const 980) (local.get $tag) (i32.const 64) (i32.const 5) (i64.const -1)))
+    (func $asked (result i32)
+        (call $request (i32.const 980) (i64.const 1) (i32.const 64) (i32.const 5) (i64.const -1)
+            (i32.const 512) (i32.const 1024) (i32.const 65536)))
+    (func $joined (result i32)
+        (call $join (i32.const 980) (i64.const -1) (i32.const 512) (i32.const 1024) (i32.const 65536)))
+    ;; So many messages, tags counted from 1; how many were sent.
+    (func $flood (param $n i32) (param $size i32) (result i32) (local $i i32) (local $code i32)
+        (block $out (loop $next
+            (br_if $out (i32.ge_u (local.get $i) (local.get $n)))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (local.set $code (call $send (i32.const 980) (i64.extend_i32_u (local.get $i)) (i32.const 64)
+                (local.get $size) (i64.const -1)))
+            (if (local.get $code) (then (return (local.get $code))))
+            (br $next)))
+        (local.get $i))
+    ;; The same number of messages received, if each came in its order.
+    (func $drain (param $n i32) (result i32) (local $i i32) (local $code i32)
+        (block $out (loop $next
+            (br_if $out (i32.ge_u (local.get $i) (local.get $n)))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (local.set $code (call $recv (i64.const -1)))
+            (if (i32.lt_s (local.get $code) (i32.const 0)) (then (return (local.get $code))))
+            (br_if $out (i32.ne (call $tag) (local.get $i)))
+            (br $next)))
+        (local.get $i))
+    (func $serve (result i32) (local $size i32)
+        (loop $next
+            (local.set $size (call $recv (i64.const -1)))
+            (if (i32.lt_s (local.get $size) (i32.const 0)) (then (return (local.get $size))))
+            (if (i64.ne (i64.load (i32.const 536)) (i64.const 0))
+                (then (drop (call $reply (i64.load (i32.const 536)) (i32.const 1024) (local.get $size)))))
+            (br_if $next (i32.ne (call $tag) (i32.const 9))))
+        (i32.const 0))
+"#;
+
+/// Exit messages have this kind.
+const EXIT: &str = "1";
+
+#[test]
+fn what_coroutines_do_to_each_other_they_do_across_nodes() {
+    run(async {
+        let (a, b) = Node::pair().await;
+        let (server, seen) = a.play("(call $serve)", Address::default());
+        let calls = "(call $to_given (i64.const 1)); (call $delivered (i64.const 2)); (call $asked); (call $monitor (i32.const 980)); \
+             (call $delivered (i64.const 9)); (call $recv (i64.const -1)); (call $kind); (call $joined); \
+             (call $delivered (i64.const 1)); (call $asked); (call $to_given (i64.const 1))";
+        let (_, client) = b.play(calls, server.address);
+        over(&client).await;
+        assert!(matches!(over(&seen).await, Outcome::Finished(_)));
+        let mut said = said(&client);
+        // Sizes of exit records.
+        for size in [5, 7] {
+            assert!(said[size].parse::<u32>().unwrap() > 100, "{said:?}");
+            said[size] = "record".into();
+        }
+        let expected = ["0", "0", "5", "0", "0", "record", EXIT, "record", "gone", "gone"];
+        assert_eq!(said[..10], expected);
+        assert!(["0", "gone"].contains(&&said[10][..]), "{said:?}");
+        assert_eq!(client.outcome(), Outcome::Finished(Bytes::new()));
+    });
+}
+
+#[test]
+fn a_coroutine_of_another_node_is_interrupted_resumed_looked_at_and_terminated() {
+    run(async {
+        let (a, b) = Node::pair().await;
+        let target = "(call $suspend (i64.const -1) (i32.const 512) (i32.const 1024) (i32.const 100)); \
+             (call $suspend (i64.const -1) (i32.const 512) (i32.const 1024) (i32.const 100)); (call $sleep (i64.const -1)); \
+             (call $sleep (i64.const -1))";
+        let (target, seen) = a.play(target, Address::default());
+        let calls = "(call $resume (i32.const 980) (i32.const 64) (i32.const 5) (i64.const -1)); \
+             (call $interrupt (i32.const 980) (i32.const 64) (i32.const 5) (i64.const -1)); \
+             (call $status (i32.const 980) (i64.const -1) (i32.const 512) (i32.const 1024) (i32.const 4096)); \
+             (call $monitor (i32.const 980)); (call $demonitor (i32.const 980)); (call $demonitor (i32.const 980)); \
+             (call $terminate (i32.const 980) (i64.const -1)); (call $terminate (i32.const 980) (i64.const -1)); \
+             (call $recv (i64.const 0))";
+        let (_, client) = b.play(calls, target.address);
+        over(&client).await;
+        let mut heard = said(&client);
+        assert!(heard[2].parse::<u32>().unwrap() > 50, "{heard:?}");
+        heard[2] = "status".into();
+        assert_eq!(heard, ["0", "0", "status", "0", "0", "not-found", "0", "0", "timeout"]);
+        assert!(matches!(over(&seen).await, Outcome::Terminated { .. }));
+        assert_eq!(said(&seen)[..2], ["5", "interrupted"]);
+    });
+}
+
+#[test]
+fn many_messages_small_and_large_come_once_and_in_order_though_the_connection_breaks() {
+    run(async {
+        for (count, size) in [(20_000, 8), (1_000, 60_000)] {
+            let (a, b) = Node::pair().await;
+            let (receiver, seen) = a.play(&format!("(call $drain (i32.const {count}))"), Address::default());
+            let (_, client) =
+                b.play(&format!("(call $flood (i32.const {count}) (i32.const {size}))"), receiver.address);
+            for _ in 0..5 {
+                tokio::task::yield_now().await;
+                b.links.break_connections();
+                a.links.break_connections();
+            }
+            over(&client).await;
+            over(&seen).await;
+            assert_eq!((said(&client), said(&seen)), (vec![count.to_string()], vec![count.to_string()]));
+        }
+    });
+}
+
+#[test]
+fn who_speaks_for_another_tenant_is_denied_and_an_address_that_never_was_is_gone() {
+    run(async {
+        let (a, b) = Node::pair().await;
+        let (server, _seen) = a.play("(call $serve)", Address::default());
+        let forged = Address { secret: server.address.secret ^ 1, ..server.address };
+        let (_, client) = b.play(
+            "(call $delivered (i64.const 1)); (call $monitor (i32.const 980)); (call $recv (i64.const -1))",
+            forged,
+        );
+        over(&client).await;
+        let heard = said(&client);
+        assert_eq!(heard[..2], ["gone", "0"]);
+        assert!(heard[2].parse::<u32>().unwrap() > 0, "an exit message");
+        // Of another tenant of the other node.
+        let group = b.bench.computation(&b.bench.other_tenant());
+        let calls = "(call $delivered (i64.const 1)); (call $asked); (call $joined); \
+             (call $status (i32.const 980) (i64.const -1) (i32.const 512) (i32.const 1024) (i32.const 4096))";
+        let program = b.bench.program(&module(calls, server.address), "f");
+        let seen = Arc::new(Remember::default());
+        let mut launch = b.bench.launch(&program, &seen);
+        launch.group = group;
+        b.bench.runtime.launch(launch).unwrap();
+        over(&seen).await;
+        let heard = said(&seen);
+        assert_eq!((&heard[0][..], &heard[1][..], &heard[3][..]), ("denied", "denied", "denied"), "{heard:?}");
+    });
+}
+
+#[test]
+fn when_the_other_node_is_lost_all_that_waits_for_it_is_told_once() {
+    run(async {
+        let (a, b) = Node::pair().await;
+        let (silent, _seen) = a.play("(call $sleep (i64.const -1))", Address::default());
+        let mut waits = Vec::new();
+        for (calls, expected) in [
+            ("(call $asked)", vec!["node-lost"]),
+            ("(call $joined)", vec!["node-lost"]),
+            (
+                "(call $monitor (i32.const 980)); (call $recv (i64.const -1)); (call $recv (i64.const 0))",
+                vec!["0", "record", "timeout"],
+            ),
+        ] {
+            let (_, seen) = b.play(calls, silent.address);
+            waits.push((seen, expected));
+        }
+        // All three have reached the other node.
+        let (_, there) = b.play("(call $delivered (i64.const 1))", silent.address);
+        over(&there).await;
+        a.endpoint.close("lost").await;
+        for (seen, expected) in waits {
+            over(&seen).await;
+            let heard: Vec<String> = said(&seen)
+                .into_iter()
+                .map(|word| if word.parse::<u32>().is_ok_and(|size| size > 50) { "record".into() } else { word })
+                .collect();
+            assert_eq!(heard, expected);
+        }
+    });
+}
