@@ -19,6 +19,7 @@ mod identity;
 mod in_process;
 mod links;
 mod locks;
+mod mesh;
 mod modules;
 mod names;
 mod node_process;
