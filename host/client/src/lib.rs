@@ -32,6 +32,7 @@ pub mod value;
 
 pub use arguments::Arguments;
 pub use computation::{Computation, SubmitOptions};
+pub use connect::{check_address, resolve_address};
 pub use corovan_core as core;
 pub use error::{Error, Fault, Lost};
 pub use job::{Event, Job, StdinWriter};

@@ -7,3 +7,5 @@ pub mod mesh;
 pub mod names;
 pub mod receive;
 pub mod remote;
+pub mod roster;
+pub mod seeds;

@@ -5,6 +5,7 @@ pub mod exit;
 pub mod frame;
 pub mod fuzz;
 pub(crate) mod node_id;
+pub mod nodes;
 pub mod records;
 
 pub use exit::{ExitRecord, Outcome, Usage};

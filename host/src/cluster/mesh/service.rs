@@ -137,14 +137,15 @@ impl Service {
                     tracing::warn!(%seed, "too many ways into the mesh are known already (MESH_SEEDS): not asked");
                 }
             }
-            Command::Update(about) => {
-                if let Err(invalid) = self.swim.update(now, *about.clone()) {
-                    tracing::error!("what this node says of itself is not possible: {invalid}");
-                } else if let Some(me) = self.members.get_mut(&self.swim.me().node) {
-                    me.about = Some(Arc::new(*about));
+            Command::ForgetSeed(seed) => self.swim.forget_seed(seed),
+            Command::Update(about) => match self.swim.update(now, *about.clone()) {
+                Ok(()) => {
+                    let me = Member { presence: self.swim.me(), about: Some(Arc::new(*about)) };
+                    self.told(&Change::Changed(me));
                     self.handle.set_members(Arc::new(self.members.clone()));
                 }
-            }
+                Err(invalid) => tracing::error!("what this node says of itself is not possible: {invalid}"),
+            },
             Command::Follow(follower) => {
                 for member in self.members.values() {
                     follower.changed(&Change::Came(member.clone()));
