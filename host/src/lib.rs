@@ -6,6 +6,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod dispatch;
+pub mod enrol;
 pub mod hostcalls;
 pub mod modules;
 pub mod net;

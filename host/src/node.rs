@@ -1,23 +1,33 @@
 //! The composition root: builds a node out of its parts, and takes it down in order.
 
+mod mesh;
+
 use crate::api::{self, Service};
-use crate::config::Config;
+use crate::cluster::grants::Grants;
+use crate::cluster::link::Links;
+use crate::cluster::mesh::Handle;
+use crate::config::{Config, Enrolment};
 use crate::dispatch::{Dispatch, Tenants};
+use crate::enrol::{self, Door, Issuer, LocalIssuer, Renewal, Source};
 use crate::hostcalls;
 use crate::modules::{self, KnownImports, Modules, Signature};
-use crate::net::{Connection, Endpoint, endpoint};
+use crate::net::{Arrival, Connection, Endpoint, endpoint};
 use crate::runtime::engine::{self, Preemption, Slots};
 use crate::runtime::ports::Random;
 use crate::runtime::scheduler::Threads;
 use crate::runtime::{Clock, Runtime, Scheduler};
 use crate::state::{self, State};
 use crate::tasks::{TaskKind, Tasks};
+use crate::tenancy::chain;
+use corovan_client::Credentials;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
-use corovan_core::tenancy::identity::Role;
+use corovan_core::tenancy::identity::{Principal, Role};
+use mesh::{Mesh, Parts};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
+use tokio::sync::oneshot;
 use wasmtime::Engine;
 
 /// A running node. Dropping it without [`Node::shut_down`] ends it hard.
@@ -27,6 +37,9 @@ pub struct Node {
     endpoint: Endpoint,
     grace: Duration,
     slots: Slots,
+    mesh: Option<Mesh>,
+    /// Dropped, it ends renewal.
+    renewing: oneshot::Sender<()>,
     _state: State,
     // Last, so that workers run until all else is gone.
     _threads: Threads,
@@ -46,6 +59,12 @@ pub enum Error {
     Modules(#[from] modules::Error),
     #[error(transparent)]
     Endpoint(#[from] endpoint::Error),
+    #[error(transparent)]
+    Enrolment(#[from] enrol::Error),
+    #[error(transparent)]
+    Mesh(#[from] crate::cluster::mesh::Error),
+    #[error("the issuing CA is not of the cluster of {0}: {1}")]
+    OtherIssuer(Principal, String),
     #[error("the node's threads cannot be started: {0}")]
     Threads(std::io::Error),
     #[error("the host interface cannot be built: {0:#}")]
@@ -79,20 +98,49 @@ impl Node {
         };
         let known = known_imports(&engine, &linker).map_err(Error::Linker)?;
         let modules = Modules::open(store, engine.clone(), known)?;
-        let endpoint = Endpoint::bind(config.listen, &config.credentials)?;
+        let door = door(&config, &clock)?.map(Arc::new);
+        let endpoint = Endpoint::bind(config.listen, &config.credentials, door.is_some())?;
         let address = endpoint.local_address().map_err(Error::Threads)?;
+        let cluster = config.credentials.identity.principal().cluster().to_owned();
+        let renewal = renewal(&endpoint, config.credentials, config.enrolment, &clock);
 
         let weak = engine.weak();
         let tick = move || weak.upgrade().into_iter().for_each(|engine| engine.increment_epoch());
-        let (scheduler, threads) = Scheduler::start(clock, config.workers, tick).map_err(Error::Threads)?;
-        let runtime = Runtime::new(engine, Preemption::Epoch, scheduler, random, id, state.incarnation);
+        let scheduler = Scheduler::start(Arc::clone(&clock), config.workers, tick);
+        let (scheduler, threads) = scheduler.map_err(Error::Threads)?;
+        let numbers = Arc::clone(&random);
+        let runtime = Arc::new(Runtime::new(engine, Preemption::Epoch, scheduler, numbers, id, state.incarnation));
         let tenant_slots = slots.count as usize;
         let all_slots = tenant_slots + limits::RESERVED_SLOTS as usize;
-        let dispatch = Dispatch::new(Arc::new(runtime), modules, linker, (all_slots, tenant_slots));
-        let service = Service::new(dispatch, Tenants::default(), Tasks::here(), id, config.name);
+        let dispatch = Dispatch::new(Arc::clone(&runtime), modules, linker, (all_slots, tenant_slots));
+        let service = Service::new(dispatch, Tenants::default(), Tasks::here(), id, config.name.clone());
         let service = Arc::new(service);
-        service.tasks.spawn(TaskKind::Accept, "accept", accept(endpoint.clone(), Arc::clone(&service)));
-        Ok(Node { address, service, endpoint, grace: config.grace, slots, _state: state, _threads: threads })
+        let mesh = config.mesh.map(|mesh| {
+            Mesh::start(Parts {
+                config: mesh,
+                name: config.name,
+                cluster,
+                workers: config.workers,
+                endpoint: &endpoint,
+                address,
+                runtime: &runtime,
+                clock: &clock,
+                random: &random,
+                tasks: &service.tasks,
+                grants: Arc::new(NoGrants) as Arc<dyn Grants>,
+            })
+        });
+        let mesh = mesh.transpose()?;
+        let links = mesh.as_ref().map(|mesh| mesh.links.clone());
+        let accepting = accept(endpoint.clone(), Arc::clone(&service), door, links);
+        service.tasks.spawn(TaskKind::Accept, "accept", accepting);
+        let (renewing, stop) = oneshot::channel();
+        service.tasks.spawn(TaskKind::Stream, "renewal", async move {
+            renewal.run(stop).await;
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let grace = config.grace;
+        Ok(Node { address, service, endpoint, grace, slots, mesh, renewing, _state: state, _threads: threads })
     }
 
     /// Where it listens.
@@ -109,24 +157,72 @@ impl Node {
         &self.slots
     }
 
+    /// Its members and names, if it takes part in a mesh.
+    pub fn mesh(&self) -> Option<&Handle> {
+        self.mesh.as_ref().map(|mesh| &mesh.handle)
+    }
+
     pub fn service(&self) -> &Arc<Service> {
         &self.service
     }
 
     /// Takes no new work, interrupts what runs, terminates it after the grace period, tells all clients, and stops.
     pub async fn shut_down(self) {
+        drop(self.renewing);
         self.service.shut_down(self.grace).await;
+        if let Some(mesh) = self.mesh {
+            mesh.leave().await;
+        }
         self.endpoint.close("the node has shut down").await;
         let _ = tokio::time::timeout(limits::CONNECT_TIME, self.service.tasks.finished()).await;
     }
 }
 
-async fn accept(endpoint: Endpoint, service: Arc<Service>) -> Result<(), endpoint::Error> {
+/// Where strangers ask to join, if this node issues.
+fn door(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Door>, Error> {
+    let Some(authority) = &config.enrolment.issuer else { return Ok(None) };
+    let own = &config.credentials.identity;
+    let now = UNIX_EPOCH + Duration::from_nanos(clock.unix());
+    // What it issues is to be believed by those who believe this node, and the other way round.
+    chain::node(own.chain(), &authority.roots().map_err(enrol::Error::from)?, now)
+        .map_err(|why| Error::OtherIssuer(own.principal().clone(), why))?;
+    let name = own.principal().name();
+    let issuer = LocalIssuer::open(Arc::clone(authority), &config.data, name, Arc::clone(clock))?;
+    let issuer: Arc<dyn Issuer> = Arc::new(issuer);
+    Ok(Some(Door::new(issuer, Arc::clone(clock))))
+}
+
+fn renewal(endpoint: &Endpoint, credentials: Credentials, enrolment: Enrolment, clock: &Arc<dyn Clock>) -> Renewal {
+    let Enrolment { issuer, kept, ask } = enrolment;
+    let ends = issuer.as_ref().map(|issuer| issuer.ends());
+    let source = issuer.map(Source::Own).or(ask.map(Source::Node));
+    Renewal::new(endpoint.clone(), credentials, kept.zip(source), ends, Arc::clone(clock))
+}
+
+async fn accept(
+    endpoint: Endpoint,
+    service: Arc<Service>,
+    door: Option<Arc<Door>>,
+    links: Option<Links>,
+) -> Result<(), endpoint::Error> {
     while let Some(incoming) = endpoint.accept().await {
-        let (endpoint, serving) = (endpoint.clone(), Arc::clone(&service));
+        let (endpoint, serving, door, links) = (endpoint.clone(), Arc::clone(&service), door.clone(), links.clone());
         service.tasks.spawn(TaskKind::Connection, "connection", async move {
-            let connection = endpoint.establish(incoming).await?;
+            let connection = match endpoint.establish(incoming).await? {
+                Arrival::Known(connection) => connection,
+                Arrival::Joining { quic, principal } => {
+                    // Without a door the protocol is not offered.
+                    if let Some(door) = door {
+                        door.serve(quic, principal).await;
+                    }
+                    return Ok(());
+                }
+            };
             if connection.principal.role() == Role::Node {
+                if let Some(links) = links {
+                    links.accepted(connection).await;
+                    return Ok(());
+                }
                 let why = format!("{} is a node, and this node has joined no mesh", connection.principal);
                 tracing::info!(remote = %connection.quic.remote_address(), "refused: {why}");
                 Connection::refuse(&connection.quic, &why);
@@ -144,4 +240,16 @@ async fn accept(endpoint: Endpoint, service: Arc<Service>) -> Result<(), endpoin
 pub fn known_imports(engine: &Engine, linker: &hostcalls::Linker) -> wasmtime::Result<KnownImports> {
     let list = hostcalls::imports(engine, linker)?;
     Ok(KnownImports::new(list.into_iter().map(|(module, name, ty)| (module, name, Signature::of(&ty))).collect()))
+}
+
+/// Nobody's work goes to other nodes.
+struct NoGrants;
+
+impl Grants for NoGrants {
+    fn of(&self, _: &crate::runtime::Group) -> Option<bytes::Bytes> {
+        None
+    }
+    fn verify(&self, _: NodeId, _: &bytes::Bytes) -> Result<Arc<crate::runtime::Tenant>, crate::runtime::Refusal> {
+        Err(crate::runtime::Refusal::new(corovan_core::code::Code::Denied, "grants are not believed here yet"))
+    }
 }

@@ -4,6 +4,7 @@ use anyhow::Context;
 use corovan::net::tls;
 use corovan::tenancy::ca::Authority;
 use corovan_client::Credentials;
+use corovan_client::transport::{self, Accepts};
 use corovan_core::limits;
 use corovan_core::tenancy::identity::Role;
 use std::io::{BufRead, BufReader};
@@ -76,7 +77,9 @@ pub fn serve_echo() -> anyhow::Result<()> {
     let credentials = Credentials::load(dir.join("node-a.crt"), dir.join("node-a.key"), dir.join("ca.crt"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
-        let config = tls::server_config(&credentials.identity, &credentials.roots)?;
+        let mut config = tls::server_config(&credentials.identity, &credentials.roots, false)?;
+        // As wide as a node opens it once it knows its client.
+        config.transport_config(transport::transport_config(Accepts::NODE));
         let endpoint = quinn::Endpoint::server(config, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         println!("listening on {}", endpoint.local_addr()?);
         while let Some(incoming) = endpoint.accept().await {

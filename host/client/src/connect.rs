@@ -184,6 +184,8 @@ fn rank(error: &Error) -> u8 {
     }
 }
 
+/// What a server is that speaks QUIC and has not heard of our protocol.
+pub(crate) const OTHER_PROTOCOL: &str = "it speaks QUIC, but not the protocol corovan/1";
 const PROBES: usize = 4;
 const PROBE_INTERVAL: Duration = Duration::from_millis(300);
 

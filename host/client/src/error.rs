@@ -24,6 +24,10 @@ pub enum Error {
     NoAnswer { address: SocketAddr, after: Duration },
     #[error("what answers at {address} is not a Corovan node: {why}")]
     NotCorovan { address: SocketAddr, why: String },
+    #[error(
+        "the node at {address} takes no new nodes: it neither issues certificates (--issuer) nor knows a node that does"
+    )]
+    NoJoining { address: SocketAddr },
     #[error("the connection to {address} failed: {why}")]
     Connect { address: SocketAddr, why: String },
     #[error("the certificate of the node at {address} is refused: {fault}")]
@@ -178,7 +182,7 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 fn not_ours(address: SocketAddr) -> Error {
-    Error::NotCorovan { address, why: "it speaks QUIC, but not the protocol corovan/1".into() }
+    Error::NotCorovan { address, why: crate::connect::OTHER_PROTOCOL.into() }
 }
 
 /// A TLS alert inside a QUIC error code (RFC 9001, section 4.8).

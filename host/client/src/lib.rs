@@ -14,7 +14,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! [`tls`], [`transport`] and [`framed`] are used by the node as well: both sides of a connection are set up in one place.
+//! [`tls`], [`transport`], [`join`] and [`framed`] are used by the node as well: both sides of a connection are set up in one place.
 
 mod arguments;
 mod computation;
@@ -23,6 +23,7 @@ mod error;
 pub mod framed;
 mod job;
 mod jobs;
+pub mod join;
 mod node;
 mod reader;
 mod spec;

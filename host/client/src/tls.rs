@@ -4,7 +4,7 @@
 use crate::error::Error;
 use crate::transport::{self, Accepts};
 use corovan_core::limits;
-use corovan_core::tenancy::identity::Principal;
+use corovan_core::tenancy::identity::{self, Principal};
 use rustls::RootCertStore;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
@@ -24,7 +24,10 @@ pub struct Identity {
 
 /// Whom we trust: the CA certificates of one cluster.
 #[derive(Clone, Debug)]
-pub struct Roots(Arc<RootCertStore>);
+pub struct Roots {
+    store: Arc<RootCertStore>,
+    certificates: Arc<[CertificateDer<'static>]>,
+}
 
 /// What a client needs to connect.
 #[derive(Clone, Debug)]
@@ -111,18 +114,23 @@ impl Roots {
     }
 
     pub fn store(&self) -> Arc<RootCertStore> {
-        self.0.clone()
+        self.store.clone()
+    }
+
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
     }
 
     fn parse(pem: &[u8], path: &Path) -> Result<Roots, Error> {
         let mut store = RootCertStore::empty();
-        for certificate in certificates(pem, path)? {
-            store.add(certificate).map_err(|error| Error::Credentials {
+        let certificates = certificates(pem, path)?;
+        for certificate in &certificates {
+            store.add(certificate.clone()).map_err(|error| Error::Credentials {
                 path: path.to_owned(),
                 why: format!("cannot be used as a CA certificate: {error}"),
             })?;
         }
-        Ok(Roots(Arc::new(store)))
+        Ok(Roots { store: Arc::new(store), certificates: certificates.into() })
     }
 }
 
@@ -139,16 +147,26 @@ pub fn dialling_config(
     accepts: Accepts,
 ) -> Result<quinn::ClientConfig, Error> {
     let unusable = |error: String| Error::Credentials { path: PathBuf::from("certificate"), why: error };
-    let mut tls = rustls::ClientConfig::builder_with_provider(transport::provider())
+    let tls = rustls::ClientConfig::builder_with_provider(transport::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| unusable(error.to_string()))?
         .with_root_certificates(roots.store())
         .with_client_auth_cert(identity.chain().to_vec(), identity.key())
         .map_err(|error| unusable(error.to_string()))?;
+    quic_config(tls, alpn, accepts)
+}
+
+/// QUIC around TLS settings of whoever dials, for one protocol.
+pub(crate) fn quic_config(
+    mut tls: rustls::ClientConfig,
+    alpn: &[u8],
+    accepts: Accepts,
+) -> Result<quinn::ClientConfig, Error> {
     tls.alpn_protocols = vec![alpn.to_vec()];
     tls.resumption = Resumption::disabled();
     tls.enable_early_data = false;
-    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls).map_err(|error| unusable(error.to_string()))?;
+    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls);
+    let crypto = crypto.map_err(|error| Error::Socket { why: error.to_string() })?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     config.transport_config(transport::transport_config(accepts));
     Ok(config)
@@ -177,6 +195,15 @@ pub fn principal(certificate: &CertificateDer<'_>) -> Result<Principal, NameErro
         (None, _) => Err(NameError::None),
         (Some(_), Some(_)) => Err(NameError::Many),
     }
+}
+
+/// The cluster that a CA's certificate names, as `spiffe://CLUSTER`.
+pub fn ca_cluster(certificate: &CertificateDer<'_>) -> Option<String> {
+    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+    let mut names = certificate.valid_uri_names();
+    let cluster = names.next()?.strip_prefix("spiffe://")?;
+    let single = names.next().is_none();
+    (single && identity::check_name(cluster).is_ok()).then(|| cluster.to_owned())
 }
 
 /// Whom the other side of an established connection has proved to be.

@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub const ALPN: &[u8] = b"corovan/1";
 /// What nodes speak with each other, on the same port.
 pub const ALPN_PEER: &[u8] = b"corovan-peer/1";
+/// What a node to be speaks with one that is, to get a certificate or a later one; on the same port. Without a certificate.
+pub const ALPN_JOIN: &[u8] = b"corovan-join/1";
 
 /// Streams that the other side may open towards us.
 #[derive(Clone, Copy, Debug)]
@@ -18,18 +20,34 @@ pub struct Accepts {
     pub uni: u32,
     /// And datagrams.
     pub datagrams: bool,
+    /// Bytes it may have sent that nobody has read yet.
+    pub window: u32,
 }
 
 impl Accepts {
     /// What a node accepts from a client: control streams, and modules, arguments and stdin. Datagrams are for other nodes, and who
     /// comes is not known yet when this is settled; what a client sends in some is never looked at.
-    pub const NODE: Accepts =
-        Accepts { bidi: limits::CLIENT_BIDI_STREAMS, uni: limits::CLIENT_UNI_STREAMS, datagrams: true };
+    pub const NODE: Accepts = Accepts {
+        bidi: limits::CLIENT_BIDI_STREAMS,
+        uni: limits::CLIENT_UNI_STREAMS,
+        datagrams: true,
+        window: limits::CONNECTION_WINDOW,
+    };
+    /// What a node accepts from whoever comes, until it is known who that is; and so the streams of a client, as QUIC takes
+    /// back no stream it has allowed.
+    pub const STRANGER: Accepts = Accepts { window: limits::STRANGER_WINDOW, ..Accepts::NODE };
     /// What a client accepts from a node: large results.
-    pub const CLIENT: Accepts = Accepts { bidi: 0, uni: limits::NODE_UNI_STREAMS, datagrams: false };
+    pub const CLIENT: Accepts =
+        Accepts { bidi: 0, uni: limits::NODE_UNI_STREAMS, datagrams: false, window: limits::CONNECTION_WINDOW };
+    /// What is accepted by whoever asks a question: nothing but the answer.
+    pub const JOIN: Accepts = Accepts { bidi: 0, uni: 0, datagrams: false, window: limits::STRANGER_WINDOW };
     /// What nodes accept from each other: the stream of hellos and acknowledgements, a stream for each lane, and transfers.
-    pub const PEER: Accepts =
-        Accepts { bidi: limits::PEER_BIDI_STREAMS, uni: limits::PEER_UNI_STREAMS, datagrams: true };
+    pub const PEER: Accepts = Accepts {
+        bidi: limits::PEER_BIDI_STREAMS,
+        uni: limits::PEER_UNI_STREAMS,
+        datagrams: true,
+        window: limits::CONNECTION_WINDOW,
+    };
 }
 
 /// QUIC's settings. Left alone, quinn waits 30 s for a silent peer, sends no keep-alives and takes any amount of data.
@@ -39,7 +57,7 @@ pub fn transport_config(accepts: Accepts) -> Arc<TransportConfig> {
     config
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(limits::KEEP_ALIVE))
-        .receive_window(VarInt::from_u32(limits::CONNECTION_WINDOW))
+        .receive_window(VarInt::from_u32(accepts.window))
         .stream_receive_window(VarInt::from_u32(limits::STREAM_WINDOW))
         .send_window(limits::SEND_WINDOW)
         .max_concurrent_bidi_streams(VarInt::from_u32(accepts.bidi))

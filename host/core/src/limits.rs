@@ -351,3 +351,35 @@ pub const NAME_BATCH: usize = 64;
 pub const NAMES_DEFERRED: usize = 10_000;
 /// How far ahead of one's own another's clock is believed, in milliseconds, when registrations are numbered.
 pub const NAME_CLOCK_AHEAD: u64 = 60_000;
+
+/// The one question and the one answer of a joining connection: a chain of a few certificates has some kilobytes.
+pub const JOIN_BYTES: usize = 16 << 10;
+/// What somebody who has proved nothing yet may have sent to us unread, on one connection.
+pub const STRANGER_WINDOW: u32 = 64 << 10;
+/// Joining connections at a time: of strangers, and of nodes and operators, whom strangers must not keep out.
+pub const JOIN_STRANGERS: usize = 16;
+pub const JOIN_KNOWN: usize = 16;
+/// Such connections each second on average, and at once; each costs a signature or two, and a line in the log.
+pub const JOIN_INTERVAL: Duration = Duration::from_millis(50);
+pub const JOIN_BURST: u64 = 40;
+/// From question to answer, with a disk that is slow to sync.
+pub const JOIN_TIME: Duration = Duration::from_secs(10);
+/// A node that is told that too many join at once asks again after so long, so often.
+pub const JOIN_RETRY: Duration = Duration::from_secs(1);
+pub const JOIN_RETRIES: u32 = 30;
+/// Tokens that an issuing node remembers, and how long after their expiry, so that its log can say why one is refused.
+pub const TOKENS: usize = 1_000;
+pub const TOKEN_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Life of a token, at most: it is a password.
+pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Names that an issuing node remembers having certified, each until its certificate expires.
+pub const CERTIFIED_NAMES: usize = 2 * MESH_NODES;
+/// Life of an issuing node's own CA. It is made anew by hand, with the cluster's key.
+pub const ISSUER_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+/// An issuing CA that ends sooner than this is warned about; one that ends within the second issues no more: what it signs
+/// could not be renewed in time.
+pub const ISSUER_WARNING: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const ISSUER_MARGIN: Duration = Duration::from_secs(3600);
+/// A certificate is renewed when this part of its life is over, and what is due is looked for so often.
+pub const RENEW_AFTER: u32 = 3;
+pub const RENEW_LOOK: Duration = Duration::from_secs(600);

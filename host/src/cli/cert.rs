@@ -35,8 +35,20 @@ enum Command {
     Node(Issue),
     /// Issue a tenant's certificate: for clients that run jobs.
     Tenant(Issue),
-    /// Issue an operator's certificate: for clients that will see and stop everything; nodes refuse it today.
+    /// Issue an operator's certificate: for making join tokens, and later for seeing and stopping everything.
     Operator(Issue),
+    /// Make an issuing CA for a node: it certifies nodes, and the cluster's key stays here. For 90 days.
+    Issuer {
+        /// 1 to 63 of a-z, 0-9 and '-'.
+        #[arg(value_parser = name)]
+        name: String,
+        #[command(flatten)]
+        place: Place,
+        /// Days until it expires.
+        #[arg(long, default_value_t = limits::ISSUER_LIFE.as_secs() / DAY,
+              value_parser = clap::value_parser!(u64).range(1..=MAX_DAYS))]
+        days: u64,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -74,6 +86,10 @@ pub fn run(args: CertArgs) -> anyhow::Result<ExitCode> {
         Command::Node(issue) => issue.make(Role::Node, now)?,
         Command::Tenant(issue) => issue.make(Role::Tenant, now)?,
         Command::Operator(issue) => issue.make(Role::Operator, now)?,
+        Command::Issuer { name, place, days } => {
+            let life = Duration::from_secs(days * DAY);
+            Authority::load(&place.dir)?.save_issuer(&name, now, life, &place.dir, place.force)?
+        }
     };
     let lines: String = written.iter().map(|path| format!("{}\n", shown(path))).collect();
     std::io::stdout().write_all(lines.as_bytes()).context("the files are written; standard output cannot be")?;
@@ -83,7 +99,7 @@ pub fn run(args: CertArgs) -> anyhow::Result<ExitCode> {
 impl Command {
     fn place(&self) -> &Place {
         match self {
-            Command::Init { place, .. } => place,
+            Command::Init { place, .. } | Command::Issuer { place, .. } => place,
             Command::Node(issue) | Command::Tenant(issue) | Command::Operator(issue) => &issue.place,
         }
     }

@@ -1,5 +1,6 @@
 //! Exit codes. Stable: scripts depend on them. `docs/cli.md` has the table.
 
+use crate::enrol;
 use corovan_client::Error;
 use corovan_core::wire::Outcome;
 use std::io;
@@ -43,13 +44,18 @@ pub fn of_error(error: &anyhow::Error) -> u8 {
     if error.downcast_ref().map(io::Error::kind) == Some(io::ErrorKind::BrokenPipe) {
         return BROKEN_PIPE;
     }
-    match error.downcast_ref::<Error>() {
+    let asking = match error.downcast_ref() {
+        Some(enrol::Error::Asking(source) | enrol::Error::OtherCa { source, .. }) => Some(source),
+        _ => None,
+    };
+    match error.downcast_ref::<Error>().or(asking) {
         Some(Error::Refused { .. } | Error::ClientCertificate { .. } | Error::Version { .. }) => REFUSED,
         Some(
             Error::Resolve { .. }
             | Error::NothingListens { .. }
             | Error::NoAnswer { .. }
             | Error::NotCorovan { .. }
+            | Error::NoJoining { .. }
             | Error::Connect { .. }
             | Error::NodeCertificate { .. }
             | Error::NodeLost { .. },

@@ -3,9 +3,11 @@
 pub mod cert;
 mod credentials;
 pub mod exit;
+mod identity;
 mod inspect;
 mod node;
 mod run;
+mod token;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
@@ -27,6 +29,7 @@ enum Command {
     Run(run::Args),
     Node(node::Args),
     Cert(cert::CertArgs),
+    Token(token::Args),
     Inspect(inspect::Args),
 }
 
@@ -40,6 +43,7 @@ Examples:
   corovan cert init --dir certs/dev               a CA; then `cert node a` and `cert tenant me`
   corovan node --listen 127.0.0.1:4433 --name a --data data/a --certs certs/dev
   corovan run --node 127.0.0.1:4433 --certs certs/dev job.wasm rcoro_proc 1.5
+  corovan token --at 127.0.0.1:4433 --certs certs/dev --node b      lets node b join, with `node --join`
   corovan inspect job.wasm                        what a module offers and asks for
 
 Exit codes: 0 done; 1-119 the program's own; 120 a job failed; 121 a job was stopped by a limit;
@@ -67,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Node(args) => node::run(args),
         Command::Cert(args) => cert::run(args),
+        Command::Token(args) => token::run(args),
         Command::Inspect(args) => inspect::run(args),
     };
     outcome.unwrap_or_else(|error| {

@@ -1,31 +1,31 @@
 //! `corovan node`: a long-running node.
 
-use super::credentials;
-use crate::config::Config;
+use super::identity;
+use crate::config::{self, Config};
 use crate::node::{Node, SystemRandom};
 use crate::runtime::RealClock;
-use crate::tenancy::ca::Authority;
 use anyhow::{Context, bail};
-use corovan_client::Credentials;
 use corovan_core::limits;
-use corovan_core::tenancy::identity::{Role, check_name};
+use corovan_core::tenancy::identity::check_name;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Run a node until SIGTERM or SIGINT.
 ///
-/// Prints `listening on ADDRESS` when it takes work. Without --certs it makes a development CA in its data directory and
-/// listens on loopback only.
+/// Prints `listening on ADDRESS` when it takes work. A node that has neither --certs nor joined a cluster makes a development
+/// CA in its data directory, and listens on loopback only.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   corovan node --data data/a                       a development node, with a CA of its own in data/a/dev-ca
-  corovan node --listen 127.0.0.1:4433 --name a --data data/a --certs certs/dev")]
+  corovan node --listen 127.0.0.1:4433 --name a --data data/a --certs certs/dev
+  corovan node --listen 10.0.0.5:4433 --name a --data data/a --issuer issuer-a    issues certificates for others
+  corovan node --listen 10.0.0.6:4433 --name b --data data/b --join 10.0.0.5:4433 --token corovan1.ABC")]
 pub struct Args {
     /// Address and UDP port to listen on; port 0 takes any that is free
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:4433", value_parser = listen)]
@@ -36,9 +36,11 @@ pub struct Args {
     /// Directory for modules, compiled code and the node's identity
     #[arg(long, value_name = "DIR", default_value = "corovan-data")]
     data: PathBuf,
-    /// Directory with ca.crt, node-NAME.crt and node-NAME.key
-    #[arg(long, value_name = "DIR", env = "COROVAN_CERTS")]
-    certs: Option<PathBuf>,
+    /// A node of the mesh to join; may be given several times
+    #[arg(long, value_name = "HOST:PORT")]
+    peer: Vec<String>,
+    #[command(flatten)]
+    identity: identity::IdentityArgs,
     /// Coroutines that may exist at a time, not less than 16 (default: as many as the machine has room for)
     #[arg(long, value_name = "N")]
     slots: Option<u32>,
@@ -52,39 +54,26 @@ pub struct Args {
 
 /// As the scheduler has it.
 const MAX_WORKERS: i64 = 64;
-/// Directory of a node's own CA within its data.
-const DEV_CA: &str = "dev-ca";
-const DEV_CLUSTER: &str = "dev";
-const DEV_TENANT: &str = "dev";
-
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     check_name(&args.name)?;
     if args.grace > limits::SHUTDOWN_GRACE * 12 {
         bail!("--grace: at most {}", humantime::format_duration(limits::SHUTDOWN_GRACE * 12));
     }
-    let credentials = match &args.certs {
-        Some(dir) => credentials::load(dir, "node", Some(&args.name))?,
-        None if !args.listen.ip().is_loopback() => bail!(
-            "{} is not a loopback address, and a node that others can reach needs a CA of its cluster: make one with \
-             `corovan cert init --dir DIR` and `corovan cert node {} --dir DIR`, then give --certs DIR",
-            args.listen,
-            args.name
-        ),
-        None => {
-            let dir = args.data.join(DEV_CA);
-            development(&dir, &args.name).with_context(|| format!("no development CA in {}", dir.display()))?
-        }
-    };
-    let config = Config {
-        listen: args.listen,
-        name: args.name,
-        data: args.data,
-        credentials,
-        slots: args.slots,
-        workers: args.workers.map_or_else(cores, usize::from),
-        grace: args.grace,
-    };
-    runtime()?.block_on(serve(config))
+    runtime()?.block_on(async {
+        let (credentials, enrolment) = identity::find(args.identity, &args.name, &args.data, args.listen).await?;
+        let config = Config {
+            listen: args.listen,
+            name: args.name,
+            data: args.data,
+            credentials,
+            enrolment,
+            mesh: Some(config::Mesh { peers: args.peer, ..config::Mesh::default() }),
+            slots: args.slots,
+            workers: args.workers.map_or_else(cores, usize::from),
+            grace: args.grace,
+        };
+        serve(config).await
+    })
 }
 
 /// One thread for I/O: a message's way from socket to mailbox crosses as few threads as can be.
@@ -128,15 +117,4 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
         "write the IP address of an interface and a port, for example 127.0.0.1:4433, 0.0.0.0:4433 or [::1]:4433"
             .to_owned()
     })
-}
-
-/// A node without certificates has a CA of its own, and a tenant `dev` to use it with.
-fn development(dir: &Path, name: &str) -> anyhow::Result<Credentials> {
-    let now = SystemTime::now();
-    let authority = Authority::load_or_generate(dir, DEV_CLUSTER, now)?;
-    // Issued anew at every start: it never expires while the node is in use, and nobody else needs it.
-    authority.issue(Role::Node, name, now, limits::CERTIFICATE_LIFE)?.save(dir, true)?;
-    authority.issue(Role::Tenant, DEV_TENANT, now, limits::CERTIFICATE_LIFE)?.save(dir, true)?;
-    tracing::info!(dir = %dir.display(), "no --certs: using a development CA; clients use --certs with this directory");
-    credentials::load(dir, "node", Some(name))
 }

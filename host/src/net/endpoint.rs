@@ -1,22 +1,36 @@
 //! The node's QUIC endpoint: who may connect, how many, what a refused one is told, and how other nodes are dialled.
 
-use super::tls;
+use super::tls::{self, Who};
 use corovan_client::Credentials;
 use corovan_client::tls::dialling_config;
 use corovan_client::transport::{self, Accepts};
 use corovan_core::code::Code;
 use corovan_core::limits;
 use corovan_core::tenancy::identity::{Principal, Role};
+use parking_lot::RwLock;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Listens, and dials other nodes from the same port.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     endpoint: quinn::Endpoint,
-    dialling: quinn::ClientConfig,
+    /// Settings for dialling; others when the certificate was renewed.
+    dialling: Arc<RwLock<quinn::ClientConfig>>,
     /// Ourselves.
     principal: Principal,
+    /// Whether it is open to those who ask to join.
+    joins: bool,
+}
+
+/// A connection that came in.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Of a tenant or of another node.
+    Known(Connection),
+    /// For a question; `principal`: who asks, if that is known.
+    Joining { quic: quinn::Connection, principal: Option<Principal> },
 }
 
 /// A connection whose other side is known.
@@ -43,17 +57,16 @@ pub enum Error {
     Refused { remote: SocketAddr, why: String },
     #[error("no connection with {remote}: {why}")]
     Dial { remote: SocketAddr, why: String },
+    #[error("{0} cannot take the place of {1}: a node's name is its identity")]
+    OtherName(Principal, Principal),
     #[error(transparent)]
     Tls(#[from] tls::Error),
 }
 
 impl Endpoint {
-    /// Serves and dials as this identity, of whose cluster everybody must be.
-    pub fn bind(address: SocketAddr, credentials: &Credentials) -> Result<Endpoint, Error> {
-        let config = tls::server_config(&credentials.identity, &credentials.roots)?;
-        let Credentials { identity, roots } = credentials;
-        let dialling = dialling_config(identity, roots, transport::ALPN_PEER, Accepts::PEER)
-            .map_err(|error| tls::Error::Unusable(error.to_string()))?;
+    /// Serves and dials as this identity, of whose cluster everybody must be. `joins`: open to those who ask to join.
+    pub fn bind(address: SocketAddr, credentials: &Credentials, joins: bool) -> Result<Endpoint, Error> {
+        let (config, dialling) = configs(credentials, joins)?;
         let failed = |source: std::io::Error| {
             let advice = match source.kind() {
                 std::io::ErrorKind::AddrInUse => ": another program uses this port; choose another, or port 0",
@@ -64,7 +77,20 @@ impl Endpoint {
             Error::Bind { address, source, advice }
         };
         let endpoint = quinn::Endpoint::server(config, address).map_err(failed)?;
-        Ok(Endpoint { endpoint, dialling, principal: credentials.identity.principal().clone() })
+        let principal = credentials.identity.principal().clone();
+        Ok(Endpoint { endpoint, dialling: Arc::new(RwLock::new(dialling)), principal, joins })
+    }
+
+    /// Shows this certificate of the same node on all connections that are made from now on; those that are open stay.
+    pub fn renew(&self, credentials: &Credentials) -> Result<(), Error> {
+        let renewed = credentials.identity.principal();
+        if *renewed != self.principal {
+            return Err(Error::OtherName(renewed.clone(), self.principal.clone()));
+        }
+        let (config, dialling) = configs(credentials, self.joins)?;
+        self.endpoint.set_server_config(Some(config));
+        *self.dialling.write() = dialling;
+        Ok(())
     }
 
     pub fn local_address(&self) -> std::io::Result<SocketAddr> {
@@ -94,17 +120,21 @@ impl Endpoint {
     pub async fn dial(&self, remote: SocketAddr) -> Result<Connection, Error> {
         let failed = |why: String| Error::Dial { remote, why };
         let name = self.principal.cluster_dns_name();
-        let connecting = self.endpoint.connect_with(self.dialling.clone(), remote, &name);
+        let connecting = self.endpoint.connect_with(self.dialling.read().clone(), remote, &name);
         let connecting = connecting.map_err(|error| failed(error.to_string()))?;
         let quic = tokio::time::timeout(limits::CONNECT_TIME, connecting)
             .await
             .map_err(|_| failed(format!("no handshake within {:?}", limits::CONNECT_TIME)))?
             .map_err(|error| failed(error.to_string()))?;
-        self.identified(quic, remote)
+        match self.identified(quic, remote)? {
+            Arrival::Known(connection) => Ok(connection),
+            Arrival::Joining { .. } => Err(failed("it is not asked to join anything".into())),
+        }
     }
 
-    /// Finishes the handshake and reads who it is: a tenant, or another node, whose certificate proves nothing of any tenant.
-    pub async fn establish(&self, incoming: quinn::Incoming) -> Result<Connection, Error> {
+    /// Finishes the handshake and reads who it is: a tenant, another node, whose certificate proves nothing of any tenant, or
+    /// somebody who wants to join.
+    pub async fn establish(&self, incoming: quinn::Incoming) -> Result<Arrival, Error> {
         let remote = incoming.remote_address();
         let handshake = |why: String| Error::Handshake { remote, why };
         let connecting = incoming.accept().map_err(|error| handshake(error.to_string()))?;
@@ -115,16 +145,17 @@ impl Endpoint {
         self.identified(quic, remote)
     }
 
-    fn identified(&self, quic: quinn::Connection, remote: SocketAddr) -> Result<Connection, Error> {
-        match tls::principal(&quic, self.principal.cluster()) {
-            Ok(principal) => {
-                if principal.role() == Role::Node {
-                    // The settings of the port are those for clients, until it is known who came.
-                    quic.set_max_concurrent_bi_streams(Accepts::PEER.bidi.into());
-                    quic.set_max_concurrent_uni_streams(Accepts::PEER.uni.into());
-                }
-                Ok(Connection { quic, principal })
+    fn identified(&self, quic: quinn::Connection, remote: SocketAddr) -> Result<Arrival, Error> {
+        match tls::arrival(&quic, self.principal.cluster()) {
+            Ok(Who::Known(principal)) => {
+                // The settings of the port are those for strangers, until it is known who came.
+                let accepts = if principal.role() == Role::Node { Accepts::PEER } else { Accepts::NODE };
+                quic.set_max_concurrent_bi_streams(accepts.bidi.into());
+                quic.set_max_concurrent_uni_streams(accepts.uni.into());
+                quic.set_receive_window(accepts.window.into());
+                Ok(Arrival::Known(Connection { quic, principal }))
             }
+            Ok(Who::Joining(principal)) => Ok(Arrival::Joining { quic, principal }),
             Err(error) => {
                 let refused = Error::Refused { remote, why: error.to_string() };
                 Connection::refuse(&quic, &error.to_string());
@@ -138,4 +169,12 @@ impl Endpoint {
         self.endpoint.close(transport::close_code(Some(Code::ShuttingDown)), why.as_bytes());
         let _ = tokio::time::timeout(Duration::from_secs(1), self.endpoint.wait_idle()).await;
     }
+}
+
+fn configs(credentials: &Credentials, joins: bool) -> Result<(quinn::ServerConfig, quinn::ClientConfig), Error> {
+    let Credentials { identity, roots } = credentials;
+    let serving = tls::server_config(identity, roots, joins)?;
+    let dialling = dialling_config(identity, roots, transport::ALPN_PEER, Accepts::PEER)
+        .map_err(|error| tls::Error::Unusable(error.to_string()))?;
+    Ok((serving, dialling))
 }

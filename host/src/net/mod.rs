@@ -5,5 +5,6 @@ pub mod tls;
 
 pub use corovan_client::framed::{self, FrameReader, Outbox};
 pub use corovan_client::transport::{close_code, closed_with};
-pub use endpoint::{Connection, Endpoint};
+pub use endpoint::{Arrival, Connection, Endpoint};
+pub use quinn::Connection as QuicConnection;
 pub use quinn::{ConnectionError, RecvStream, SendStream, VarInt};

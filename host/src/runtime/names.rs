@@ -84,7 +84,7 @@ impl Runtime {
     }
 
     /// The same among the coroutines of this node. Errors: taken, overloaded, gone, denied, unsupported.
-    fn register_here(&self, control: &Control, name: &str, holder: &Address) -> Result<(), Refusal> {
+    pub fn register_here(&self, control: &Control, name: &str, holder: &Address) -> Result<(), Refusal> {
         let names = &control.group.tenant.names;
         match self.find_channel(control, holder) {
             Ok(channel) => {

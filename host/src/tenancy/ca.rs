@@ -1,14 +1,14 @@
 //! A cluster's certificate authority: makes itself, issues certificates that carry one identity each, and keeps them in
 //! files. Works in memory as well, for embedded nodes. Time is an argument.
 
-use super::files;
+use super::{chain, files};
 use corovan_client::{Credentials, Identity, Roots};
 use corovan_core::limits;
 use corovan_core::tenancy::identity::{self, Principal, Role};
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -17,11 +17,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 
-/// A cluster's CA with its key.
+/// A cluster's CA with its key, or one below it that issues for nodes.
 pub struct Authority {
-    cluster: String,
-    certificate: String,
-    issuer: Issuer<'static, KeyPair>,
+    pub(super) cluster: String,
+    /// The root's certificate: what is trusted.
+    pub(super) certificate: String,
+    /// What goes after each certificate issued here, so that it leads to the root: empty where this is the root.
+    pub(super) above: String,
+    /// When it ends, and with it what it has issued.
+    pub(super) ends: SystemTime,
+    pub(super) issuer: Issuer<'static, KeyPair>,
 }
 
 /// A certificate just made, with its key, both as PEM.
@@ -41,6 +46,14 @@ pub enum Error {
     Exists(PathBuf),
     #[error("no CA in {dir}: make one with `corovan cert init --dir {dir}`", dir = .0.display())]
     NoAuthority(PathBuf),
+    #[error("no issuing CA in {dir}: make one where ca.key is, with `corovan cert issuer NAME --dir DIR`", dir = .0.display())]
+    NoIssuer(PathBuf),
+    #[error("{dir} holds several issuing CAs ({names}): give the node a directory with its own alone", dir = .dir.display())]
+    Issuers { dir: PathBuf, names: String },
+    #[error("an issuing CA can only be made with the cluster's own key")]
+    NotTheRoot,
+    #[error("the CA ends too soon to issue anything: at {}", humantime::format_rfc3339_seconds(*.0))]
+    Ending(SystemTime),
     #[error("a certificate cannot be made: {0}")]
     Make(#[from] rcgen::Error),
     #[error(transparent)]
@@ -63,7 +76,9 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.subject_alt_names = vec![uri(&format!("{SCHEME}{cluster}"))?];
         let certificate = params.self_signed(&key)?.pem();
-        Ok(Authority { cluster: cluster.to_owned(), certificate, issuer: Issuer::new(params, key) })
+        let issuer = Issuer::new(params, key);
+        let ends = now + limits::AUTHORITY_LIFE;
+        Ok(Authority { cluster: cluster.to_owned(), certificate, above: String::new(), ends, issuer })
     }
 
     pub fn load(dir: &Path) -> Result<Authority, Error> {
@@ -71,21 +86,13 @@ impl Authority {
         if !certificate_path.exists() && !key_path.exists() {
             return Err(Error::NoAuthority(dir.to_owned()));
         }
-        let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| file_error(path, error));
-        let (certificate, key) = (read(&certificate_path)?, read(&key_path)?);
-        let fault = |path: &Path, why: String| Error::File { path: path.to_owned(), why };
-        let der = CertificateDer::from_pem_slice(certificate.as_bytes())
-            .map_err(|error| fault(&certificate_path, format!("holds no certificate in PEM form: {error}")))?;
-        let secret = PrivateKeyDer::from_pem_slice(key.as_bytes())
-            .map_err(|error| fault(&key_path, format!("holds no private key in PEM form: {error}")))?;
-        let provider = corovan_client::transport::provider();
-        rustls::sign::CertifiedKey::from_der(vec![der.clone()], secret, &provider)
-            .map_err(|error| fault(&key_path, format!("is not the key of {CA_CERTIFICATE}: {error}")))?;
-        let cluster = cluster_of(&der).ok_or_else(|| {
-            fault(&certificate_path, "is not the CA of a Corovan cluster: it has no name spiffe://CLUSTER".into())
+        let loaded = Loaded::read(&certificate_path, &key_path)?;
+        let cluster = corovan_client::tls::ca_cluster(&loaded.der).ok_or_else(|| Error::File {
+            path: certificate_path,
+            why: "is not the CA of a Corovan cluster: it has no name spiffe://CLUSTER".into(),
         })?;
-        let issuer = Issuer::from_ca_cert_der(&der, KeyPair::from_pem(&key)?)?;
-        Ok(Authority { cluster, certificate, issuer })
+        let Loaded { pem, ends, issuer, .. } = loaded;
+        Ok(Authority { cluster, certificate: pem, above: String::new(), ends, issuer })
     }
 
     /// The CA in this directory, made on first use: a node without certificates has its own.
@@ -123,7 +130,25 @@ impl Authority {
     pub fn issue(&self, role: Role, name: &str, now: SystemTime, life: Duration) -> Result<Issued, Error> {
         let principal = Principal::new(&self.cluster, role, name)?;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params = params(&format!("{role} {name} of {}", self.cluster), now, life);
+        let chain = self.certify(&principal, &key, now, life)?;
+        Ok(Issued { principal, chain, key: key.serialize_pem() })
+    }
+
+    /// A certificate of this identity for somebody's key, with those that lead to the root, as PEM. Ends with this CA at the
+    /// latest: beyond that nobody would believe it.
+    pub fn certify(
+        &self,
+        principal: &Principal,
+        key: &impl PublicKeyData,
+        now: SystemTime,
+        life: Duration,
+    ) -> Result<String, Error> {
+        let left = self.ends.duration_since(now).unwrap_or_default();
+        if left < limits::ISSUER_MARGIN {
+            return Err(Error::Ending(self.ends));
+        }
+        let subject = format!("{} {} of {}", principal.role(), principal.name(), self.cluster);
+        let mut params = params(&subject, now, life.min(left));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -134,8 +159,7 @@ impl Authority {
                 params.subject_alt_names.push(SanType::DnsName(Ia5String::try_from(dns)?));
             }
         }
-        let chain = params.signed_by(&key, &self.issuer)?.pem();
-        Ok(Issued { principal, chain, key: key.serialize_pem() })
+        Ok(params.signed_by(key, &self.issuer)?.pem() + &self.above)
     }
 
     /// What whoever holds `issued` needs to connect, without going through files.
@@ -145,6 +169,33 @@ impl Authority {
 
     pub fn roots(&self) -> Result<Roots, Error> {
         Ok(Roots::from_pem(&self.certificate)?)
+    }
+}
+
+/// A CA's certificate and key, read from files and found to belong together.
+pub(super) struct Loaded {
+    pub pem: String,
+    pub der: CertificateDer<'static>,
+    pub ends: SystemTime,
+    pub issuer: Issuer<'static, KeyPair>,
+}
+
+impl Loaded {
+    pub fn read(certificate_path: &Path, key_path: &Path) -> Result<Loaded, Error> {
+        let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| file_error(path, error));
+        let (pem, key) = (read(certificate_path)?, read(key_path)?);
+        let fault = |path: &Path, why: String| Error::File { path: path.to_owned(), why };
+        let der = CertificateDer::from_pem_slice(pem.as_bytes())
+            .map_err(|error| fault(certificate_path, format!("holds no certificate in PEM form: {error}")))?;
+        let secret = PrivateKeyDer::from_pem_slice(key.as_bytes())
+            .map_err(|error| fault(key_path, format!("holds no private key in PEM form: {error}")))?;
+        let provider = corovan_client::transport::provider();
+        let shown = certificate_path.file_name().unwrap_or_default().display();
+        rustls::sign::CertifiedKey::from_der(vec![der.clone()], secret, &provider)
+            .map_err(|error| fault(key_path, format!("is not the key of {shown}: {error}")))?;
+        let ends = chain::validity(&der).map_err(|why| fault(certificate_path, why))?.until;
+        let issuer = Issuer::from_ca_cert_der(&der, KeyPair::from_pem(&key)?)?;
+        Ok(Loaded { pem, der, ends, issuer })
     }
 }
 
@@ -162,19 +213,24 @@ impl Issued {
 }
 
 /// Writes a certificate and its key. Looks at both names first, so that nothing is left half replaced.
-fn save_pair(dir: &Path, names: [&str; 2], contents: [&[u8]; 2], replace: bool) -> Result<[PathBuf; 2], Error> {
+pub(super) fn save_pair(
+    dir: &Path,
+    names: [&str; 2],
+    contents: [&[u8]; 2],
+    replace: bool,
+) -> Result<[PathBuf; 2], Error> {
     let [certificate, key] = names.map(|name| dir.join(name));
     files::private_dir(dir).map_err(|error| file_error(dir, error))?;
     if !replace && let Some(path) = [&certificate, &key].into_iter().find(|path| path.symlink_metadata().is_ok()) {
         return Err(Error::Exists(path.clone()));
     }
     // The key first: a certificate without its key is of no use, and the other way round it is at least not public.
-    files::write(&key, contents[1], PRIVATE, replace).map_err(|error| file_error(&key, error))?;
-    files::write(&certificate, contents[0], PUBLIC, replace).map_err(|error| file_error(&certificate, error))?;
+    files::write(&key, contents[1], files::PRIVATE, replace).map_err(|error| file_error(&key, error))?;
+    files::write(&certificate, contents[0], files::PUBLIC, replace).map_err(|error| file_error(&certificate, error))?;
     Ok([certificate, key])
 }
 
-fn params(subject: &str, now: SystemTime, life: Duration) -> CertificateParams {
+pub(super) fn params(subject: &str, now: SystemTime, life: Duration) -> CertificateParams {
     let now = OffsetDateTime::from(now);
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -184,29 +240,18 @@ fn params(subject: &str, now: SystemTime, life: Duration) -> CertificateParams {
     params
 }
 
-fn uri(text: &str) -> Result<SanType, rcgen::Error> {
+pub(super) fn uri(text: &str) -> Result<SanType, rcgen::Error> {
     Ok(SanType::URI(Ia5String::try_from(text)?))
 }
 
-/// The cluster a CA certificate names.
-fn cluster_of(certificate: &CertificateDer<'_>) -> Option<String> {
-    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
-    let mut names = certificate.valid_uri_names();
-    let cluster = names.next()?.strip_prefix(SCHEME)?;
-    let single = names.next().is_none();
-    (single && identity::check_name(cluster).is_ok()).then(|| cluster.to_owned())
-}
-
-fn file_error(path: &Path, error: io::Error) -> Error {
+pub(super) fn file_error(path: &Path, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::AlreadyExists => Error::Exists(path.to_owned()),
         _ => Error::File { path: path.to_owned(), why: error.to_string() },
     }
 }
 
-const SCHEME: &str = "spiffe://";
-const PRIVATE: u32 = 0o600;
-const PUBLIC: u32 = 0o644;
+pub(super) const SCHEME: &str = "spiffe://";
 
 #[cfg(test)]
 mod tests {

@@ -21,3 +21,8 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32, replace: bool) -> io::Result<
     persisted.map_err(|error| error.error)?;
     std::fs::File::open(dir)?.sync_all()
 }
+
+/// For its owner alone.
+pub const PRIVATE: u32 = 0o600;
+/// For all to read.
+pub const PUBLIC: u32 = 0o644;

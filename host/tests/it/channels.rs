@@ -330,11 +330,11 @@ fn a_channel_can_be_given_a_name_and_loses_it_when_it_closes() {
     stage.play(&send(0, 1..=1, 0));
     let guest = stage.play("(call $idle)");
     let address: Address = stage.channel(0).address;
-    stage.bench.runtime.register(&guest.control, "news", &address).unwrap();
+    stage.bench.runtime.register_here(&guest.control, "news", &address).unwrap();
     assert_eq!(stage.bench.tenant.names.len(), 1);
     stage.play("(call $open (i32.const 0)) (drop (call $channel_close (call $ch (i32.const 0))))");
     assert_eq!(stage.bench.tenant.names.len(), 0);
-    let gone = stage.bench.runtime.register(&guest.control, "news", &address).unwrap_err();
+    let gone = stage.bench.runtime.register_here(&guest.control, "news", &address).unwrap_err();
     assert_eq!(gone.code, Code::Gone);
     stage.close();
 }

@@ -1,6 +1,6 @@
 //! A node in this process and clients of it, for what is between them: the protocol as it is, without a command line.
 
-use corovan::config::Config;
+use corovan::config::{Config, Enrolment};
 use corovan::node::{Node, SystemRandom};
 use corovan::runtime::RealClock;
 use corovan::tenancy::ca::Authority;
@@ -42,6 +42,8 @@ impl Cluster {
             name: "a".into(),
             data: data.path().join("data"),
             credentials: authority.credentials(&issued).unwrap(),
+            enrolment: Enrolment::default(),
+            mesh: None,
             slots: Some(slots),
             workers: 2,
             // Time for large results to be delivered at shutdown; nothing here waits for its end.

@@ -4,7 +4,7 @@
 use crate::in_process::run;
 use bytes::Bytes;
 use corovan::cluster::link::{Answer, Config, Datagrams, Fault, Inbox, Links, NotSent, Session, Watcher};
-use corovan::net::Endpoint;
+use corovan::net::{Arrival, Endpoint};
 use corovan::runtime::RealClock;
 use corovan::tasks::Tasks;
 use corovan::tenancy::ca::Authority;
@@ -133,7 +133,7 @@ impl Node {
     pub fn start(authority: &Authority, name: &str) -> Node {
         let credentials = credentials(authority, name);
         let node = credentials.identity.principal().node_id();
-        let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), &credentials).unwrap();
+        let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), &credentials, false).unwrap();
         let address = endpoint.local_address().unwrap();
         let (clock, tasks) = (Arc::new(RealClock::new()), Tasks::here());
         let links = Links::new(Config { node, incarnation: 1, endpoint: endpoint.clone(), clock, tasks });
@@ -144,7 +144,7 @@ impl Node {
             while let Some(incoming) = accepts.accept().await {
                 let (accepts, taken) = (accepts.clone(), taken.clone());
                 tokio::spawn(async move {
-                    if let Ok(connection) = accepts.establish(incoming).await {
+                    if let Ok(Arrival::Known(connection)) = accepts.establish(incoming).await {
                         taken.accepted(connection).await;
                     }
                 });

@@ -13,6 +13,7 @@ mod coroutine_chaos;
 mod coroutine_faults;
 mod coroutines;
 mod endurance;
+mod enrolment;
 mod false_nodes;
 mod identity;
 mod in_process;

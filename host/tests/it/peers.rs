@@ -1,7 +1,7 @@
 //! Nodes that dial each other: who is taken for a peer, and what everybody else is told.
 
 use crate::in_process::{Cluster, run};
-use corovan::net::{Connection, Endpoint};
+use corovan::net::{Arrival, Connection, Endpoint};
 use corovan::tenancy::ca::Authority;
 use corovan_client::Credentials;
 use corovan_client::tls::dialling_config;
@@ -23,13 +23,16 @@ fn authority(cluster: &str) -> Authority {
 }
 
 fn endpoint(authority: &Authority, name: &str) -> Endpoint {
-    Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), &credentials(authority, Role::Node, name)).unwrap()
+    Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), &credentials(authority, Role::Node, name), false).unwrap()
 }
 
 /// Takes one connection; what came of it.
 async fn take(endpoint: &Endpoint) -> Result<Connection, String> {
     let incoming = endpoint.accept().await.unwrap();
-    endpoint.establish(incoming).await.map_err(|error| error.to_string())
+    match endpoint.establish(incoming).await.map_err(|error| error.to_string())? {
+        Arrival::Known(connection) => Ok(connection),
+        Arrival::Joining { .. } => Err("it asked to join".into()),
+    }
 }
 
 /// Why the other side closed a connection that somebody made with these credentials and this protocol.
@@ -116,7 +119,7 @@ fn a_node_dials_nobody_but_nodes_of_its_cluster() {
         assert!(there.unwrap_err().to_string().contains(&address.to_string()));
         assert!(here.is_err());
         let tenant = credentials(&ours, Role::Tenant, "x");
-        let error = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), &tenant).unwrap_err().to_string();
+        let error = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), &tenant, false).unwrap_err().to_string();
         assert!(error.contains("spiffe://test/tenant/x is no node's identity"), "{error}");
     });
 }

@@ -6,24 +6,31 @@ use crate::links::{authority, credentials};
 use crate::support::{Bench, Remember};
 use bytes::Bytes;
 use corovan::cluster::grants::Grants;
-use corovan::cluster::link::{Config, Datagrams, Links};
+use corovan::cluster::link::{Config, Links};
+use corovan::cluster::mesh::{self, Follower, Handle, Service};
+use corovan::cluster::names::{Inward, MeshNames, Outward, Shown};
 use corovan::cluster::receive::Receiver;
 use corovan::cluster::remote::Remote;
-use corovan::net::Endpoint;
+use corovan::net::{Arrival, Endpoint};
 use corovan::runtime::{Control, Group, RealClock, Refusal, Tenant};
 use corovan::tasks::Tasks;
 use corovan::tenancy::ca::Authority;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, NodeId};
+use corovan_core::membership::member::About;
+use corovan_core::membership::presence::Presence;
+use corovan_core::membership::watch::Change;
 use corovan_core::wire::Outcome;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use tokio::sync::Notify;
 
-/// A node without membership: it knows those that it is told of.
+/// A node with links, membership and names, and nothing around them.
 pub struct Node {
     pub bench: Arc<Bench>,
     pub links: Links,
+    pub handle: Handle,
     pub address: SocketAddr,
     pub endpoint: Endpoint,
 }
@@ -31,7 +38,8 @@ pub struct Node {
 /// Every node believes every other: a grant is the tenant's name.
 struct Trust(Vec<Arc<Tenant>>);
 
-struct NoDatagrams;
+/// Says that members have changed.
+struct Watch(Arc<Notify>);
 
 impl Grants for Trust {
     fn of(&self, group: &Group) -> Option<Bytes> {
@@ -43,8 +51,10 @@ impl Grants for Trust {
     }
 }
 
-impl Datagrams for NoDatagrams {
-    fn datagram(&self, _: SocketAddr, _: NodeId, _: Bytes) {}
+impl Follower for Watch {
+    fn changed(&self, _: &Change) {
+        self.0.notify_one();
+    }
 }
 
 impl Node {
@@ -52,45 +62,70 @@ impl Node {
         let credentials = credentials(authority, name);
         let node = credentials.identity.principal().node_id();
         let bench = Arc::new(Bench::of_node(200, node));
-        let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), &credentials).unwrap();
+        let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), &credentials, false).unwrap();
         let address = endpoint.local_address().unwrap();
         let (clock, tasks) = (Arc::new(RealClock::new()), Tasks::here());
         let links = Links::new(Config { node, incarnation: 1, endpoint: endpoint.clone(), clock, tasks });
         let trust = Arc::new(Trust(vec![Arc::clone(&bench.tenant), bench.other_tenant()]));
-        let receiver = Arc::new(Receiver::new(&bench.runtime, Arc::clone(&trust) as _));
-        links.open(receiver, Arc::new(NoDatagrams));
-        let remote = Arc::new(Remote::new(links.clone(), trust));
-        assert!(bench.runtime.mesh.set(remote).is_ok());
+        let shown = Arc::new(Shown::default());
+        let carrier = Arc::new(Outward::new(links.clone(), &bench.runtime, Arc::clone(&shown)));
+        let membership = mesh::Config {
+            me: Presence::new(node, 1, address),
+            about: About { name: name.into(), ..About::default() },
+            cluster: "test".into(),
+            seed: 1,
+            clock: Arc::new(RealClock::new()),
+        };
+        let (service, handle) = Service::new(membership, carrier).unwrap();
+        std::thread::spawn(move || service.run());
+        let receiver = Receiver::new(&bench.runtime, Arc::clone(&trust) as _, handle.clone());
+        links.open(Arc::new(receiver), Arc::new(Inward(handle.clone())));
+        assert!(bench.runtime.mesh.set(Arc::new(Remote::new(links.clone(), Arc::clone(&trust) as _))).is_ok());
+        assert!(bench.runtime.names.set(Arc::new(MeshNames::new(handle.clone(), trust, shown))).is_ok());
         let (accepts, taken) = (endpoint.clone(), links.clone());
         tokio::spawn(async move {
             while let Some(incoming) = accepts.accept().await {
                 let (accepts, taken) = (accepts.clone(), taken.clone());
                 tokio::spawn(async move {
-                    if let Ok(connection) = accepts.establish(incoming).await {
+                    if let Ok(Arrival::Known(connection)) = accepts.establish(incoming).await {
                         taken.accepted(connection).await;
                     }
                 });
             }
         });
-        Node { bench, links, address, endpoint }
+        Node { bench, links, handle, address, endpoint }
     }
 
     /// Two that know each other.
-    pub fn pair() -> (Node, Node) {
+    pub async fn pair() -> (Node, Node) {
         let authority = authority();
         let (a, b) = (Node::start(&authority, "a"), Node::start(&authority, "b"));
-        a.knows(&b);
-        b.knows(&a);
+        join(&[&a, &b]).await;
         (a, b)
     }
 
-    pub fn knows(&self, other: &Node) {
-        self.links.place(other.links.node(), Some(other.address));
+    /// Waits until it knows so many members, itself among them.
+    pub async fn until(&self, members: usize) {
+        let changed = Arc::new(Notify::new());
+        self.handle.follow(Arc::new(Watch(Arc::clone(&changed))));
+        while self.handle.members().len() != members {
+            changed.notified().await;
+        }
     }
 
     /// Starts a guest that makes these calls, of which each tells what it gave, and is given an address.
     pub fn play(&self, calls: &str, given: Address) -> (Arc<Control>, Arc<Remember>) {
         self.bench.start(&self.bench.program(&module(calls, given), "f"))
+    }
+}
+
+/// Has all join the first, and waits until each knows all.
+pub async fn join(nodes: &[&Node]) {
+    for node in &nodes[1..] {
+        node.handle.announce(nodes[0].address);
+    }
+    for node in nodes {
+        node.until(nodes.len()).await;
     }
 }
 
@@ -198,7 +233,7 @@ const EXIT: &str = "1";
 #[test]
 fn what_coroutines_do_to_each_other_they_do_across_nodes() {
     run(async {
-        let (a, b) = Node::pair();
+        let (a, b) = Node::pair().await;
         let (server, seen) = a.play("(call $serve)", Address::default());
         let calls = "(call $to_given (i64.const 1)); (call $delivered (i64.const 2)); (call $asked); (call $monitor (i32.const 980)); \
              (call $delivered (i64.const 9)); (call $recv (i64.const -1)); (call $kind); (call $joined); \
@@ -222,7 +257,7 @@ fn what_coroutines_do_to_each_other_they_do_across_nodes() {
 #[test]
 fn a_coroutine_of_another_node_is_interrupted_resumed_looked_at_and_terminated() {
     run(async {
-        let (a, b) = Node::pair();
+        let (a, b) = Node::pair().await;
         let target = "(call $suspend (i64.const -1) (i32.const 512) (i32.const 1024) (i32.const 100)); \
              (call $suspend (i64.const -1) (i32.const 512) (i32.const 1024) (i32.const 100)); (call $sleep (i64.const -1)); \
              (call $sleep (i64.const -1))";
@@ -248,7 +283,7 @@ fn a_coroutine_of_another_node_is_interrupted_resumed_looked_at_and_terminated()
 fn many_messages_small_and_large_come_once_and_in_order_though_the_connection_breaks() {
     run(async {
         for (count, size) in [(20_000, 8), (1_000, 60_000)] {
-            let (a, b) = Node::pair();
+            let (a, b) = Node::pair().await;
             let (receiver, seen) = a.play(&format!("(call $drain (i32.const {count}))"), Address::default());
             let (_, client) =
                 b.play(&format!("(call $flood (i32.const {count}) (i32.const {size}))"), receiver.address);
@@ -267,7 +302,7 @@ fn many_messages_small_and_large_come_once_and_in_order_though_the_connection_br
 #[test]
 fn who_speaks_for_another_tenant_is_denied_and_an_address_that_never_was_is_gone() {
     run(async {
-        let (a, b) = Node::pair();
+        let (a, b) = Node::pair().await;
         let (server, _seen) = a.play("(call $serve)", Address::default());
         let forged = Address { secret: server.address.secret ^ 1, ..server.address };
         let (_, client) = b.play(
@@ -296,7 +331,7 @@ fn who_speaks_for_another_tenant_is_denied_and_an_address_that_never_was_is_gone
 #[test]
 fn when_the_other_node_is_lost_all_that_waits_for_it_is_told_once() {
     run(async {
-        let (a, b) = Node::pair();
+        let (a, b) = Node::pair().await;
         let (silent, _seen) = a.play("(call $sleep (i64.const -1))", Address::default());
         let mut waits = Vec::new();
         for (calls, expected) in [

@@ -2,7 +2,7 @@
 
 use crate::fake::{Fake, authority, issue, listen, loopback, module, server_config};
 use crate::tenancy::ca::Authority;
-use crate::tls;
+use crate::tls::{self, Who};
 use corovan_client::{ConnectOptions, Credentials, Error, Fault, Identity, Node, transport};
 use corovan_core::code::Code;
 use corovan_core::limits;
@@ -114,7 +114,7 @@ async fn an_expired_certificate_is_called_that_on_either_side() {
     assert!(matches!(error, Error::ClientCertificate { fault: Fault::Expired, .. }), "{error}");
 
     let identity = expired(&authority, Role::Node).identity().unwrap();
-    let endpoint = listen(tls::server_config(&identity, &authority.roots().unwrap()).unwrap(), idle);
+    let endpoint = listen(tls::server_config(&identity, &authority.roots().unwrap(), false).unwrap(), idle);
     let error = connect_error(&endpoint.local_addr().unwrap().to_string(), &tenant(&authority)).await;
     assert!(matches!(error, Error::NodeCertificate { fault: Fault::Expired, .. }), "{error}");
 }
@@ -124,7 +124,10 @@ async fn a_server_without_a_nodes_certificate_is_refused() {
     let authority = authority();
     for role in [Role::Tenant, Role::Operator] {
         let identity = issue(&authority, role).identity().unwrap();
-        assert!(matches!(tls::server_config(&identity, &authority.roots().unwrap()), Err(tls::Error::NotANode(_))));
+        assert!(matches!(
+            tls::server_config(&identity, &authority.roots().unwrap(), false),
+            Err(tls::Error::NotANode(_))
+        ));
         let tls = {
             let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
                 authority.roots().unwrap().store(),
@@ -149,9 +152,10 @@ async fn a_server_without_a_nodes_certificate_is_refused() {
 async fn a_nodes_or_an_operators_certificate_does_not_make_a_tenant() {
     let authority = authority();
     let endpoint = listen(server_config(&authority), |connection| async move {
-        let principal = tls::principal(&connection, "test");
-        if let Err(error) = principal {
-            connection.close(transport::close_code(Some(Code::Denied)), error.to_string().as_bytes());
+        match tls::arrival(&connection, "test") {
+            Ok(Who::Known(who) | Who::Joining(Some(who))) => panic!("{who} was taken for a tenant"),
+            Ok(Who::Joining(None)) => panic!("nobody is asked to join"),
+            Err(error) => connection.close(transport::close_code(Some(Code::Denied)), error.to_string().as_bytes()),
         }
         connection.closed().await;
     });

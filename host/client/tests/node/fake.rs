@@ -145,7 +145,7 @@ impl Fake {
 
 pub fn server_config(authority: &Authority) -> quinn::ServerConfig {
     let identity = issue(authority, Role::Node).identity().unwrap();
-    tls::server_config(&identity, &authority.roots().unwrap()).unwrap()
+    tls::server_config(&identity, &authority.roots().unwrap(), false).unwrap()
 }
 
 pub fn module() -> Prepare {

@@ -124,7 +124,8 @@ pub fn check_name(name: &str) -> Result<&str, Error> {
     if shape { Ok(name) } else { Err(Error::Name(excerpt(name))) }
 }
 
-fn node_dns_name(cluster: &str) -> String {
+/// The DNS name that every node of a cluster has.
+pub fn node_dns_name(cluster: &str) -> String {
     format!("node.{cluster}.corovan.internal")
 }
 

@@ -2,3 +2,5 @@
 
 pub mod identity;
 pub mod quota;
+pub mod rate;
+pub mod token;

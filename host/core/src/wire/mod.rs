@@ -4,6 +4,7 @@ pub mod cbor;
 pub mod exit;
 pub mod frame;
 pub mod fuzz;
+pub mod join;
 pub(crate) mod node_id;
 pub mod nodes;
 pub mod records;

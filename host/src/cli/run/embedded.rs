@@ -1,7 +1,7 @@
 //! A node in this process, with a throw-away CA in memory; jobs still go to it over QUIC.
 
 use crate::cli::node::cores;
-use crate::config::Config;
+use crate::config::{Config, Enrolment};
 use crate::node::{Node, SystemRandom};
 use crate::runtime::RealClock;
 use crate::state;
@@ -41,6 +41,8 @@ impl Embedded {
                 name: "local".into(),
                 data,
                 credentials: authority.credentials(&node)?,
+                enrolment: Enrolment::default(),
+                mesh: None,
                 slots: None,
                 workers: cores(),
                 grace: GRACE,

@@ -118,12 +118,6 @@ impl Links {
 
     /// A connection that another node has made.
     pub async fn accepted(&self, connection: Connection) {
-        if self.0.inbox.get().is_none() {
-            let why = format!("{} is a node, and this node has joined no mesh", connection.principal);
-            tracing::info!(remote = %connection.quic.remote_address(), "refused: {why}");
-            Connection::refuse(&connection.quic, &why);
-            return;
-        }
         connection::serve(self, connection, false).await;
     }
 

@@ -12,9 +12,9 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// The members as they are now.
 pub type Members = Arc<BTreeMap<NodeId, Member>>;
@@ -29,6 +29,8 @@ struct Inner {
     members: Mutex<Members>,
     tokens: AtomicU64,
     dropped: AtomicU64,
+    is_over: AtomicBool,
+    over: Notify,
 }
 
 /// Told of each change of the members, in order, on the thread of membership: must not block.
@@ -86,8 +88,9 @@ impl Handle {
     pub(super) fn new() -> (Handle, Receiver<Command>) {
         let (commands, receiver) = sync_channel(limits::MESH_COMMANDS);
         let (side, members) = (Mutex::default(), Mutex::default());
+        let (is_over, over) = (AtomicBool::new(false), Notify::new());
         let (tokens, dropped) = (AtomicU64::new(1), AtomicU64::new(0));
-        (Handle(Arc::new(Inner { commands, side, members, tokens, dropped })), receiver)
+        (Handle(Arc::new(Inner { commands, side, members, tokens, dropped, is_over, over })), receiver)
     }
 
     /// All members, this node among them.
@@ -191,6 +194,26 @@ impl Handle {
         if self.send(Command::Leave(said)) {
             let _ = done.await;
         }
+    }
+
+    /// Membership has ended on this node.
+    pub fn is_over(&self) -> bool {
+        self.0.is_over.load(Ordering::Acquire)
+    }
+
+    /// Resolves when it has.
+    pub async fn over(&self) {
+        let over = self.0.over.notified();
+        tokio::pin!(over);
+        over.as_mut().enable();
+        if !self.is_over() {
+            over.await;
+        }
+    }
+
+    pub(super) fn set_over(&self) {
+        self.0.is_over.store(true, Ordering::Release);
+        self.0.over.notify_waiters();
     }
 
     pub(super) fn set_members(&self, members: Members) {

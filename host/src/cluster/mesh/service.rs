@@ -87,6 +87,11 @@ impl Service {
 
     /// The thread's life: until all handles are gone, or it has left.
     pub fn run(mut self) {
+        self.work();
+        self.handle.set_over();
+    }
+
+    fn work(&mut self) {
         while let Some(wait) = self.due() {
             match self.commands.recv_timeout(wait) {
                 Ok(command) => {
@@ -181,7 +186,7 @@ impl Service {
     /// Passes on what there is to say.
     fn settle(&mut self) {
         let now = self.clock.now();
-        let mut changed = false;
+        let mut changes = Vec::new();
         while let Some(output) = self.swim.poll_output() {
             match output {
                 swim::Output::Send { to, node, bytes } => self.carrier.datagram(to, node, bytes.into()),
@@ -191,32 +196,31 @@ impl Service {
                     self.directory.renewed(now);
                 }
                 swim::Output::Joined(member) => {
-                    changed = true;
                     self.carrier.place(member.presence.node, reach(&member));
                     self.directory.came(now, &member.presence);
-                    self.told(&Change::Came(member));
+                    changes.push(Change::Came(member));
                 }
                 swim::Output::Changed(member) => {
-                    changed = true;
                     self.carrier.place(member.presence.node, reach(&member));
-                    self.told(&Change::Changed(member));
+                    changes.push(Change::Changed(member));
                 }
                 swim::Output::Failed(member) => {
-                    changed = true;
                     self.directory.went(now, &member.presence);
                     self.carrier.place(member.presence.node, None);
-                    self.told(&Change::Failed(member));
+                    changes.push(Change::Failed(member));
                 }
                 swim::Output::Left(member) => {
-                    changed = true;
                     self.directory.went(now, &member.presence);
                     self.carrier.place(member.presence.node, None);
-                    self.told(&Change::Left(member));
+                    changes.push(Change::Left(member));
                 }
             }
         }
-        if changed {
+        if !changes.is_empty() {
+            changes.iter().for_each(|change| self.note(change));
+            // Who is told of a change sees it.
             self.handle.set_members(Arc::new(self.members.clone()));
+            changes.iter().for_each(|change| self.followers.iter().for_each(|follower| follower.changed(change)));
         }
         while let Some(output) = self.directory.poll_output() {
             match output {
@@ -233,7 +237,7 @@ impl Service {
         }
     }
 
-    fn told(&mut self, change: &Change) {
+    fn note(&mut self, change: &Change) {
         let word = match change {
             Change::Came(member) => {
                 self.members.insert(member.presence.node, member.clone());
@@ -255,7 +259,6 @@ impl Service {
         let (Change::Came(member) | Change::Changed(member) | Change::Failed(member) | Change::Left(member)) = change;
         let name = member.about.as_ref().map_or("", |about| &about.name);
         tracing::info!(node = %member.presence.node, name, address = %member.presence.address, "node {word}");
-        self.followers.iter().for_each(|follower| follower.changed(change));
     }
 }
 

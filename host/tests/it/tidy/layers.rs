@@ -48,6 +48,7 @@ const LAYERED: &[Layered] = &[
             ("net", 2),
             ("runtime", 2),
             ("hostcalls", 3),
+            ("enrol", 3),
             ("cluster", 3),
             ("dispatch", 4),
             ("api", 5),
