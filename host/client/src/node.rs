@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// A connected node. Cheap to clone; the connection closes with the last clone, computation and job of it.
 #[derive(Clone, Debug)]
-pub struct Node(Arc<Inner>);
+pub struct Node(pub(crate) Arc<Inner>);
 
 /// How to connect.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub(crate) struct Inner {
     pub stdin: Arc<Semaphore>,
     endpoint: quinn::Endpoint,
     agent: String,
-    timeout: Duration,
+    pub timeout: Duration,
     registry: Registry,
     accepting: JoinHandle<()>,
 }

@@ -3,6 +3,7 @@
 mod blobs;
 mod connection;
 mod entry;
+mod nodes;
 mod session;
 mod specs;
 mod submit;
@@ -12,10 +13,11 @@ use crate::tasks::{TaskKind, Tasks};
 pub use connection::serve;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
+pub use nodes::Nodes;
 use parking_lot::Mutex;
 use session::Session;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 /// What every connection needs.
@@ -25,6 +27,8 @@ pub struct Service {
     pub tasks: Tasks,
     pub node: NodeId,
     pub node_name: String,
+    /// The mesh; there once the node has started.
+    pub nodes: OnceLock<Nodes>,
     next_computation: AtomicU64,
     sessions: Mutex<Vec<Weak<Session>>>,
 }
@@ -40,6 +44,7 @@ impl Service {
             tasks,
             node,
             node_name,
+            nodes: OnceLock::new(),
             next_computation: AtomicU64::new(1),
             sessions: Mutex::default(),
         }

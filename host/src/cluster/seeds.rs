@@ -27,7 +27,10 @@ pub trait Ways: Send + Sync {
 
 /// The name service.
 pub trait Resolve: Send + Sync {
-    fn resolve<'a>(&'a self, peer: &'a str) -> Pin<Box<dyn Future<Output = Result<Vec<SocketAddr>, AddressError>> + Send + 'a>>;
+    fn resolve<'a>(
+        &'a self,
+        peer: &'a str,
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<SocketAddr>, AddressError>> + Send + 'a>>;
 }
 
 /// That of the machine.
@@ -128,7 +131,8 @@ impl Service {
                 Ok(addresses) => self.moved(index, addresses),
                 Err(error) => {
                     let fault = error.to_string();
-                    if let Some(given) = self.given.get_mut(index).filter(|given| given.fault.as_ref() != Some(&fault)) {
+                    if let Some(given) = self.given.get_mut(index).filter(|given| given.fault.as_ref() != Some(&fault))
+                    {
                         tracing::warn!(peer, "no way into the mesh, tried again: {fault}");
                         given.fault = Some(fault);
                     }
@@ -208,7 +212,10 @@ impl Ways for mesh::Handle {
 }
 
 impl Resolve for System {
-    fn resolve<'a>(&'a self, peer: &'a str) -> Pin<Box<dyn Future<Output = Result<Vec<SocketAddr>, AddressError>> + Send + 'a>> {
+    fn resolve<'a>(
+        &'a self,
+        peer: &'a str,
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<SocketAddr>, AddressError>> + Send + 'a>> {
         Box::pin(corovan_client::resolve_address(peer))
     }
 }

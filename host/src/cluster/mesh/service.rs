@@ -146,8 +146,7 @@ impl Service {
             Command::Update(about) => match self.swim.update(now, *about.clone()) {
                 Ok(()) => {
                     let me = Member { presence: self.swim.me(), about: Some(Arc::new(*about)) };
-                    self.told(&Change::Changed(me));
-                    self.handle.set_members(Arc::new(self.members.clone()));
+                    self.changed(&[Change::Changed(me)]);
                 }
                 Err(invalid) => tracing::error!("what this node says of itself is not possible: {invalid}"),
             },
@@ -217,10 +216,7 @@ impl Service {
             }
         }
         if !changes.is_empty() {
-            changes.iter().for_each(|change| self.note(change));
-            // Who is told of a change sees it.
-            self.handle.set_members(Arc::new(self.members.clone()));
-            changes.iter().for_each(|change| self.followers.iter().for_each(|follower| follower.changed(change)));
+            self.changed(&changes);
         }
         while let Some(output) = self.directory.poll_output() {
             match output {
@@ -235,6 +231,13 @@ impl Service {
                 directory::Output::NameLost(name, holder) => self.carrier.name_lost(&name, &holder),
             }
         }
+    }
+
+    fn changed(&mut self, changes: &[Change]) {
+        changes.iter().for_each(|change| self.note(change));
+        // Who is told of a change sees it.
+        self.handle.set_members(Arc::new(self.members.clone()));
+        changes.iter().for_each(|change| self.followers.iter().for_each(|follower| follower.changed(change)));
     }
 
     fn note(&mut self, change: &Change) {
