@@ -104,6 +104,8 @@ impl Mesh {
     pub async fn leave(mut self) {
         self.looking.clear();
         self.handle.leave().await;
+        // Others would take it for failed.
+        self.links.datagrams_gone().await;
         self.links.close();
         if let Some(thread) = self.thread.take() {
             // It ends with what it was just asked for.

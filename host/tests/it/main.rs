@@ -19,6 +19,8 @@ mod identity;
 mod in_process;
 mod links;
 mod locks;
+mod membership;
+mod mesh_nodes;
 mod modules;
 mod names;
 mod node_process;

@@ -91,6 +91,19 @@ impl Service {
         self.handle.set_over();
     }
 
+    /// Does what has come and what is due, without waiting: for whoever drives it by hand, on virtual time. When there is more to
+    /// do by the clock; `None`: it has left.
+    pub fn turn(&mut self) -> Option<u64> {
+        while let Ok(command) = self.commands.try_recv() {
+            if !self.take(command) {
+                self.handle.set_over();
+                return None;
+            }
+        }
+        let wait = self.due()?;
+        Some(self.clock.now() + u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX))
+    }
+
     fn work(&mut self) {
         while let Some(wait) = self.due() {
             match self.commands.recv_timeout(wait) {
