@@ -386,3 +386,5 @@ pub const ISSUER_MARGIN: Duration = Duration::from_secs(3600);
 /// A certificate is renewed when this part of its life is over, and what is due is looked for so often.
 pub const RENEW_AFTER: u32 = 3;
 pub const RENEW_LOOK: Duration = Duration::from_secs(600);
+/// A certificate or CA that ends and is not renewed is warned about so often.
+pub const RENEW_WARN: Duration = Duration::from_secs(6 * 3600);

@@ -12,6 +12,7 @@ use corovan_core::wire::join::{self, Answer, Ask, Granted, Question, Refused};
 use parking_lot::Mutex;
 use serde_bytes::ByteBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Serves joining connections of one node.
@@ -26,6 +27,13 @@ pub struct Door {
 struct Gate {
     places: Semaphore,
     rate: Mutex<Rate>,
+    turned_away: Mutex<TurnedAway>,
+}
+
+/// How many were told to come again since that was last logged: strangers must not fill the log either.
+struct TurnedAway {
+    count: u64,
+    log: Rate,
 }
 
 impl Door {
@@ -40,7 +48,7 @@ impl Door {
         let shown = who.as_ref().map_or_else(|| "a stranger".to_owned(), Principal::to_string);
         let remote = quic.remote_address();
         let crowded = || {
-            tracing::debug!(%remote, who = shown, "refused to join: too many ask");
+            gate.turn_away(self.clock.now(), &shown);
             quic.close(close_code(Some(Code::Overloaded)), b"too many ask to join just now; try again in a second");
         };
         if !gate.rate.lock().take(self.clock.now()) {
@@ -98,9 +106,23 @@ impl Door {
 }
 
 impl Gate {
+    fn turn_away(&self, now: u64, who: &str) {
+        let mut turned_away = self.turned_away.lock();
+        turned_away.count += 1;
+        if turned_away.log.take(now) {
+            let count = std::mem::take(&mut turned_away.count);
+            tracing::warn!(count, who, "too many ask to join; some were told to ask again");
+        }
+    }
+
     fn new(places: usize) -> Gate {
-        let interval = u64::try_from(limits::JOIN_INTERVAL.as_nanos()).unwrap_or(u64::MAX);
-        Gate { places: Semaphore::new(places), rate: Mutex::new(Rate::new(interval, limits::JOIN_BURST)) }
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let log = Rate::new(nanos(limits::DENIALS_LOGGED), 1);
+        Gate {
+            places: Semaphore::new(places),
+            rate: Mutex::new(Rate::new(nanos(limits::JOIN_INTERVAL), limits::JOIN_BURST)),
+            turned_away: Mutex::new(TurnedAway { count: 0, log }),
+        }
     }
 }
 

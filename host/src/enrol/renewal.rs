@@ -9,6 +9,7 @@ use crate::tenancy::chain::{self, Validity};
 use crate::tenancy::kept::Kept;
 use corovan_client::Credentials;
 use corovan_core::limits;
+use corovan_core::tenancy::rate::Rate;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
@@ -21,6 +22,8 @@ pub struct Renewal {
     /// When the CA of this node, if it issues, ends.
     issuer_ends: Option<SystemTime>,
     clock: Arc<dyn Clock>,
+    warnings: Rate,
+    issuer_warnings: Rate,
 }
 
 /// Where the next certificate comes from.
@@ -48,7 +51,9 @@ impl Renewal {
         issuer_ends: Option<SystemTime>,
         clock: Arc<dyn Clock>,
     ) -> Renewal {
-        Renewal { endpoint, credentials, source, issuer_ends, clock }
+        let often = u64::try_from(limits::RENEW_WARN.as_nanos()).unwrap_or(u64::MAX);
+        let [warnings, issuer_warnings] = [0; 2].map(|_| Rate::new(often, 1));
+        Renewal { endpoint, credentials, source, issuer_ends, clock, warnings, issuer_warnings }
     }
 
     /// Looks at once, and then from time to time, until `stop` is dropped.
@@ -86,12 +91,12 @@ impl Renewal {
                 }
                 Err(error) => tracing::warn!("the renewed certificate cannot be used: {error}"),
             },
-            Ok(None) => warn_of_end(
+            Ok(None) => self.warn_of_end(
                 validity,
                 now,
-                "nobody is known who renews it: give the node a new one with `corovan cert node`",
+                "nobody is known who renews it; give the node a new one, and restart it",
             ),
-            Err(error) => warn_of_end(validity, now, &error.to_string()),
+            Err(error) => self.warn_of_end(validity, now, &error.to_string()),
         }
         Looked::Due
     }
@@ -104,19 +109,23 @@ impl Renewal {
         }
     }
 
-    fn warn_of_issuer(&self, now: SystemTime) {
+    fn warn_of_issuer(&mut self, now: SystemTime) {
         let Some(ends) = self.issuer_ends else { return };
-        if ends < now + limits::ISSUER_WARNING {
+        if ends < now + limits::ISSUER_WARNING && self.issuer_warnings.take(self.clock.now()) {
             let ends = humantime::format_rfc3339_seconds(ends);
             tracing::warn!(
                 "this node's issuing CA ends at {ends}: make a new one with `corovan cert issuer`, and restart"
             );
         }
     }
-}
 
-fn warn_of_end(validity: Validity, now: SystemTime, why: &str) {
-    let left = validity.until.duration_since(now).unwrap_or_default();
-    let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
-    tracing::warn!("this node's certificate ends in {left} and is not renewed yet: {why}");
+    fn warn_of_end(&mut self, validity: Validity, now: SystemTime, why: &str) {
+        let left = validity.until.duration_since(now).unwrap_or_default();
+        let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
+        if self.warnings.take(self.clock.now()) {
+            tracing::warn!("this node's certificate ends in {left} and is not renewed yet: {why}");
+        } else {
+            tracing::info!("this node's certificate ends in {left} and is not renewed yet: {why}");
+        }
+    }
 }

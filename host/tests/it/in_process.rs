@@ -25,6 +25,9 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// Runs a test on a runtime of its own, to an end.
 #[track_caller]
 pub fn run<T>(test: impl Future<Output = T>) -> T {
+    // `RUST_LOG=corovan=debug` shows what nodes in this process say.
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let result = runtime.block_on(async { tokio::time::timeout(LIMIT, test).await });
     runtime.shutdown_background();

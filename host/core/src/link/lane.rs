@@ -203,6 +203,8 @@ impl Incoming {
         stream.next += 1;
         // No stream is ahead: each began at or below the next number, and went through here.
         if number <= self.received {
+            // The other side does not know that it came: what it was told of that was lost with an earlier connection.
+            self.told = self.told.min(number - 1);
             return Verdict::Duplicate;
         }
         self.received = number;

@@ -3,6 +3,7 @@
 
 use super::exit::{ExitHead, ExitRecord, Usage};
 use super::frame::{self, Decoder, Frame, Kind};
+use super::join::{self, Answer, Question};
 use super::nodes::{AskPeer, ListNodes, NodeInfo};
 use super::records::*;
 use crate::limits;
@@ -34,6 +35,8 @@ pub const TARGETS: &[Target] = &[
     ("ask_peer", record::<AskPeer>),
     ("node_info", record::<NodeInfo>),
     ("exit", exit),
+    ("join_question", join::<Question>),
+    ("join_answer", join::<Answer>),
 ];
 
 /// Feeds one decoder by name. A name that is not in [`TARGETS`] is a mistake in the fuzz target.
@@ -80,4 +83,13 @@ pub fn exit(data: &[u8]) {
 fn decode<T: DeserializeOwned>(data: &[u8]) -> Option<T> {
     let frame = Frame { kind: Kind::Open, id: 0, head: Bytes::copy_from_slice(data), payload: Bytes::new() };
     frame.record().ok()
+}
+
+/// What was read can be told to another, who reads the same.
+fn join<T: Serialize + DeserializeOwned + PartialEq + Debug>(data: &[u8]) {
+    if let Ok(record) = join::decode::<T>(data)
+        && let Ok(bytes) = join::encode(&record)
+    {
+        assert_eq!(join::decode::<T>(&bytes[join::HEADER..]), Ok(record));
+    }
 }

@@ -12,6 +12,7 @@ use corovan_core::link::frame::{Decoder, LANES};
 use corovan_core::link::lane::Mark;
 use corovan_core::link::session::{self, Hello};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
@@ -70,7 +71,7 @@ pub(super) async fn serve(links: &Links, connection: Connection, own: bool) {
     let over = session.over.notified();
     tokio::pin!(over);
     over.as_mut().enable();
-    let mut tasks = start(links, &connection, adopted, first);
+    let mut tasks = start(links, (number, &connection), adopted, first);
     let ended = loop {
         if session.has_ended() {
             break None;
@@ -145,16 +146,21 @@ fn make_room(links: &Links, peer: &Arc<Peer>) -> Result<(), Error> {
     least.map(|peer| peer.rest()).ok_or(Error::TooMany)
 }
 
-fn start(links: &Links, connection: &Connection, adopted: Adopted, first: First) -> JoinSet<Result<(), Fault>> {
+fn start(
+    links: &Links,
+    (number, connection): (u64, &Connection),
+    adopted: Adopted,
+    first: First,
+) -> JoinSet<Result<(), Fault>> {
     let Adopted { session, pending, .. } = adopted;
     let mut tasks = JoinSet::new();
     for datagram in pending {
         let _ = connection.quic.send_datagram(datagram);
     }
     for lane in 0..LANES {
-        tasks.spawn(write_lane(connection.clone(), Arc::clone(&session), lane));
+        tasks.spawn(write_lane((number, connection.clone()), Arc::clone(&session), lane));
     }
-    tasks.spawn(write_marks(first.send, Arc::clone(&session)));
+    tasks.spawn(write_marks(first.send, Arc::clone(&session), number));
     tasks.spawn(read_marks(first.recv, first.rest, Arc::clone(&session)));
     tasks.spawn(read_lanes(connection.clone(), Arc::clone(&session)));
     tasks.spawn(read_datagrams(links.clone(), connection.clone()));
@@ -162,12 +168,17 @@ fn start(links: &Links, connection: &Connection, adopted: Adopted, first: First)
 }
 
 /// Writes what a lane has, as long as the connection lasts. A connection that breaks is no fault: the session resumes.
-async fn write_lane(connection: Connection, session: Arc<Session>, number: usize) -> Result<(), Fault> {
+async fn write_lane((here, connection): (u64, Connection), session: Arc<Session>, number: usize) -> Result<(), Fault> {
     let lane = &session.lanes[number];
     let mut stream: Option<SendStream> = None;
     loop {
-        let chunk = lane.out.lock().take();
+        let chunk = lane.out.lock().take(here);
         let Some(chunk) = chunk else {
+            if session.live.load(Ordering::Acquire) != here {
+                // What woke this task was for the one that has taken its place.
+                lane.work.notify_one();
+                return rest().await;
+            }
             lane.work.notified().await;
             continue;
         };
@@ -200,13 +211,17 @@ async fn write_lane(connection: Connection, session: Arc<Session>, number: usize
 }
 
 /// Acknowledges what has come, and says that this end is alive.
-async fn write_marks(mut send: SendStream, session: Arc<Session>) -> Result<(), Fault> {
+async fn write_marks(mut send: SendStream, session: Arc<Session>, here: u64) -> Result<(), Fault> {
     let mut out = BytesMut::new();
     loop {
         session.soon.notified().await;
         tokio::select! {
             () = tokio::time::sleep(ACKNOWLEDGE) => {}
             () = session.now.notified() => {}
+        }
+        if session.live.load(Ordering::Acquire) != here {
+            session.soon.notify_one();
+            return rest().await;
         }
         for (lane, incoming) in session.incoming.iter().enumerate() {
             let upto = incoming.lock().acknowledge();

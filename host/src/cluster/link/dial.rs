@@ -85,6 +85,12 @@ impl Links {
                 return Ok(());
             }
             if let Some(peer) = links.peer(node) {
+                if let Some(live) = peer.live() {
+                    // It was dialled under another address, or by the other side meanwhile.
+                    pending.into_iter().for_each(|datagram| drop(live.quic.send_datagram(datagram)));
+                    connection.quic.close(crate::net::close_code(None), b"another connection is used");
+                    return Ok(());
+                }
                 pending.into_iter().for_each(|datagram| peer.keep(datagram));
             }
             connection::serve(&links, connection, true).await;

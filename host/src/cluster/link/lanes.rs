@@ -27,6 +27,8 @@ pub(super) struct Out {
     /// Who waits for room.
     waiting: BTreeMap<u64, Waker>,
     next: u64,
+    /// The connection that takes frames; what another took would be lost with it.
+    connection: u64,
     ended: bool,
 }
 
@@ -71,9 +73,14 @@ impl Out {
         Ok(false)
     }
 
-    /// The next frames for the present connection.
-    pub fn take(&mut self) -> Option<Chunk> {
-        self.frames.take()
+    /// The next frames for this connection, as long as it is the one in use.
+    pub fn take(&mut self, connection: u64) -> Option<Chunk> {
+        if connection == self.connection { self.frames.take() } else { None }
+    }
+
+    /// This connection takes frames from now on.
+    pub fn adopt(&mut self, connection: u64) {
+        self.connection = connection;
     }
 
     /// The other side has all up to this number. Whom to wake, and whether there is more to write.

@@ -102,7 +102,11 @@ impl Links {
 
     /// Sends a datagram to whoever is at this address, over the connection with `node` where there is one. It may be lost.
     pub fn datagram(&self, to: SocketAddr, node: Option<NodeId>, bytes: Bytes) {
-        let peer = node.and_then(|node| self.peer(node));
+        let peer = match node {
+            Some(node) => self.peer(node),
+            // A seed, or a node that has not said yet who it is.
+            None => self.connected().into_iter().find(|peer| peer.is_at(to)),
+        };
         if let Some(connection) = peer.as_ref().and_then(|peer| peer.live()) {
             // Too large or closing: lost, as datagrams are.
             let _ = connection.quic.send_datagram(bytes);

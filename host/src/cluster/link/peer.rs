@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 #[derive(Debug)]
@@ -122,6 +123,8 @@ impl Peer {
             state.used = session.clock.now();
             (session, new)
         };
+        session.lanes.iter().for_each(|lane| lane.out.lock().adopt(number));
+        session.live.store(number, Ordering::Release);
         match meeting.decision {
             Decision::Resume { .. } => {
                 for (lane, received) in session.lanes.iter().zip(&theirs.received) {
@@ -171,9 +174,20 @@ impl Peer {
         state.connections.get(&state.contact.live()?).cloned()
     }
 
+    /// It has been seen at this address, or is said to be there.
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        let state = self.state.lock();
+        state.seen == Some(address) || state.placed == Some(address)
+    }
+
     /// Keeps a datagram for the connection that is being made; the oldest gives way.
     pub fn keep(&self, datagram: Bytes) {
         let mut state = self.state.lock();
+        // One may have come into use this very moment.
+        if let Some(live) = state.contact.live().and_then(|live| state.connections.get(&live)) {
+            let _ = live.quic.send_datagram(datagram);
+            return;
+        }
         if state.pending.len() >= PENDING {
             state.pending.pop_front();
         }

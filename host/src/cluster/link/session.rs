@@ -42,6 +42,8 @@ pub struct Session {
     pub(super) soon: Notify,
     pub(super) now: Notify,
     pub(super) alive: Mutex<Option<bool>>,
+    /// The connection in use: another's tasks are about to end.
+    pub(super) live: AtomicU64,
     /// Its end, for those who wait for it.
     pub(super) over: Notify,
     ended: AtomicBool,
@@ -99,6 +101,7 @@ impl Session {
             soon: Notify::new(),
             now: Notify::new(),
             alive: Mutex::default(),
+            live: AtomicU64::new(0),
             over: Notify::new(),
             ended: AtomicBool::new(false),
         }
