@@ -33,6 +33,8 @@ pub struct Config {
 pub struct Mesh {
     /// Where it asks the way in: `HOST:PORT`.
     pub peers: Vec<String>,
+    /// It also looks for nodes of its cluster on the local network, and makes itself known there.
+    pub discover: bool,
     /// Where others reach it, if that is not where it listens.
     pub external: Option<SocketAddr>,
     /// It accepts no connections of other nodes.

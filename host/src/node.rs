@@ -2,9 +2,11 @@
 
 mod mesh;
 
-use crate::api::{self, Service};
+use crate::api::{self, Nodes, Service};
 use crate::cluster::link::Links;
 use crate::cluster::mesh::Handle;
+use crate::cluster::roster::Roster;
+use crate::cluster::{discovery, seeds};
 use crate::config::{Config, Enrolment};
 use crate::dispatch::{Dispatch, Tenants};
 use crate::enrol::{self, Door, Issuer, LocalIssuer, Renewal, Source};
@@ -63,6 +65,10 @@ pub enum Error {
     Enrolment(#[from] enrol::Error),
     #[error(transparent)]
     Mesh(#[from] crate::cluster::mesh::Error),
+    #[error("--peer: {0}")]
+    Seeds(#[from] seeds::Error),
+    #[error(transparent)]
+    Discovery(#[from] discovery::Error),
     #[error("the issuing CA is not of the cluster of {0}: {1}")]
     OtherIssuer(Principal, String),
     #[error("the node's threads cannot be started: {0}")]
@@ -120,12 +126,14 @@ impl Node {
         let me = (id, config.name.clone());
         let service = Service::new(dispatch, Tenants::default(), Tasks::here(), me, Arc::clone(&grants));
         let service = Arc::new(service);
+        let me = mesh::myself(&runtime, &config.name, address, config.workers, config.mesh.as_ref());
+        let roster = Arc::new(Roster::new(me.clone(), Arc::clone(&clock)));
         let mesh = config.mesh.map(|mesh| {
             Mesh::start(Parts {
                 config: mesh,
-                name: config.name,
+                me,
+                roster: Arc::clone(&roster),
                 cluster,
-                workers: config.workers,
                 endpoint: &endpoint,
                 address,
                 runtime: &runtime,
@@ -136,6 +144,9 @@ impl Node {
             })
         });
         let mesh = mesh.transpose()?;
+        let seeds = mesh.as_ref().map(|mesh| mesh.seeds.clone());
+        // A service is given this once, by its node.
+        let _ = service.nodes.set(Nodes { roster, seeds });
         let links = mesh.as_ref().map(|mesh| mesh.links.clone());
         let accepting = accept(endpoint.clone(), Arc::clone(&service), door, links);
         service.tasks.spawn(TaskKind::Accept, "accept", accepting);

@@ -26,6 +26,16 @@ pub(crate) struct Established {
     pub address: SocketAddr,
 }
 
+/// Whether a text is `HOST:PORT` at all.
+pub fn check_address(given: &str) -> Result<(), Error> {
+    parse(given).map(drop)
+}
+
+/// The addresses behind `HOST:PORT`, as the name service knows them now.
+pub async fn resolve_address(given: &str) -> Result<Vec<SocketAddr>, Error> {
+    resolve(given, Instant::now() + limits::CONNECT_TIME).await
+}
+
 /// The addresses behind `HOST:PORT`.
 pub(crate) async fn resolve(given: &str, deadline: Instant) -> Result<Vec<SocketAddr>, Error> {
     let (host, port) = match parse(given)? {

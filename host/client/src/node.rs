@@ -27,7 +27,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// A connected node. Cheap to clone; the connection closes with the last clone, computation and job of it.
 #[derive(Clone, Debug)]
-pub struct Node(Arc<Inner>);
+pub struct Node(pub(crate) Arc<Inner>);
 
 /// How to connect.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub(crate) struct Inner {
     /// Whose key signs what lets work go on to other nodes.
     identity: Identity,
     agent: String,
-    timeout: Duration,
+    pub timeout: Duration,
     registry: Registry,
     accepting: JoinHandle<()>,
 }

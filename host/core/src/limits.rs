@@ -307,8 +307,16 @@ pub const MEMBER_ADDRESSES: usize = 4;
 pub const MEMBER_LABELS: usize = 16;
 /// A label's key, and its value; also a member's version.
 pub const LABEL_BYTES: usize = 63;
+/// How long a node that goes waits for its last datagrams to be on their way: a few go to each peer, and a path takes them at once
+/// unless it is jammed.
+pub const FAREWELL: Duration = Duration::from_millis(250);
 /// Addresses that are asked for a way into the mesh.
 pub const MESH_SEEDS: usize = 64;
+/// Of these, how many may come from discovery: anyone on the network can say anything there, and must not push out what an
+/// operator gave.
+pub const DISCOVERED_SEEDS: usize = 16;
+/// Host names that are looked up again and again for a way into the mesh.
+pub const SEED_NAMES: usize = 16;
 /// One member is probed each period; who does not answer directly in the time of a round trip is asked through three others.
 pub const PROBE_PERIOD: Duration = Duration::from_secs(1);
 pub const PROBE_ROUND_TRIP: Duration = Duration::from_millis(350);

@@ -9,6 +9,7 @@ use corovan_core::limits;
 use corovan_core::wire::exit::{ExitHead, ExitRecord, Outcome, Usage};
 use corovan_core::wire::frame::{self, Decoder, Error, Frame, Kind};
 use corovan_core::wire::fuzz;
+use corovan_core::wire::nodes::{AskPeer, ListNodes, NodeDetails, NodeInfo, NodeState};
 use corovan_core::wire::records::*;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -125,6 +126,24 @@ fn every_record_has_its_bytes() {
     {
         let size = (id == 0).then_some(6);
         golden(w, (Kind::Blob, id as u64), &Blob { computation: 2, kind, size }, b"");
+    }
+    golden(w, (Kind::ListNodes, 0), &ListNodes::default(), b"");
+    golden(w, (Kind::ListNodes, 1), &ListNodes { watch: true }, b"");
+    golden(w, (Kind::AskPeer, 0), &AskPeer { address: "b:4433".into() }, b"");
+    for (id, state) in [NodeState::Alive, NodeState::Failed, NodeState::Left].into_iter().enumerate() {
+        let details = NodeDetails {
+            addresses: vec!["10.0.0.1:4433".into()],
+            labels: [("zone".into(), "a".into())].into(),
+            cores: 2,
+            memory: 1 << 30,
+            version: "1".into(),
+            dial_out: id == 1,
+            draining: id == 2,
+        };
+        let (asked, details) = (id == 0, (id > 0).then_some(details));
+        let node = NodeId([1; 12]);
+        let info = NodeInfo { node, name: "a".into(), state, asked, incarnation: 3, since: 4, details };
+        golden(w, (Kind::NodeInfo, id as u64), &info, b"");
     }
     for (id, outcome) in outcomes().into_iter().enumerate() {
         let (head, value) = exit(outcome).to_head();

@@ -7,6 +7,7 @@ use crate::net::Connection;
 use crate::tasks::TaskKind;
 use corovan_core::code::Code;
 use corovan_core::limits;
+use corovan_core::tenancy::identity::Role;
 use corovan_core::tenancy::quota::Resource;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -16,7 +17,10 @@ use tokio::sync::Semaphore;
 /// What the streams of one connection share.
 pub(super) struct Client {
     pub service: Arc<Service>,
+    /// Who it is; of an operator, one whose name no tenant can have.
     pub tenant: Arc<Tenant>,
+    /// It may see and change the mesh, and runs no jobs.
+    pub operator: bool,
     pub connection: Connection,
     /// Modules and large arguments that are being received; each takes memory.
     pub uploads: Semaphore,
@@ -25,7 +29,11 @@ pub(super) struct Client {
 
 /// Serves until the connection ends; the error says how it ended.
 pub async fn serve(service: Arc<Service>, connection: Connection) -> Result<(), crate::net::ConnectionError> {
-    let tenant = service.tenants.get(connection.principal.name());
+    let operator = connection.principal.role() == Role::Operator;
+    let tenant = match connection.principal.name() {
+        name if operator => service.tenants.get(&format!("operator/{name}")),
+        name => service.tenants.get(name),
+    };
     let remote = connection.quic.remote_address();
     let held = match tenant.ledger.take(Resource::Connections, 1) {
         Ok(held) => held,
@@ -40,6 +48,7 @@ pub async fn serve(service: Arc<Service>, connection: Connection) -> Result<(), 
     let client = Arc::new(Client {
         service,
         tenant,
+        operator,
         uploads: Semaphore::new(limits::CONNECTION_UPLOADS),
         sessions: Mutex::default(),
         connection,

@@ -3,6 +3,7 @@
 mod blobs;
 mod connection;
 mod entry;
+mod nodes;
 mod session;
 mod specs;
 mod submit;
@@ -13,10 +14,11 @@ use crate::tenancy::grant::Verifier;
 pub use connection::serve;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
+pub use nodes::Nodes;
 use parking_lot::Mutex;
 use session::Session;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 /// What every connection needs.
@@ -28,6 +30,8 @@ pub struct Service {
     pub node_name: String,
     /// What tenants let nodes do for them.
     pub grants: Arc<Verifier>,
+    /// The mesh; there once the node has started.
+    pub nodes: OnceLock<Nodes>,
     next_computation: AtomicU64,
     sessions: Mutex<Vec<Weak<Session>>>,
 }
@@ -50,6 +54,7 @@ impl Service {
             node,
             node_name,
             grants,
+            nodes: OnceLock::new(),
             next_computation: AtomicU64::new(1),
             sessions: Mutex::default(),
         }

@@ -64,7 +64,13 @@ pub(super) enum Error {
 /// Serves one control stream to its end.
 pub(super) async fn serve(client: Arc<Client>, mut send: SendStream, recv: RecvStream) -> Result<(), Error> {
     let mut reader = FrameReader::new(recv);
-    let session = match open(&client, &mut reader).await {
+    let first = match first(&mut reader).await {
+        Ok(frame) if matches!(frame.kind, Kind::ListNodes | Kind::AskPeer) => {
+            return super::nodes::serve(&client, frame, reader, send).await;
+        }
+        first => first,
+    };
+    let session = match first.and_then(|frame| open(&client, frame)) {
         Ok(session) => session,
         Err(error) => {
             let outbox = Outbox::new(limits::OUTBOX_BYTES);
@@ -109,13 +115,17 @@ pub(super) async fn serve(client: Arc<Client>, mut send: SendStream, recv: RecvS
     result
 }
 
-/// The first exchange: version, limits, who we are.
-async fn open(client: &Arc<Client>, reader: &mut FrameReader<RecvStream>) -> Result<Arc<Session>, Error> {
+async fn first(reader: &mut FrameReader<RecvStream>) -> Result<Frame, Error> {
     let first = tokio::time::timeout(limits::CONNECT_TIME, reader.next()).await;
     let frame = first.map_err(|_| Error::Protocol("nothing was sent on a new stream".into()))??;
-    let Some(frame) = frame.filter(|frame| frame.kind == Kind::Open) else {
+    frame.ok_or_else(|| Error::Protocol("a stream ended before its first frame".into()))
+}
+
+/// The first exchange: version, limits, who we are.
+fn open(client: &Arc<Client>, frame: Frame) -> Result<Arc<Session>, Error> {
+    if frame.kind != Kind::Open {
         return Err(Error::Protocol("a control stream begins with an Open frame".into()));
-    };
+    }
     let open: Open = frame.record()?;
     if open.magic != Open::MAGIC {
         return Err(Error::Protocol("the Open frame is not Corovan's".into()));
@@ -395,7 +405,7 @@ impl Session {
 
 impl Error {
     /// What the client is told.
-    fn closed(&self) -> Closed {
+    pub fn closed(&self) -> Closed {
         match self {
             Error::Refused { code, text } => Closed::because(*code, text.clone()),
             Error::Version { .. } => Closed::version(format!(

@@ -32,7 +32,10 @@ impl Session {
             if specs.contains_key(&id) {
                 return Err(Error::Protocol(format!("spec {id} is there already")));
             }
-            let held = if specs.len() < limits::COMPUTATION_SPECS {
+            let held = if self.client().operator {
+                let text = "an operator runs no jobs: use a tenant's certificate, made with `corovan cert tenant`";
+                Err((Code::Denied, text.to_owned()))
+            } else if specs.len() < limits::COMPUTATION_SPECS {
                 hold(self, limits::SPEC_BYTES + frame.head.len() + 2 * prepare.env.len() * limits::STRING_BYTES)
             } else {
                 Err((Code::Overloaded, format!("a computation has at most {} specs", limits::COMPUTATION_SPECS)))

@@ -22,15 +22,13 @@ pub fn load(dir: &Path, role: &str, name: Option<&str>) -> anyhow::Result<Creden
     Ok(Credentials::load(file("crt"), file("key"), dir.join("ca.crt"))?)
 }
 
+/// Whether there is a certificate of this role at all.
+pub fn has(dir: &Path, role: &str) -> bool {
+    found(dir, role).is_ok_and(|found| !found.is_empty())
+}
+
 fn only(dir: &Path, role: &str) -> anyhow::Result<String> {
-    let prefix = format!("{role}-");
-    let entries =
-        std::fs::read_dir(dir).with_context(|| format!("the certificates in {} cannot be read", dir.display()))?;
-    let mut found: Vec<String> = entries
-        .filter_map(|entry| PathBuf::from(entry.ok()?.file_name()).to_str().map(str::to_owned))
-        .filter_map(|name| name.strip_suffix(".crt").filter(|stem| stem.starts_with(&prefix)).map(str::to_owned))
-        .collect();
-    found.sort();
+    let mut found = found(dir, role)?;
     match found.len() {
         1 => Ok(found.remove(0)),
         0 => bail!(
@@ -45,4 +43,17 @@ fn only(dir: &Path, role: &str) -> anyhow::Result<String> {
             if role == "node" { "name" } else { role }
         ),
     }
+}
+
+/// The certificates of this role, by their names without ending.
+fn found(dir: &Path, role: &str) -> anyhow::Result<Vec<String>> {
+    let prefix = format!("{role}-");
+    let entries =
+        std::fs::read_dir(dir).with_context(|| format!("the certificates in {} cannot be read", dir.display()))?;
+    let mut found: Vec<String> = entries
+        .filter_map(|entry| PathBuf::from(entry.ok()?.file_name()).to_str().map(str::to_owned))
+        .filter_map(|name| name.strip_suffix(".crt").filter(|stem| stem.starts_with(&prefix)).map(str::to_owned))
+        .collect();
+    found.sort();
+    Ok(found)
 }

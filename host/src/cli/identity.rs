@@ -37,7 +37,7 @@ pub struct IdentityArgs {
 /// Directory of a node's own CA within its data.
 const DEV_CA: &str = "dev-ca";
 const DEV_CLUSTER: &str = "dev";
-const DEV_TENANT: &str = "dev";
+const DEV_USER: &str = "dev";
 
 /// The credentials of the node of this name, and how it gets the next ones.
 pub async fn find(
@@ -117,13 +117,14 @@ fn alone(name: &str, data: &Path, listen: SocketAddr) -> anyhow::Result<Credenti
     development(&dir, name).with_context(|| format!("no development CA in {}", dir.display()))
 }
 
-/// A node without certificates has a CA of its own, and a tenant `dev` to use it with.
+/// A node without certificates has a CA of its own, and a tenant and an operator `dev` to use it with.
 fn development(dir: &Path, name: &str) -> anyhow::Result<Credentials> {
     let now = SystemTime::now();
     let authority = Authority::load_or_generate(dir, DEV_CLUSTER, now)?;
     // Issued anew at every start: it never expires while the node is in use, and nobody else needs it.
     authority.issue(Role::Node, name, now, limits::CERTIFICATE_LIFE)?.save(dir, true)?;
-    authority.issue(Role::Tenant, DEV_TENANT, now, limits::CERTIFICATE_LIFE)?.save(dir, true)?;
+    authority.issue(Role::Tenant, DEV_USER, now, limits::CERTIFICATE_LIFE)?.save(dir, true)?;
+    authority.issue(Role::Operator, DEV_USER, now, limits::CERTIFICATE_LIFE)?.save(dir, true)?;
     tracing::info!(dir = %dir.display(), "no --certs: using a development CA; clients use --certs with this directory");
     credentials::load(dir, "node", Some(name))
 }

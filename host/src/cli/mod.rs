@@ -5,7 +5,9 @@ mod credentials;
 pub mod exit;
 mod identity;
 mod inspect;
+mod mesh;
 mod node;
+mod nodes;
 mod run;
 mod token;
 
@@ -28,6 +30,8 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Node(node::Args),
+    Nodes(nodes::Args),
+    Peer(nodes::PeerArgs),
     Cert(cert::CertArgs),
     Token(token::Args),
     Inspect(inspect::Args),
@@ -44,6 +48,7 @@ Examples:
   corovan node --listen 127.0.0.1:4433 --name a --data data/a --certs certs/dev
   corovan run --node 127.0.0.1:4433 --certs certs/dev job.wasm rcoro_proc 1.5
   corovan token --at 127.0.0.1:4433 --certs certs/dev --node b      lets node b join, with `node --join`
+  corovan nodes --certs certs/dev                 the nodes of the mesh
   corovan inspect job.wasm                        what a module offers and asks for
 
 Exit codes: 0 done; 1-119 the program's own; 120 a job failed; 121 a job was stopped by a limit;
@@ -70,6 +75,8 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Node(args) => node::run(args),
+        Command::Nodes(args) => nodes::run(args),
+        Command::Peer(args) => nodes::run_peer(args),
         Command::Cert(args) => cert::run(args),
         Command::Token(args) => token::run(args),
         Command::Inspect(args) => inspect::run(args),

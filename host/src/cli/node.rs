@@ -1,7 +1,7 @@
 //! `corovan node`: a long-running node.
 
-use super::identity;
-use crate::config::{self, Config};
+use super::{identity, mesh};
+use crate::config::Config;
 use crate::node::{Node, SystemRandom};
 use crate::runtime::RealClock;
 use anyhow::{Context, bail};
@@ -36,9 +36,8 @@ pub struct Args {
     /// Directory for modules, compiled code and the node's identity
     #[arg(long, value_name = "DIR", default_value = "corovan-data")]
     data: PathBuf,
-    /// A node of the mesh to join; may be given several times
-    #[arg(long, value_name = "HOST:PORT")]
-    peer: Vec<String>,
+    #[command(flatten)]
+    mesh: mesh::MeshArgs,
     #[command(flatten)]
     identity: identity::IdentityArgs,
     /// Coroutines that may exist at a time, not less than 16 (default: as many as the machine has room for)
@@ -67,7 +66,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             data: args.data,
             credentials,
             enrolment,
-            mesh: Some(config::Mesh { peers: args.peer, ..config::Mesh::default() }),
+            mesh: Some(args.mesh.checked().await?),
             slots: args.slots,
             workers: args.workers.map_or_else(cores, usize::from),
             grace: args.grace,

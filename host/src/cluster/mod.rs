@@ -1,9 +1,12 @@
 //! Other nodes: links with them, and what coroutines of different nodes do with each other. Decides nothing that
 //! `corovan_core::{link, membership, directory}` can decide without I/O.
 
+pub mod discovery;
 pub mod grants;
 pub mod link;
 pub mod mesh;
 pub mod names;
 pub mod receive;
 pub mod remote;
+pub mod roster;
+pub mod seeds;

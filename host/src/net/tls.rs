@@ -153,7 +153,7 @@ impl ClientCertVerifier for ByRole {
 /// Who came, and with what protocol.
 #[derive(Debug)]
 pub enum Who {
-    /// A tenant that speaks the protocol of clients, or a node that speaks that of nodes.
+    /// A tenant or operator that speaks the protocol of clients, or a node that speaks that of nodes.
     Known(Principal),
     /// Somebody who asks to join, or with a certificate for what only its owner may ask.
     Joining(Option<Principal>),
@@ -172,10 +172,12 @@ pub fn arrival(connection: &quinn::Connection, cluster: &str) -> Result<Who, Err
         return Err(Error::OtherCluster(principal, cluster.to_owned()));
     }
     match (&protocol[..], principal.role()) {
-        (transport::ALPN, Role::Tenant) | (transport::ALPN_PEER, Role::Node) => Ok(Who::Known(principal)),
+        (transport::ALPN, Role::Tenant | Role::Operator) | (transport::ALPN_PEER, Role::Node) => {
+            Ok(Who::Known(principal))
+        }
         (transport::ALPN_JOIN, Role::Node | Role::Operator) => Ok(Who::Joining(Some(principal))),
         (transport::ALPN_JOIN, Role::Tenant) => Err(Error::NothingToAsk(principal)),
-        // A node's certificate proves nothing of any tenant, and an operator is not one.
+        // A node's certificate proves nothing of any tenant.
         (transport::ALPN, _) => Err(Error::NotATenant(principal)),
         (transport::ALPN_PEER, _) => Err(Error::NotAPeer(principal)),
         _ => Err(Error::NoProtocol),

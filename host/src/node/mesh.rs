@@ -2,41 +2,49 @@
 
 use super::Error;
 use crate::api::Service;
+use crate::cluster::discovery;
 use crate::cluster::grants::Grants;
 use crate::cluster::link::{self, Links};
 use crate::cluster::mesh::{self, Handle};
 use crate::cluster::names::{Inward, MeshNames, Outward, Shown};
 use crate::cluster::receive::Receiver;
 use crate::cluster::remote::Remote;
+use crate::cluster::roster::Roster;
+use crate::cluster::seeds;
 use crate::config;
 use crate::net::Endpoint;
+use crate::runtime::engine;
 use crate::runtime::ports::Random;
 use crate::runtime::{Clock, Group, Refusal, Runtime, Tenant};
 use crate::tasks::{TaskKind, Tasks};
 use bytes::Bytes;
 use corovan_core::code::Code;
-use corovan_core::limits;
-use corovan_core::membership::member::About;
+use corovan_core::membership::member::{About, Member};
 use corovan_core::membership::presence::Presence;
 use corovan_core::tenancy::grant::Right;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use tokio::sync::oneshot;
 
 /// A node's part in a mesh.
 pub(super) struct Mesh {
     pub links: Links,
     pub handle: Handle,
+    pub seeds: seeds::Handle,
     thread: Option<JoinHandle<()>>,
+    /// Dropped, they end the search for others.
+    looking: Vec<oneshot::Sender<()>>,
 }
 
 /// What it is made of.
 pub(super) struct Parts<'a> {
     pub config: config::Mesh,
-    pub name: String,
+    /// This node as others will be told of it.
+    pub me: Member,
+    pub roster: Arc<Roster>,
     pub cluster: String,
-    pub workers: usize,
     pub endpoint: &'a Endpoint,
     pub address: SocketAddr,
     pub runtime: &'a Arc<Runtime>,
@@ -58,21 +66,10 @@ impl Mesh {
             tasks: tasks.clone(),
         });
         let shown = Arc::new(Shown::default());
-        let about = About {
-            name: parts.name,
-            addresses: vec![parts.address],
-            external: config.external,
-            labels: config.labels,
-            cores: u32::try_from(parts.workers).unwrap_or(u32::MAX),
-            version: env!("CARGO_PKG_VERSION").into(),
-            ..About::default()
-        };
-        let presence =
-            Presence { dial_out: config.dial_out, ..Presence::new(runtime.node, runtime.incarnation, parts.address) };
         let membership = mesh::Config {
-            me: presence,
-            about,
-            cluster: parts.cluster,
+            me: parts.me.presence,
+            about: parts.me.about.as_deref().cloned().unwrap_or_default(),
+            cluster: parts.cluster.clone(),
             seed: parts.random.number(),
             clock: Arc::clone(clock),
         };
@@ -85,15 +82,34 @@ impl Mesh {
         let _ = runtime.names.set(Arc::new(MeshNames::new(handle.clone(), grants, shown)));
         let thread = std::thread::Builder::new().name("membership".into()).spawn(move || service.run());
         let thread = Some(thread.map_err(Error::Threads)?);
-        for peer in config.peers {
-            tasks.spawn(TaskKind::Stream, "seed", seek(peer, handle.clone()));
+        handle.follow(parts.roster);
+        let own: Vec<SocketAddr> = config.external.into_iter().chain([parts.address]).collect();
+        let seeds_config = seeds::Config { peers: config.peers, own };
+        let (service, seeds) = seeds::Service::new(seeds_config, Arc::new(handle.clone()), Arc::new(seeds::System))?;
+        let (seeking, stop) = oneshot::channel();
+        tasks.spawn(TaskKind::Stream, "seeds", async move { Ok::<(), Infallible>(service.run(stop).await) });
+        let mut looking = vec![seeking];
+        if config.discover {
+            let discovery = discovery::Config {
+                node: runtime.node,
+                cluster: parts.cluster,
+                own: (!config.dial_out).then_some(parts.address),
+                loopback: parts.address.ip().is_loopback(),
+            };
+            let service = discovery::Service::new(discovery, seeds.clone())?;
+            let (discovering, stop) = oneshot::channel();
+            tasks.spawn(TaskKind::Stream, "discovery", async move { Ok::<(), Infallible>(service.run(stop).await) });
+            looking.push(discovering);
         }
-        Ok(Mesh { links, handle, thread })
+        Ok(Mesh { links, handle, seeds, thread, looking })
     }
 
     /// Says good-bye.
     pub async fn leave(mut self) {
+        self.looking.clear();
         self.handle.leave().await;
+        // Others would take it for failed.
+        self.links.datagrams_gone().await;
         self.links.close();
         if let Some(thread) = self.thread.take() {
             // It ends with what it was just asked for.
@@ -131,27 +147,25 @@ impl Grants for Believes {
     }
 }
 
-/// Asks the way into the mesh at `HOST:PORT`, whose address may change, as long as the node lives.
-async fn seek(peer: String, handle: Handle) -> Result<(), Infallible> {
-    let mut told = false;
-    while !handle.is_over() {
-        match tokio::net::lookup_host(&peer).await {
-            Ok(found) => {
-                for address in found.take(limits::ADDRESSES) {
-                    handle.announce(address);
-                }
-                told = false;
-            }
-            Err(error) if !told => {
-                tracing::warn!(peer, "no address is found for this peer, and it is looked for again: {error}");
-                told = true;
-            }
-            Err(_) => {}
-        }
-        tokio::select! {
-            () = tokio::time::sleep(limits::SEED_PERIOD) => {}
-            () = handle.over() => {}
-        }
-    }
-    Ok(())
+/// What a node says of itself.
+pub(super) fn myself(
+    runtime: &Runtime,
+    name: &str,
+    address: SocketAddr,
+    workers: usize,
+    mesh: Option<&config::Mesh>,
+) -> Member {
+    let about = About {
+        name: name.to_owned(),
+        addresses: vec![address],
+        external: mesh.and_then(|mesh| mesh.external),
+        labels: mesh.map(|mesh| mesh.labels.clone()).unwrap_or_default(),
+        cores: u32::try_from(workers).unwrap_or(u32::MAX),
+        memory: engine::machine_memory().unwrap_or_default(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        ..About::default()
+    };
+    let presence = Presence::new(runtime.node, runtime.incarnation, address);
+    let presence = Presence { dial_out: mesh.is_some_and(|mesh| mesh.dial_out), ..presence };
+    Member { presence, about: Some(Arc::new(about)) }
 }

@@ -64,9 +64,13 @@ impl Slots {
     /// Reads both from `/proc`; where it cannot be read, Linux's defaults and 1 GiB are assumed.
     pub fn of_this_machine() -> Result<Slots, Error> {
         let maps = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok().and_then(|text| text.trim().parse().ok());
-        let memory = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| mem_total(&text));
-        Slots::plan(maps.unwrap_or(65_530), memory.unwrap_or(1 << 30))
+        Slots::plan(maps.unwrap_or(65_530), machine_memory().unwrap_or(1 << 30))
     }
+}
+
+/// Bytes of memory this machine has, if it says so.
+pub fn machine_memory() -> Option<u64> {
+    std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| mem_total(&text))
 }
 
 /// Builds the engine. `slots`: coroutines that can exist at a time.

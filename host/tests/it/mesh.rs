@@ -51,7 +51,7 @@ fn client_and_server_are_two_programs_on_two_nodes_and_several_run_at_once() {
 #[test]
 fn a_killed_node_takes_its_names_with_it_and_comes_back_as_itself() {
     let place = Place::new();
-    let mut nodes = mesh(&place, 3);
+    let nodes = mesh(&place, 3);
     let first = nodes[0].address.clone();
     let _lost = start(&place, &nodes[2], &["server", "1"]);
     // One message shows that it is there.

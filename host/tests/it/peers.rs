@@ -89,7 +89,6 @@ fn who_is_no_node_or_speaks_another_protocol_than_its_role_has_is_refused_by_nam
             (Role::Tenant, transport::ALPN_PEER, "spiffe://test/tenant/x is no node"),
             (Role::Operator, transport::ALPN_PEER, "spiffe://test/operator/x is no node"),
             (Role::Node, transport::ALPN, "spiffe://test/node/x is not a client's identity"),
-            (Role::Operator, transport::ALPN, "spiffe://test/operator/x is not a client's identity"),
         ];
         for (role, alpn, expected) in cases {
             let who = credentials(&authority, role, "x");

@@ -4,7 +4,7 @@
 use crate::in_process::{Cluster, ECHO, prepare, run};
 use bytes::{BufMut, BytesMut};
 use corovan_client::framed::FrameReader;
-use corovan_client::{Arguments, Event};
+use corovan_client::{Arguments, Error, Event, Module, Prepare};
 use corovan_core::code::Code;
 use corovan_core::limits;
 use corovan_core::tenancy::identity::Role;
@@ -165,10 +165,10 @@ fn a_stream_that_does_not_begin_as_it_should_is_refused_with_the_reason() {
             ),
             ("an empty head", bare(Kind::Open, 0, &[]), Code::Protocol, "Open"),
             (
-                "a grant",
+                "a grant that is none",
                 encoded(Kind::Open, 0, &Open { grant: Some(vec![1].into()), ..Open::new("", "") }),
-                Code::Unsupported,
-                "grants",
+                Code::Denied,
+                "the computation's grant",
             ),
         ] {
             let closed = raw.stream(&bytes).await.closed().await;
@@ -244,11 +244,17 @@ fn only_a_tenant_may_run_jobs() {
     run(async {
         let cluster = Cluster::start(16).await;
         let address = cluster.node.address().to_string();
-        for (role, part) in [(Role::Node, "/node/b"), (Role::Operator, "/operator/b")] {
-            let credentials = cluster.credentials(role, "b");
-            let error = corovan_client::Node::connect(&address, &credentials, Default::default()).await.unwrap_err();
-            let text = error.to_string();
-            assert!(text.contains("wrong role") && text.contains(part) && text.contains("tenant"), "{text}");
+        let node = cluster.credentials(Role::Node, "b");
+        let error = corovan_client::Node::connect(&address, &node, Default::default()).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("wrong role") && text.contains("/node/b") && text.contains("tenant"), "{text}");
+        let operator = cluster.credentials(Role::Operator, "b");
+        let operator = corovan_client::Node::connect(&address, &operator, Default::default()).await.unwrap();
+        let computation = operator.open("").await.unwrap();
+        let module = Module::from_bytes(wat::parse_str("(module (func (export \"f\")))").unwrap()).unwrap();
+        match computation.prepare(Prepare::function(module, "f")).await.unwrap_err() {
+            Error::Refused { code: Code::Denied, text, .. } => assert!(text.contains("cert tenant"), "{text}"),
+            other => panic!("{other}"),
         }
     });
 }

@@ -50,7 +50,7 @@ pub(super) const HEAD: usize = 10;
 const VERSION: u8 = 1;
 
 /// The number of a cluster's name; what another cluster sends is dropped by it.
-pub(super) fn cluster_number(name: &str) -> u64 {
+pub fn cluster_number(name: &str) -> u64 {
     let hash = blake3::hash(name.as_bytes());
     hash.as_bytes().iter().take(8).rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

@@ -105,7 +105,8 @@ impl Record {
 }
 
 impl About {
-    fn check(&self) -> Result<(), Invalid> {
+    /// Whether it is within the bounds; all of it together is checked where it is encoded.
+    pub fn check(&self) -> Result<(), Invalid> {
         let fits = |text: &str| text.len() <= limits::LABEL_BYTES;
         if self.name.len() > limits::NAME_BYTES {
             return Err(Invalid::Name);

@@ -136,6 +136,11 @@ impl Swim {
         true
     }
 
+    /// A way into the mesh that is one no longer.
+    pub fn forget_seed(&mut self, seed: SocketAddr) {
+        self.seeds.retain(|known| *known != seed);
+    }
+
     /// Says something else of this node from now on.
     pub fn update(&mut self, now: u64, about: About) -> Result<(), Invalid> {
         let me = self.me();

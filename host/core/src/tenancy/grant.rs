@@ -4,7 +4,6 @@
 use crate::ids::ModuleHash;
 use crate::limits;
 use crate::tenancy::identity::check_name;
-use crate::wire::cbor;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
@@ -102,8 +101,12 @@ impl Grant {
             return Err(Error::TooLarge(bytes.len()));
         }
         let malformed = |why: String| Error::Malformed(why);
-        cbor::check(bytes).map_err(|error| malformed(error.to_string()))?;
-        let grant: Grant = ciborium::from_reader(bytes).map_err(|error| malformed(error.to_string()))?;
+        let mut rest = bytes;
+        let grant = ciborium::de::from_reader_with_recursion_limit(&mut rest, limits::CBOR_DEPTH);
+        let grant: Grant = grant.map_err(|error| malformed(error.to_string()))?;
+        if !rest.is_empty() {
+            return Err(malformed(format!("{} bytes follow it", rest.len())));
+        }
         for name in [&grant.cluster, &grant.tenant].into_iter().chain(grant.nodes.iter().flatten()) {
             check_name(name).map_err(|error| malformed(error.to_string()))?;
         }

@@ -28,6 +28,10 @@ pub enum Kind {
     Credit = 5,
     /// client: no more submits on this stream; the computation ends with its last job.
     Close = 6,
+    /// client: first frame of a stream: which nodes are in the mesh? ([`super::nodes::ListNodes`])
+    ListNodes = 7,
+    /// client: first frame of a stream: join the mesh of another node ([`super::nodes::AskPeer`]).
+    AskPeer = 8,
     /// node: answer to `Open` ([`super::records::Opened`]).
     Opened = 64,
     /// node: the bytes of this spec's module are wanted.
@@ -50,6 +54,10 @@ pub enum Kind {
     Exit = 73,
     /// node: the stream ends, and why ([`super::records::Closed`]).
     Closed = 74,
+    /// node: one node of the mesh, as it is now ([`super::nodes::NodeInfo`]).
+    NodeInfo = 75,
+    /// node: all nodes have been told; what follows has changed.
+    NodesTold = 76,
     /// either: first frame of a one-way stream ([`super::records::Blob`]); raw bytes follow to the end of the stream.
     Blob = 128,
 }
@@ -80,13 +88,15 @@ pub const HEADER: usize = 16;
 const MAY_IGNORE: u16 = 0x8000;
 
 impl Kind {
-    const ALL: [Kind; 18] = [
+    const ALL: [Kind; 22] = [
         Kind::Open,
         Kind::Prepare,
         Kind::Submit,
         Kind::Cancel,
         Kind::Credit,
         Kind::Close,
+        Kind::ListNodes,
+        Kind::AskPeer,
         Kind::Opened,
         Kind::NeedModule,
         Kind::Prepared,
@@ -98,6 +108,8 @@ impl Kind {
         Kind::Log,
         Kind::Exit,
         Kind::Closed,
+        Kind::NodeInfo,
+        Kind::NodesTold,
         Kind::Blob,
     ];
 

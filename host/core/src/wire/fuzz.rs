@@ -4,6 +4,7 @@
 use super::exit::{ExitHead, ExitRecord, Usage};
 use super::frame::{self, Decoder, Frame, Kind};
 use super::join::{self, Answer, Question};
+use super::nodes::{AskPeer, ListNodes, NodeInfo};
 use super::records::*;
 use crate::limits;
 use bytes::{Bytes, BytesMut};
@@ -30,6 +31,9 @@ pub const TARGETS: &[Target] = &[
     ("log", record::<Log>),
     ("blob", record::<Blob>),
     ("usage", record::<Usage>),
+    ("list_nodes", record::<ListNodes>),
+    ("ask_peer", record::<AskPeer>),
+    ("node_info", record::<NodeInfo>),
     ("exit", exit),
     ("join_question", join::<Question>),
     ("join_answer", join::<Answer>),

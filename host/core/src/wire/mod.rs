@@ -6,6 +6,7 @@ pub mod frame;
 pub mod fuzz;
 pub mod join;
 pub(crate) mod node_id;
+pub mod nodes;
 pub mod records;
 
 pub use exit::{ExitRecord, Outcome, Usage};

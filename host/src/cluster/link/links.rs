@@ -17,6 +17,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// What it is made of.
 pub struct Config {
@@ -120,6 +121,20 @@ impl Links {
         }
     }
 
+    /// Waits until all datagrams have gone out that connections have, not long: one that is closed drops those it still has.
+    pub async fn datagrams_gone(&self) {
+        let kept = |peer: &Arc<Peer>| {
+            let room = peer.live().map(|connection| connection.quic.datagram_send_buffer_space());
+            room.is_some_and(|room| room < limits::DATAGRAM_BUFFER)
+        };
+        let gone = async {
+            while self.connected().iter().any(kept) {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let _ = tokio::time::timeout(limits::FAREWELL, gone).await;
+    }
+
     /// A connection that another node has made.
     pub async fn accepted(&self, connection: Connection) {
         connection::serve(self, connection, false).await;
@@ -204,3 +219,5 @@ impl Links {
 
 /// Nodes of which anything is kept: all that membership knows, and some that are not members yet.
 const PEERS: usize = limits::MESH_NODES + 64;
+/// Nothing tells when a datagram has gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);

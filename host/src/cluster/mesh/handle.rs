@@ -46,6 +46,7 @@ pub(super) enum Command {
         bytes: Bytes,
     },
     Announce(SocketAddr),
+    ForgetSeed(SocketAddr),
     Update(Box<About>),
     Follow(Arc<dyn Follower>),
     Names {
@@ -100,6 +101,11 @@ impl Handle {
     /// A way into the mesh: asked now, and again while alone.
     pub fn announce(&self, seed: SocketAddr) -> bool {
         self.send(Command::Announce(seed))
+    }
+
+    /// It is no way into the mesh any more.
+    pub fn forget_seed(&self, seed: SocketAddr) -> bool {
+        self.send(Command::ForgetSeed(seed))
     }
 
     /// Says something else of this node from now on.

@@ -91,6 +91,19 @@ impl Service {
         self.handle.set_over();
     }
 
+    /// Does what has come and what is due, without waiting: for whoever drives it by hand, on virtual time. When there is more to
+    /// do by the clock; `None`: it has left.
+    pub fn turn(&mut self) -> Option<u64> {
+        while let Ok(command) = self.commands.try_recv() {
+            if !self.take(command) {
+                self.handle.set_over();
+                return None;
+            }
+        }
+        let wait = self.due()?;
+        Some(self.clock.now() + u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX))
+    }
+
     fn work(&mut self) {
         while let Some(wait) = self.due() {
             match self.commands.recv_timeout(wait) {
@@ -142,14 +155,14 @@ impl Service {
                     tracing::warn!(%seed, "too many ways into the mesh are known already (MESH_SEEDS): not asked");
                 }
             }
-            Command::Update(about) => {
-                if let Err(invalid) = self.swim.update(now, *about.clone()) {
-                    tracing::error!("what this node says of itself is not possible: {invalid}");
-                } else if let Some(me) = self.members.get_mut(&self.swim.me().node) {
-                    me.about = Some(Arc::new(*about));
-                    self.handle.set_members(Arc::new(self.members.clone()));
+            Command::ForgetSeed(seed) => self.swim.forget_seed(seed),
+            Command::Update(about) => match self.swim.update(now, *about.clone()) {
+                Ok(()) => {
+                    let me = Member { presence: self.swim.me(), about: Some(Arc::new(*about)) };
+                    self.changed(&[Change::Changed(me)]);
                 }
-            }
+                Err(invalid) => tracing::error!("what this node says of itself is not possible: {invalid}"),
+            },
             Command::Follow(follower) => {
                 for member in self.members.values() {
                     follower.changed(&Change::Came(member.clone()));
@@ -216,10 +229,7 @@ impl Service {
             }
         }
         if !changes.is_empty() {
-            changes.iter().for_each(|change| self.note(change));
-            // Who is told of a change sees it.
-            self.handle.set_members(Arc::new(self.members.clone()));
-            changes.iter().for_each(|change| self.followers.iter().for_each(|follower| follower.changed(change)));
+            self.changed(&changes);
         }
         while let Some(output) = self.directory.poll_output() {
             match output {
@@ -234,6 +244,13 @@ impl Service {
                 directory::Output::NameLost(name, holder) => self.carrier.name_lost(&name, &holder),
             }
         }
+    }
+
+    fn changed(&mut self, changes: &[Change]) {
+        changes.iter().for_each(|change| self.note(change));
+        // Who is told of a change sees it.
+        self.handle.set_members(Arc::new(self.members.clone()));
+        changes.iter().for_each(|change| self.followers.iter().for_each(|follower| follower.changed(change)));
     }
 
     fn note(&mut self, change: &Change) {
