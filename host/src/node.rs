@@ -8,6 +8,7 @@ use crate::cluster::mesh::Handle;
 use crate::cluster::roster::Roster;
 use crate::cluster::{discovery, seeds};
 use crate::config::{Config, Enrolment};
+use crate::dispatch::guests::Guests;
 use crate::dispatch::{Dispatch, Tenants};
 use crate::enrol::{self, Door, Issuer, LocalIssuer, Renewal, Source};
 use crate::hostcalls;
@@ -141,6 +142,7 @@ impl Node {
                 random: &random,
                 tasks: &service.tasks,
                 grants: Arc::new(Believes::new(&service, &clock)),
+                hosts: Arc::new(Guests::new(service.dispatch.clone())),
             })
         });
         let mesh = mesh.transpose()?;

@@ -3,6 +3,7 @@
 
 pub mod discovery;
 pub mod grants;
+pub mod hosting;
 pub mod link;
 pub mod mesh;
 pub mod names;

@@ -2,6 +2,7 @@
 //! of that tenant's; what it may not do is denied, what no honest node does ends the session.
 
 use super::grants::Grants;
+use super::hosting::Hosting;
 use super::link::{Fault, Granted, Inbox, Session};
 use super::mesh::Handle;
 use super::names;
@@ -25,11 +26,12 @@ pub struct Receiver {
     runtime: Weak<Runtime>,
     grants: Arc<dyn Grants>,
     names: Handle,
+    hosting: Hosting,
 }
 
 impl Receiver {
-    pub fn new(runtime: &Arc<Runtime>, grants: Arc<dyn Grants>, names: Handle) -> Receiver {
-        Receiver { runtime: Arc::downgrade(runtime), grants, names }
+    pub fn new(runtime: &Arc<Runtime>, grants: Arc<dyn Grants>, names: Handle, hosting: Hosting) -> Receiver {
+        Receiver { runtime: Arc::downgrade(runtime), grants, names, hosting }
     }
 
     /// What a call asks, for a tenant. `None`: it is answered later, or not at all.
@@ -52,7 +54,19 @@ impl Receiver {
             Call::Interrupt { reason } => Ask::Interrupt { reason: cut(reason, limits::TEXT_BYTES) },
             Call::Resume => Ask::Resume { bytes: Bytes::copy_from_slice(&bytes) },
             Call::Status => Ask::Status,
-            Call::Demonitor | Call::Names | Call::Spawn(_) | Call::Module { .. } | Call::Unknown => {
+            Call::Spawn(spawn) => {
+                self.hosting.spawn(session, header, granted, spawn, bytes)?;
+                return Ok(None);
+            }
+            Call::Module { hash, offset } => {
+                self.hosting.module(session, header.call, granted, hash, offset);
+                return Ok(None);
+            }
+            Call::Cancel { by, reason } => {
+                self.hosting.cancel(session, header.call, &by, &reason);
+                return Ok(None);
+            }
+            Call::Demonitor | Call::Names | Call::Unknown => {
                 let text = "this node does not know that call";
                 return Ok(Some(Err(Refusal::new(Code::Unsupported, text))));
             }
@@ -147,14 +161,17 @@ impl Inbox for Receiver {
         }
         let bytes = Bytes::copy_from_slice(&payload);
         let granted = self.grants.verify(&session.peer_name(), &bytes);
-        let granted = granted.map(|tenant| Arc::new(Granted { tenant, hash, bytes })).inspect_err(|refusal| {
-            tracing::warn!(peer = %session.peer, "a grant is not good: {refusal}");
-        });
+        let granted =
+            granted.map(|(tenant, grant)| Arc::new(Granted { tenant, grant, hash, bytes })).inspect_err(|refusal| {
+                tracing::warn!(peer = %session.peer, "a grant is not good: {refusal}");
+            });
         session.set_granted(header.grant, granted);
         Ok(())
     }
 
-    fn ended(&self, _: &Arc<Session>) {}
+    fn ended(&self, session: &Arc<Session>) {
+        self.hosting.ended(session);
+    }
 }
 
 /// Has the end of a coroutine told to the other node.
@@ -200,7 +217,7 @@ fn monitor(
 }
 
 /// Tells an end under the monitor's number, in the lane of the two.
-fn tell(session: &Arc<Session>, monitor: &Header, record: &corovan_core::wire::ExitRecord, flags: u8) {
+pub(super) fn tell(session: &Arc<Session>, monitor: &Header, record: &corovan_core::wire::ExitRecord, flags: u8) {
     let header = Header { flags, call: monitor.call, to: monitor.from, from: monitor.to, ..Header::new(Kind::Exit) };
     match call::encode_exit(record) {
         Ok([head, value]) => session.answer(header, &[&head[..], &value].concat()),
@@ -208,7 +225,7 @@ fn tell(session: &Arc<Session>, monitor: &Header, record: &corovan_core::wire::E
     }
 }
 
-fn answer(session: &Arc<Session>, call: u64, outcome: Result<Bytes, Refusal>) {
+pub(super) fn answer(session: &Arc<Session>, call: u64, outcome: Result<Bytes, Refusal>) {
     let header = Header { call, ..Header::new(Kind::Answer) };
     match outcome {
         Ok(bytes) => session.answer(header, &bytes),

@@ -3,22 +3,30 @@
 
 use super::grants::Grants;
 use super::link::{Answer, Links, NotSent, Pass, Session, Watcher};
-use crate::runtime::ports::{Ask, End, EndFollower, Mesh, Pending, Way};
+use super::mesh::Handle;
+use crate::runtime::ports::{Ask, End, EndFollower, Mesh, Pending, SpawnAway, Sprout, Way};
 use crate::runtime::{Group, Refusal};
 use bytes::Bytes;
 use corovan_core::code::Code;
-use corovan_core::ids::Address;
+use corovan_core::ids::{Address, NodeId};
+use corovan_core::limits;
 use corovan_core::link::call::{self, Call};
 use corovan_core::link::calls;
 use corovan_core::link::frame::{Header, Kind, Local};
+use corovan_core::membership::member::{About, Member};
+use corovan_core::text::cut;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::oneshot;
 
 /// Other nodes, as coroutines of this one see them.
 pub struct Remote {
     links: Links,
     grants: Arc<dyn Grants>,
+    members: Handle,
+    /// Where the next goes that may go anywhere.
+    turn: AtomicUsize,
 }
 
 /// The way to one address, in one session and for one computation.
@@ -33,8 +41,13 @@ pub(super) struct To {
 pub(super) const EXPIRED: u8 = 1;
 
 impl Remote {
-    pub fn new(links: Links, grants: Arc<dyn Grants>) -> Remote {
-        Remote { links, grants }
+    pub fn new(links: Links, grants: Arc<dyn Grants>, members: Handle) -> Remote {
+        Remote { links, grants, members, turn: AtomicUsize::new(0) }
+    }
+
+    /// Where modules are to be had: a node, for a computation that it has shown.
+    pub(super) fn back(session: &Arc<Session>, grant: &Bytes) -> To {
+        To { session: Arc::clone(session), pass: session.pass(grant), to: Local::default() }
     }
 
     /// The way to a node itself, for a computation. Errors: node-lost, denied.
@@ -58,6 +71,63 @@ impl Remote {
 impl Mesh for Remote {
     fn way(&self, group: &Arc<Group>, to: &Address) -> Result<Arc<dyn Way>, Refusal> {
         Ok(Arc::new(self.node(group, to)?))
+    }
+
+    fn place(&self, selector: &str) -> Result<NodeId, Refusal> {
+        let members = self.members.members();
+        let takes = |about: &About| match selector.split_once('=') {
+            _ if selector.is_empty() => !about.draining,
+            Some((label, value)) => !about.draining && about.labels.get(label).is_some_and(|has| has == value),
+            None => about.name == selector,
+        };
+        let wanted = |member: &&Member| member.about.as_ref().is_some_and(|about| takes(about));
+        let found: Vec<NodeId> = members.values().filter(wanted).map(|member| member.presence.node).collect();
+        if found.is_empty() {
+            let shown: String = selector.chars().take(80).collect();
+            let text = format!("of the {} nodes of the mesh none is {shown:?}", members.len());
+            return Err(Refusal::new(Code::NodeLost, text));
+        }
+        Ok(found[self.turn.fetch_add(1, Ordering::Relaxed) % found.len()])
+    }
+
+    fn spawn(
+        &self,
+        group: &Arc<Group>,
+        to: NodeId,
+        from: &Address,
+        what: SpawnAway,
+        over: Box<dyn EndFollower>,
+    ) -> Pending<Result<(Address, Arc<dyn Sprout>), Refusal>> {
+        let to = self.node(group, &Address { node: to, ..Address::default() });
+        let from = *from;
+        Box::pin(async move {
+            let to = to?;
+            let over = to.session.begin_monitor(Box::new(Follows { follower: over, of: to.clone() }));
+            let over = over.map_err(not_begun)?;
+            let sprout = Arc::new(Remotely { to: to.clone(), over });
+            let call = Call::Spawn(call::Spawn {
+                module: what.module,
+                function: what.function,
+                memory: what.memory,
+                deadline: what.deadline,
+                over,
+            });
+            // Given up before it is made, it is ended as soon as it is.
+            let making = Making(Some(Arc::clone(&sprout)));
+            let answer = to.ask_for(&from, &call, what.args).await?;
+            let address: [u8; Address::SIZE] = answer[..]
+                .try_into()
+                .map_err(|_| Refusal::new(Code::Internal, "the other node did not answer with an address"))?;
+            let address = Address::from_bytes(address);
+            if address.node != to.session.peer {
+                return Err(Refusal::new(
+                    Code::Internal,
+                    "the other node answered with an address that is not its own",
+                ));
+            }
+            making.made();
+            Ok((address, sprout as Arc<dyn Sprout>))
+        })
     }
 }
 
@@ -155,6 +225,44 @@ struct Asked {
 impl Drop for Asked {
     fn drop(&mut self) {
         self.session.give_up_call(self.number);
+    }
+}
+
+/// A coroutine that another node has made, or makes, and all that it makes there.
+struct Remotely {
+    to: To,
+    over: u64,
+}
+
+impl Sprout for Remotely {
+    fn cancel(&self, by: &str, reason: &str) {
+        let record = Call::Cancel {
+            by: cut(by.to_owned(), limits::TEXT_BYTES),
+            reason: cut(reason.to_owned(), limits::TEXT_BYTES),
+        };
+        if let Ok(payload) = encode(&record) {
+            let header = Header { call: self.over, ..Header::new(Kind::Call) };
+            self.to.session.queue(Some(&self.to.pass), header, &payload);
+        }
+    }
+}
+
+/// One that is being made; ended when this is dropped before it is.
+struct Making(Option<Arc<Remotely>>);
+
+impl Making {
+    fn made(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        if let Some(sprout) = self.0.take()
+            && sprout.to.session.give_up_monitor(sprout.over).is_some()
+        {
+            sprout.cancel("node", "whoever made it has given up");
+        }
     }
 }
 

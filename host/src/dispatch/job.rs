@@ -325,6 +325,12 @@ impl Observer for Child {
         self.job.dispatch.admission().leave(self.job.share_id());
     }
 
+    fn ended_abroad(&self, record: &ExitRecord) {
+        if let Some(text) = news::failure(record) {
+            self.job.follower.log(LEVEL_WARNING, text);
+        }
+    }
+
     fn child(&self, daemon: bool) -> Arc<dyn Observer> {
         Child::follow(Arc::clone(&self.job), daemon)
     }

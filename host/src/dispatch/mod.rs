@@ -2,6 +2,7 @@
 //! exactly once. No I/O here: modules come from `modules`, events go to the follower.
 
 pub mod admission;
+pub mod guests;
 pub mod job;
 mod news;
 pub mod tenants;

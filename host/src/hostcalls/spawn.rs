@@ -2,12 +2,14 @@
 
 use super::Refusal;
 use super::time::{u32_at, u64_at};
-use crate::runtime::mail::Place;
-use crate::runtime::ports::Observer;
+use crate::runtime::abroad::Ending;
+use crate::runtime::control::Waits;
+use crate::runtime::mail::{self, Place};
+use crate::runtime::ports::{Observer, SpawnAway};
 use crate::runtime::{Control, Coroutine, Launch, Program, Runtime};
 use bytes::Bytes;
 use corovan_core::code::Code;
-use corovan_core::ids::{Address, ModuleHash};
+use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::tenancy::quota::{Permit, Resource};
 use std::sync::Arc;
@@ -29,6 +31,7 @@ pub struct Options {
     pub module: u32,
     pub place: (u32, u32),
     pub rights: (u32, u32),
+    pub timeout: u64,
     pub deadline: u64,
     pub memory: u64,
 }
@@ -63,6 +66,10 @@ pub async fn spawn(coroutine: &mut Coroutine, request: Request) -> Result<Addres
     let args_held = hold_args(coroutine, &request)?;
     let control = Arc::clone(&coroutine.control);
     let module = request.module.unwrap_or_else(|| control.program().module);
+    if let Some(node) = away(coroutine, &request)? {
+        let parent = Parent::of(coroutine, request.options.flags & DAEMON != 0);
+        return parent.launch_abroad(node, module, request).await;
+    }
     let program = program(&control, &control.group, module, &request.function).await?;
     coroutine.own.spawned = Some(Arc::clone(&program));
     make(coroutine, program, request, args_held)
@@ -71,6 +78,9 @@ pub async fn spawn(coroutine: &mut Coroutine, request: Request) -> Result<Addres
 /// A spawn of what was spawned last, which waits for nothing; `None`: it is another function. Errors: overloaded,
 /// shutting-down.
 pub fn again(coroutine: &Coroutine, request: &mut Request) -> Option<Result<Address, Refusal>> {
+    if request.is_placed() {
+        return None;
+    }
     let last = coroutine.own.spawned.as_ref().filter(|last| *last.function == request.function)?;
     if last.module != request.module.unwrap_or_else(|| coroutine.control.program().module) {
         return None;
@@ -80,6 +90,83 @@ pub fn again(coroutine: &Coroutine, request: &mut Request) -> Option<Result<Addr
         Err(refusal) => return Some(Err(refusal)),
     };
     Some(make(coroutine, Arc::clone(last), std::mem::take(request), args_held))
+}
+
+impl Request {
+    /// It says where.
+    fn is_placed(&self) -> bool {
+        !self.place.is_empty() || self.options.flags & ANYWHERE != 0
+    }
+}
+
+/// The other node that it is to be made on; `None`: this one. Errors: node-lost, invalid.
+fn away(coroutine: &Coroutine, request: &Request) -> Result<Option<NodeId>, Refusal> {
+    if !request.is_placed() {
+        return Ok(None);
+    }
+    let runtime = &coroutine.runtime;
+    let Some(mesh) = runtime.mesh.get() else {
+        if request.place.is_empty() {
+            return Ok(None);
+        }
+        let text = format!("no node {:?} is known to this one", request.place.chars().take(80).collect::<String>());
+        return Err(Refusal::new(Code::NodeLost, text));
+    };
+    Ok(Some(mesh.place(&request.place)?).filter(|node| *node != runtime.node))
+}
+
+impl Parent {
+    /// Makes it on another node, and waits until it is there.
+    async fn launch_abroad(self, node: NodeId, module: ModuleHash, request: Request) -> Result<Address, Refusal> {
+        let Parent { runtime, control, observer, memory: most, deadline: left } = self;
+        let Options { flags, deadline: asked, memory, timeout, .. } = request.options;
+        if flags & LINK != 0 {
+            let text = "a link to a coroutine of another node is not possible yet: monitor it";
+            return Err(Refusal::new(Code::Unsupported, text));
+        }
+        let Some(mesh) = runtime.mesh.get() else {
+            return Err(Refusal::new(Code::NodeLost, "this node is in no mesh"));
+        };
+        let what = SpawnAway {
+            module,
+            function: request.function,
+            args: request.args,
+            memory: if memory == 0 { 0 } else { memory.min(most) },
+            deadline: if asked == 0 { left } else { asked.min(left) },
+        };
+        let mut promised = match flags & MONITOR {
+            0 => None,
+            _ => Some(Promised(&control, Some(runtime.promise(&control)?))),
+        };
+        let ending = Ending::default();
+        let making = mesh.spawn(&control.group, node, &control.address, what, Box::new(ending.clone()));
+        let waits = "the other node has not made it in time: if it is made later, it is ended at once";
+        let made = mail::bounded(&control, Waits::Spawn, runtime.patience(timeout), waits, making).await?;
+        let (address, sprout) = made?;
+        let daemon = flags & DAEMON != 0;
+        let standing = runtime.made_abroad(&control.group, &control.tree, sprout, observer, daemon);
+        let Some(standing) = standing else {
+            let text = "its computation is being ended and makes no more coroutines";
+            return Err(Refusal::new(Code::ShuttingDown, text));
+        };
+        ending.stand(standing);
+        if let Some(held) = promised.as_mut().and_then(|promised| promised.1.take()) {
+            let way = runtime.away(&control.group, &address)?;
+            runtime.watch_away(&control, &address, &*way, held)?;
+        }
+        Ok(address)
+    }
+}
+
+/// Room for an exit message, given back if the spawn comes to nothing.
+struct Promised<'a>(&'a Control, Option<Permit>);
+
+impl Drop for Promised<'_> {
+    fn drop(&mut self) {
+        if self.1.take().is_some() {
+            self.0.break_promise();
+        }
+    }
 }
 
 fn hold_args(coroutine: &Coroutine, request: &Request) -> Result<Option<Permit>, Refusal> {
@@ -97,14 +184,7 @@ fn make(
     request: Request,
     args_held: Option<Permit>,
 ) -> Result<Address, Refusal> {
-    let runtime = Arc::clone(&coroutine.runtime);
-    let parent = Parent {
-        observer: coroutine.observer.child(request.options.flags & DAEMON != 0),
-        memory: coroutine.memory_limit,
-        deadline: coroutine.deadline.saturating_sub(runtime.clock().now()),
-        runtime,
-        control: Arc::clone(&coroutine.control),
-    };
+    let parent = Parent::of(coroutine, request.options.flags & DAEMON != 0);
     parent.launch(program, request, args_held)
 }
 
@@ -130,6 +210,17 @@ pub async fn program(
 }
 
 impl Parent {
+    fn of(coroutine: &Coroutine, daemon: bool) -> Parent {
+        let runtime = Arc::clone(&coroutine.runtime);
+        Parent {
+            observer: coroutine.observer.child(daemon),
+            memory: coroutine.memory_limit,
+            deadline: coroutine.deadline.saturating_sub(runtime.clock().now()),
+            runtime,
+            control: Arc::clone(&coroutine.control),
+        }
+    }
+
     fn launch(self, program: Arc<Program>, request: Request, held: Option<Permit>) -> Result<Address, Refusal> {
         let Parent { runtime, control, observer, memory, deadline } = self;
         let Options { flags, deadline: asked, memory: wanted, .. } = request.options;
@@ -189,6 +280,7 @@ pub fn parse_options(bytes: &[u8]) -> Result<Options, String> {
         module: u32_at(bytes, 8),
         place: (u32_at(bytes, 12), u32_at(bytes, 16)),
         rights: (u32_at(bytes, 24), u32_at(bytes, 20)),
+        timeout: u64_at(bytes, 32),
         deadline: u64_at(bytes, 40),
         memory: u64_at(bytes, 48),
     })
@@ -204,10 +296,6 @@ pub fn check(request: &Request) -> Result<(), Refusal> {
         let text =
             format!("{right:?} is not among the rights of this coroutine, and a child never has more than its parent");
         return Err(Refusal::new(Code::Denied, text));
-    }
-    if !request.place.is_empty() {
-        let text = format!("no node {:?} is known to this one", request.place.chars().take(80).collect::<String>());
-        return Err(Refusal::new(Code::NodeLost, text));
     }
     if !is_array(&request.args) {
         return Err(Refusal::new(Code::Invalid, "the arguments are not one CBOR array"));

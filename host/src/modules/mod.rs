@@ -121,6 +121,17 @@ impl Modules {
         work.await.unwrap_or(Err(Error::Crashed))
     }
 
+    /// The module's bytes, for a node that is to run it for this tenant. `Error::NeedModule` for one that has not shipped it.
+    pub async fn bytes(&self, tenant: &str, hash: ModuleHash) -> Result<Bytes, Error> {
+        if !self.has(tenant, &hash) {
+            return Err(Error::NeedModule(hash));
+        }
+        let inner = Arc::clone(&self.inner);
+        let read = tokio::task::spawn_blocking(move || inner.store.read(&hash));
+        let bytes = read.await.unwrap_or(Err(Error::Crashed))?;
+        bytes.map(Bytes::from).ok_or(Error::NeedModule(hash))
+    }
+
     /// The module, ready to run: from memory, from native code on disk, or compiled now. `Error::NeedModule` for a tenant
     /// that has not shipped it.
     pub async fn load(&self, tenant: &str, hash: &ModuleHash) -> Result<Arc<Loaded>, Error> {

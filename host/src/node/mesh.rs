@@ -4,6 +4,7 @@ use super::Error;
 use crate::api::Service;
 use crate::cluster::discovery;
 use crate::cluster::grants::Grants;
+use crate::cluster::hosting::{Hosting, Hosts};
 use crate::cluster::link::{self, Links};
 use crate::cluster::mesh::{self, Handle};
 use crate::cluster::names::{Inward, MeshNames, Outward, Shown};
@@ -21,7 +22,7 @@ use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::membership::member::{About, Member};
 use corovan_core::membership::presence::Presence;
-use corovan_core::tenancy::grant::Right;
+use corovan_core::tenancy::grant::Grant;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
@@ -52,6 +53,7 @@ pub(super) struct Parts<'a> {
     pub random: &'a Arc<dyn Random>,
     pub tasks: &'a Tasks,
     pub grants: Arc<dyn Grants>,
+    pub hosts: Arc<dyn Hosts>,
 }
 
 impl Mesh {
@@ -75,10 +77,12 @@ impl Mesh {
         };
         let carrier = Arc::new(Outward::new(links.clone(), runtime, Arc::clone(&shown)));
         let (service, handle) = mesh::Service::new(membership, carrier)?;
-        let receiver = Receiver::new(runtime, Arc::clone(&grants), handle.clone());
+        let remote = Arc::new(Remote::new(links.clone(), Arc::clone(&grants), handle.clone()));
+        let hosting = Hosting::new(runtime.node, parts.hosts, tasks.clone());
+        let receiver = Receiver::new(runtime, Arc::clone(&grants), handle.clone(), hosting);
         links.open(Arc::new(receiver), Arc::new(Inward(handle.clone())));
         // A runtime is given these once, by its node.
-        let _ = runtime.mesh.set(Arc::new(Remote::new(links.clone(), Arc::clone(&grants))));
+        let _ = runtime.mesh.set(remote);
         let _ = runtime.names.set(Arc::new(MeshNames::new(handle.clone(), grants, shown)));
         let thread = std::thread::Builder::new().name("membership".into()).spawn(move || service.run());
         let thread = Some(thread.map_err(Error::Threads)?);
@@ -87,7 +91,10 @@ impl Mesh {
         let seeds_config = seeds::Config { peers: config.peers, own };
         let (service, seeds) = seeds::Service::new(seeds_config, Arc::new(handle.clone()), Arc::new(seeds::System))?;
         let (seeking, stop) = oneshot::channel();
-        tasks.spawn(TaskKind::Stream, "seeds", async move { Ok::<(), Infallible>(service.run(stop).await) });
+        tasks.spawn(TaskKind::Stream, "seeds", async move {
+            service.run(stop).await;
+            Ok::<(), Infallible>(())
+        });
         let mut looking = vec![seeking];
         if config.discover {
             let discovery = discovery::Config {
@@ -98,7 +105,10 @@ impl Mesh {
             };
             let service = discovery::Service::new(discovery, seeds.clone())?;
             let (discovering, stop) = oneshot::channel();
-            tasks.spawn(TaskKind::Stream, "discovery", async move { Ok::<(), Infallible>(service.run(stop).await) });
+            tasks.spawn(TaskKind::Stream, "discovery", async move {
+                service.run(stop).await;
+                Ok::<(), Infallible>(())
+            });
             looking.push(discovering);
         }
         Ok(Mesh { links, handle, seeds, thread, looking })
@@ -135,15 +145,14 @@ impl Grants for Believes {
         group.grant().cloned()
     }
 
-    fn verify(&self, shown_by: &str, grant: &Bytes) -> Result<Arc<Tenant>, Refusal> {
+    fn verify(&self, shown_by: &str, grant: &Bytes) -> Result<(Arc<Tenant>, Arc<Grant>), Refusal> {
         let denied = |text: String| Refusal::new(Code::Denied, text);
         let service = self.service.upgrade().ok_or_else(|| denied("the node is shutting down".into()))?;
         let grant = service.grants.verify(grant, self.clock.unix()).map_err(|error| denied(error.to_string()))?;
         for node in [shown_by, &service.node_name] {
             grant.admits(node).map_err(|error| denied(error.to_string()))?;
         }
-        grant.gives(Right::Send).map_err(|error| denied(error.to_string()))?;
-        Ok(service.tenants.get(&grant.tenant))
+        Ok((service.tenants.get(&grant.tenant), grant))
     }
 }
 

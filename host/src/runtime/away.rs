@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 impl Runtime {
     /// One exit message will come to `watcher`, in the room that was promised.
-    pub(super) fn watch_away(
+    pub(crate) fn watch_away(
         &self,
         watcher: &Arc<Control>,
         target: &Address,

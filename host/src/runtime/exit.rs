@@ -183,12 +183,14 @@ impl Runtime {
         match then {
             Then::Nothing => {}
             Then::EndDaemons => {
+                self.end_abroad_of(group, "node", "its computation has ended");
                 let daemons = self.registry.coroutines(|control| Arc::ptr_eq(&control.group, group));
                 for daemon in daemons {
                     self.terminate(&daemon, "node", "its computation has ended", limits::TERMINATE_GRACE);
                 }
             }
             Then::Over => {
+                self.end_abroad_of(group, "node", "its computation has ended");
                 self.close_channels(group);
                 group.take_exits().into_iter().for_each(|counter| self.registry.remove(counter));
                 group.tell_over();

@@ -1,6 +1,7 @@
 //! From a program to an exit record: a store, an instance, a call, everything given back. A hot swap puts a second
 //! instance in the place of the first.
 
+use super::abroad::Abroad;
 use super::clock::Clock;
 use super::control::{Birth, Control, Stop};
 use super::coroutine::{Coroutine, Limiter, WasiProgram};
@@ -41,6 +42,7 @@ pub struct Runtime {
     /// Other nodes, once this one has joined some.
     pub mesh: OnceLock<Arc<dyn Mesh>>,
     pub names: OnceLock<Arc<dyn Names>>,
+    pub(super) abroad: Abroad,
 }
 
 /// A module ready to be instantiated, with the function to call. One for each spec; shared by its coroutines.
@@ -153,6 +155,7 @@ impl Runtime {
             registry: Registry::new(),
             mesh: OnceLock::new(),
             names: OnceLock::new(),
+            abroad: Abroad::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Coroutines: engine, scheduler, clock, what they hold and how they meet, and the ports through which they reach the
 //! rest. Runs guests; decides nothing about who may run.
 
+pub mod abroad;
 mod arrivals;
 mod away;
 mod blank;

@@ -6,7 +6,7 @@ use super::launch::Program;
 use super::refusal::Refusal;
 use super::stdio::Output;
 use bytes::Bytes;
-use corovan_core::ids::{Address, ModuleHash};
+use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::wire::ExitRecord;
 use std::fmt;
 use std::pin::Pin;
@@ -33,6 +33,8 @@ pub trait Observer: Send + Sync {
     fn is_recorded(&self) -> bool {
         true
     }
+    /// A coroutine that it made on another node has ended.
+    fn ended_abroad(&self, _: &ExitRecord) {}
     /// It has become a daemon, or is none any more.
     fn set_daemon(&self, daemon: bool);
 }
@@ -54,6 +56,36 @@ pub trait Mesh: Send + Sync {
     /// The way to a coroutine or channel of another node, for coroutines of this group. Errors: node-lost (no such node is
     /// known), denied (the group may not), overloaded.
     fn way(&self, group: &Arc<Group>, to: &Address) -> Result<Arc<dyn Way>, Refusal>;
+    /// The node of this name, or one that a selector takes: `label=value`, or nothing for any; the present one may be among them.
+    /// Errors: node-lost (there is none), invalid.
+    fn place(&self, selector: &str) -> Result<NodeId, Refusal>;
+    /// Makes a coroutine on another node. Dropped before it is made, it is ended there at once. `over` is told when it and all
+    /// that it made there have ended. Errors: those of a spawn, and node-lost, need-module.
+    fn spawn(
+        &self,
+        group: &Arc<Group>,
+        to: NodeId,
+        from: &Address,
+        what: SpawnAway,
+        over: Box<dyn EndFollower>,
+    ) -> Pending<Result<(Address, Arc<dyn Sprout>), Refusal>>;
+}
+
+/// A coroutine that another node is to make.
+#[derive(Debug)]
+pub struct SpawnAway {
+    pub module: ModuleHash,
+    pub function: String,
+    pub args: Bytes,
+    /// Bytes; 0: as much as the program wants.
+    pub memory: u64,
+    /// Nanoseconds that it and what it makes may run.
+    pub deadline: u64,
+}
+
+/// What ends a coroutine on another node with all that it made there.
+pub trait Sprout: Send + Sync {
+    fn cancel(&self, by: &str, reason: &str);
 }
 
 /// The names of a mesh. `deadline` is a time of the node's clock.

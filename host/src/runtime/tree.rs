@@ -42,6 +42,7 @@ impl Runtime {
     /// The first itself is left to the caller where it is alone.
     pub fn terminate_tree(&self, tree: &Arc<Tree>, by: &str, reason: &str, grace: Duration) {
         tree.end(End { by: by.to_owned(), reason: reason.to_owned(), at: self.after(grace) });
+        self.end_abroad(by, reason, |made| Arc::ptr_eq(made, tree));
         // One that is not among these yet finds the tree ending when it is: see `join_tree`.
         for control in self.made_in(tree) {
             self.terminate(&control, by, reason, grace);
@@ -104,6 +105,15 @@ impl Tree {
         let at = end.as_ref().map_or(new.at, |before| before.at.min(new.at));
         end.get_or_insert(new).at = at;
         self.is_ending.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::SeqCst)
+    }
+
+    /// One of it is on another node.
+    pub(super) fn grow_abroad(&self) {
+        self.has_grown.store(true, Ordering::SeqCst);
     }
 
     /// One more is about to be made.

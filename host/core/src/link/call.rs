@@ -39,7 +39,14 @@ pub enum Call {
     Names,
     /// Make a coroutine. The arguments follow; answered with its address.
     Spawn(Spawn),
-    /// The bytes of a module, in pieces: answered with those from `offset` on.
+    /// End what was made, or is being made, under the number of its end in the frame's `call`. Not answered.
+    Cancel {
+        #[serde(rename = "b")]
+        by: String,
+        #[serde(rename = "r")]
+        reason: String,
+    },
+    /// The bytes of a module, in pieces: answered with its size (u64, little-endian) and those from `offset` on.
     Module {
         #[serde(rename = "h")]
         hash: ModuleHash,
@@ -64,11 +71,9 @@ pub struct Spawn {
     /// Nanoseconds that it and all that it makes may run.
     #[serde(rename = "d")]
     pub deadline: u64,
-    #[serde(rename = "x", default)]
-    pub daemon: bool,
-    /// Nanoseconds after which whoever asks has given up: what would be made later is not made.
-    #[serde(rename = "p")]
-    pub patience: u64,
+    /// The number under which the end of all that it makes is told, as that of a monitor.
+    #[serde(rename = "o")]
+    pub over: u64,
 }
 
 /// Why bytes are no such payload.
@@ -132,14 +137,7 @@ mod tests {
 
     #[test]
     fn calls_survive_their_bytes_and_what_follows_them_is_kept_apart() {
-        let spawn = Spawn {
-            module: ModuleHash([7; 32]),
-            function: "work".into(),
-            memory: 1,
-            deadline: 2,
-            daemon: true,
-            patience: 3,
-        };
+        let spawn = Spawn { module: ModuleHash([7; 32]), function: "work".into(), memory: 1, deadline: 2, over: 3 };
         for call in [
             Call::Monitor,
             Call::Terminate { by: "a".into(), reason: "b".into() },

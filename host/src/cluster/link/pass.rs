@@ -6,6 +6,7 @@ use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::limits;
 use corovan_core::link::frame::{Header, Kind, LANES};
+use corovan_core::tenancy::grant::{Grant, Right};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -36,9 +37,17 @@ pub(super) struct Shown(BTreeMap<u32, Result<Arc<Granted>, Refusal>>);
 #[derive(Debug)]
 pub struct Granted {
     pub tenant: Arc<Tenant>,
+    pub grant: Arc<Grant>,
     /// Of the grant.
     pub hash: [u8; 32],
     pub bytes: Bytes,
+}
+
+impl Granted {
+    /// Errors: denied.
+    pub fn gives(&self, right: Right) -> Result<(), Refusal> {
+        self.grant.gives(right).map_err(|error| Refusal::new(Code::Denied, format!("the computation's grant: {error}")))
+    }
 }
 
 impl Pass {

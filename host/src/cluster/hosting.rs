@@ -1,0 +1,271 @@
+//! Coroutines that this node makes for others: their modules are fetched where they are missing, they run as jobs of a guest
+//! computation, their end is told to the node that asked, and they end with the session in which it asked.
+
+use super::link::{Fault, Granted, Session};
+use super::receive::{answer, tell};
+use super::remote::Remote;
+use crate::runtime::Refusal;
+use crate::runtime::ports::Pending;
+use crate::tasks::{TaskKind, Tasks};
+use bytes::{Buf, Bytes, BytesMut};
+use corovan_core::code::Code;
+use corovan_core::ids::{Address, ModuleHash, NodeId};
+use corovan_core::limits;
+use corovan_core::link::call::{Call, Spawn};
+use corovan_core::link::frame::{Header, Kind, Local};
+use corovan_core::tenancy::grant::Right;
+use corovan_core::text::cut;
+use corovan_core::wire::ExitRecord;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// What runs guests.
+pub trait Hosts: Send + Sync {
+    /// Makes a coroutine; resolves when it runs, or will not. Errors: those of a spawn, and need-module.
+    fn host(&self, guest: Guest) -> Pending<Result<Address, Refusal>>;
+    /// Takes a module for the tenant of a grant. Errors: bad-module, overloaded.
+    fn keep(&self, granted: &Granted, hash: ModuleHash, bytes: Bytes) -> Pending<Result<(), Refusal>>;
+    /// The module is here for the tenant of a grant.
+    fn has(&self, granted: &Granted, hash: &ModuleHash) -> bool;
+    /// Its bytes. Errors: need-module.
+    fn bytes(&self, granted: &Granted, hash: ModuleHash) -> Pending<Result<Bytes, Refusal>>;
+}
+
+/// A coroutine that is to be made for another node.
+pub struct Guest {
+    pub granted: Arc<Granted>,
+    pub spawn: Spawn,
+    pub args: Bytes,
+    /// For logs: who asked.
+    pub peer: NodeId,
+    /// Told when it and all that it made here have ended; not where it was never made.
+    pub over: Box<dyn FnOnce(&Arc<ExitRecord>) + Send + Sync>,
+    /// Given what ends it, as soon as there is something to end.
+    pub handle: Handle,
+}
+
+/// Ends a guest, also one that is being made.
+#[derive(Clone, Default)]
+pub struct Handle(Arc<Mutex<State>>);
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Making,
+    Running(Box<dyn Fn(&str, &str) + Send + Sync>),
+    /// It was ended before it was made.
+    Cancelled(String, String),
+    Over,
+}
+
+/// Guests of all nodes, and transfers of modules.
+pub struct Hosting {
+    me: NodeId,
+    hosts: Arc<dyn Hosts>,
+    tasks: Tasks,
+    guests: Arc<Mutex<HashMap<Key, Handle>>>,
+    /// One transfer of a module at a time, however many ask for it.
+    transfers: Arc<Mutex<HashMap<ModuleHash, Arc<tokio::sync::Mutex<()>>>>>,
+}
+
+/// A session, by where it is in memory, and the number of a guest's end in it.
+type Key = (usize, u64);
+
+impl Hosting {
+    pub fn new(me: NodeId, hosts: Arc<dyn Hosts>, tasks: Tasks) -> Hosting {
+        Hosting { me, hosts, tasks, guests: Arc::default(), transfers: Arc::default() }
+    }
+
+    /// The other node asks for a coroutine.
+    pub(super) fn spawn(
+        &self,
+        session: &Arc<Session>,
+        header: &Header,
+        granted: &Arc<Granted>,
+        spawn: Spawn,
+        args: Bytes,
+    ) -> Result<(), Fault> {
+        let over = spawn.over;
+        let handle = Handle::default();
+        let (stop, key) = (handle.clone(), key(session, over));
+        let lost = format!("node {} cannot be reached any more", session.peer);
+        // Not watched any more means that the session is over: nobody is there to be told, or to want it.
+        let watched = session.watch(over, Box::new(move || stop.cancel("node", &lost)))?;
+        let call = header.call;
+        let refused = match watched {
+            Err(refused) => Err(Refusal::new(Code::Overloaded, refused.to_string())),
+            Ok(()) => granted.gives(Right::Spawn).and_then(|()| {
+                let runs = granted.grant.runs(&spawn.module);
+                runs.map_err(|error| Refusal::new(Code::Denied, format!("the computation's grant: {error}")))
+            }),
+        };
+        if let Err(refusal) = refused {
+            session.unwatch(over);
+            answer(session, call, Err(refusal));
+            return Ok(());
+        }
+        self.guests.lock().insert(key, handle.clone());
+        let (guests, at, about) = (Arc::clone(&self.guests), Arc::clone(session), *header);
+        let guest = Guest {
+            granted: Arc::clone(granted),
+            spawn,
+            args: Bytes::copy_from_slice(&args),
+            peer: session.peer,
+            over: Box::new(move |record: &Arc<ExitRecord>| {
+                guests.lock().remove(&key);
+                if at.unwatch(over) {
+                    let monitor = Header { call: over, to: Local::from(record.address), from: about.from, ..about };
+                    tell(&at, &monitor, record, 0);
+                }
+            }),
+            handle: handle.clone(),
+        };
+        let made = self.make(session, guest);
+        let (session, guests) = (Arc::clone(session), Arc::clone(&self.guests));
+        self.tasks.spawn(TaskKind::Stream, "guest", async move {
+            let outcome = made.await;
+            if outcome.is_err() {
+                guests.lock().remove(&key);
+                session.unwatch(over);
+            }
+            answer(&session, call, outcome.map(|address| Bytes::copy_from_slice(&address.to_bytes())));
+            Ok::<(), Infallible>(())
+        });
+        Ok(())
+    }
+
+    /// The other node ends what it asked for.
+    pub(super) fn cancel(&self, session: &Arc<Session>, over: u64, by: &str, reason: &str) {
+        let handle = self.guests.lock().get(&key(session, over)).cloned();
+        let (by, reason) = (cut(by.to_owned(), limits::TEXT_BYTES), cut(reason.to_owned(), limits::TEXT_BYTES));
+        handle.into_iter().for_each(|handle| handle.cancel(&by, &reason));
+    }
+
+    /// The other node asks for a module, from an offset on.
+    pub(super) fn module(
+        &self,
+        session: &Arc<Session>,
+        call: u64,
+        granted: &Arc<Granted>,
+        hash: ModuleHash,
+        offset: u64,
+    ) {
+        let (session, hosts, granted) = (Arc::clone(session), Arc::clone(&self.hosts), Arc::clone(granted));
+        self.tasks.spawn(TaskKind::Stream, "module", async move {
+            let outcome = match granted.gives(Right::Fetch) {
+                Ok(()) => hosts.bytes(&granted, hash).await,
+                Err(refusal) => Err(refusal),
+            };
+            let piece = outcome.map(|bytes| {
+                let rest = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+                let piece = &rest[..rest.len().min(limits::MESSAGE_BYTES)];
+                [&(bytes.len() as u64).to_le_bytes()[..], piece].concat().into()
+            });
+            let header = Header { call, ..Header::new(Kind::Answer) };
+            // Pieces go one after the other, as the other node asks for them.
+            let room = piece.as_ref().map_or(0, |piece: &Bytes| piece.len());
+            while !session.has_ended() && !session.has_room_for(&header, room) {
+                tokio::time::sleep(limits::KEEP_ALIVE / 10).await;
+            }
+            answer(&session, call, piece);
+            Ok::<(), Infallible>(())
+        });
+    }
+
+    /// Nothing of a session's guests is kept; they have been stopped by the session itself.
+    pub(super) fn ended(&self, session: &Arc<Session>) {
+        let at = Arc::as_ptr(session).addr();
+        self.guests.lock().retain(|(session, _), _| *session != at);
+    }
+
+    fn make(&self, session: &Arc<Session>, guest: Guest) -> Pending<Result<Address, Refusal>> {
+        let (session, hosts, transfers) = (Arc::clone(session), Arc::clone(&self.hosts), Arc::clone(&self.transfers));
+        let me = self.me;
+        Box::pin(async move {
+            let hash = guest.spawn.module;
+            if !hosts.has(&guest.granted, &hash) {
+                let transfer = Arc::clone(transfers.lock().entry(hash).or_default());
+                let one = transfer.lock().await;
+                let fetched = match hosts.has(&guest.granted, &hash) {
+                    true => Ok(()),
+                    false => fetch(me, &session, &guest.granted, &*hosts, hash).await,
+                };
+                drop(one);
+                transfers.lock().retain(|_, transfer| Arc::strong_count(transfer) > 1);
+                fetched?;
+            }
+            hosts.host(guest).await
+        })
+    }
+}
+
+impl Handle {
+    /// It runs, and this ends it. Ended before, it is now.
+    pub fn running(&self, end: impl Fn(&str, &str) + Send + Sync + 'static) {
+        let mut state = self.0.lock();
+        if let State::Cancelled(by, reason) = &*state {
+            let (by, reason) = (by.clone(), reason.clone());
+            drop(state);
+            return end(&by, &reason);
+        }
+        *state = State::Running(Box::new(end));
+    }
+
+    pub fn cancel(&self, by: &str, reason: &str) {
+        let mut state = self.0.lock();
+        match std::mem::replace(&mut *state, State::Over) {
+            State::Making => *state = State::Cancelled(by.to_owned(), reason.to_owned()),
+            State::Running(end) => {
+                drop(state);
+                end(by, reason);
+                let mut state = self.0.lock();
+                *state = State::Running(end);
+            }
+            other => *state = other,
+        }
+    }
+
+    /// Whether it was ended before it ran.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(*self.0.lock(), State::Cancelled(..))
+    }
+}
+
+/// Gets a module's bytes from the node that asks for it to run, piece by piece, and keeps them if they have its hash.
+async fn fetch(
+    me: NodeId,
+    session: &Arc<Session>,
+    granted: &Arc<Granted>,
+    hosts: &dyn Hosts,
+    hash: ModuleHash,
+) -> Result<(), Refusal> {
+    let back = Remote::back(session, &granted.bytes);
+    let from = Address { node: me, ..Address::default() };
+    let mut bytes = BytesMut::new();
+    loop {
+        let ask = Call::Module { hash, offset: bytes.len() as u64 };
+        let mut piece = back.ask_for(&from, &ask, Bytes::new()).await?;
+        if piece.len() < 8 {
+            return Err(Refusal::new(Code::Protocol, "a piece of a module without its size"));
+        }
+        let size = piece.get_u64_le();
+        if size > limits::MODULE_BYTES as u64 {
+            let text = format!("the module has {size} bytes, and the limit is {}", limits::MODULE_BYTES);
+            return Err(Refusal::new(Code::TooLarge, text));
+        }
+        bytes.extend_from_slice(&piece);
+        if bytes.len() as u64 >= size {
+            break;
+        }
+        if piece.is_empty() {
+            return Err(Refusal::new(Code::Protocol, "an empty piece of a module that has more"));
+        }
+    }
+    hosts.keep(granted, hash, bytes.freeze()).await
+}
+
+fn key(session: &Arc<Session>, over: u64) -> Key {
+    (Arc::as_ptr(session).addr(), over)
+}

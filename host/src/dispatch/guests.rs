@@ -1,0 +1,214 @@
+//! Jobs for other nodes: a computation's part on this node that its home, or another node, has asked for. What its coroutines
+//! print goes to this node's log.
+
+use super::{Dispatch, Start};
+use crate::cluster::hosting::{Guest, Hosts};
+use crate::cluster::link::Granted;
+use crate::runtime::ports::{Observer, Pending};
+use crate::runtime::stdio::Output;
+use crate::runtime::{Group, Refusal};
+use bytes::Bytes;
+use corovan_core::code::Code;
+use corovan_core::ids::{Address, ModuleHash, NodeId};
+use corovan_core::limits;
+use corovan_core::wire::records::{JobLimits, Prepare};
+use corovan_core::wire::{ExitRecord, Outcome};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// The computations that have guests here, by the hash of their grant.
+#[derive(Clone)]
+pub struct Guests {
+    dispatch: Dispatch,
+    groups: Arc<Mutex<HashMap<[u8; 32], Here>>>,
+}
+
+/// One of them, and how many guests it has.
+struct Here {
+    group: Arc<Group>,
+    guests: usize,
+}
+
+/// A guest of a computation, counted; with the last its part on this node is over.
+struct Stay {
+    guests: Guests,
+    hash: [u8; 32],
+    group: Arc<Group>,
+}
+
+/// Follows a guest's job.
+struct Follower {
+    peer: NodeId,
+    tenant: String,
+    started: Mutex<Option<oneshot::Sender<Result<Address, Refusal>>>>,
+    over: Mutex<Option<Box<dyn FnOnce(&Arc<ExitRecord>) + Send + Sync>>>,
+    output: Output,
+    stay: Mutex<Option<Stay>>,
+}
+
+impl Guests {
+    pub fn new(dispatch: Dispatch) -> Guests {
+        Guests { dispatch, groups: Arc::default() }
+    }
+
+    fn stay(&self, granted: &Arc<Granted>) -> Stay {
+        let mut groups = self.groups.lock();
+        let here = groups.entry(granted.hash).or_insert_with(|| {
+            // It has no number on this node: no client speaks of it here.
+            let group = self.dispatch.group(0, &granted.tenant, || ());
+            group.set_grant(granted.bytes.clone());
+            Here { group, guests: 0 }
+        });
+        here.guests += 1;
+        Stay { guests: self.clone(), hash: granted.hash, group: Arc::clone(&here.group) }
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        let over = {
+            let mut groups = self.guests.groups.lock();
+            let Some(here) = groups.get_mut(&self.hash) else { return };
+            here.guests -= 1;
+            if here.guests == 0 { groups.remove(&self.hash) } else { None }
+        };
+        if let Some(here) = over {
+            self.guests.dispatch.runtime().close(&here.group);
+        }
+    }
+}
+
+impl Hosts for Guests {
+    fn host(&self, guest: Guest) -> Pending<Result<Address, Refusal>> {
+        let guests = self.clone();
+        Box::pin(async move {
+            let Guest { granted, spawn, args, peer, over, handle } = guest;
+            let prepare = Prepare {
+                module: spawn.module,
+                size: 0,
+                function: Some(spawn.function),
+                limits: JobLimits {
+                    memory: Some(spawn.memory).filter(|memory| *memory > 0),
+                    deadline: Some(spawn.deadline),
+                    cpu: None,
+                },
+                env: Vec::new(),
+                terminals: 0,
+            };
+            let spec = guests.dispatch.prepare(&granted.tenant, prepare).await?;
+            if handle.is_cancelled() {
+                return Err(Refusal::new(Code::Interrupted, "whoever asked for it has given up"));
+            }
+            let (started, address) = oneshot::channel();
+            let stay = guests.stay(&granted);
+            let group = Arc::clone(&stay.group);
+            let follower = Arc::new(Follower {
+                peer,
+                tenant: granted.tenant.name().to_owned(),
+                started: Mutex::new(Some(started)),
+                over: Mutex::new(Some(over)),
+                output: Output::default(),
+                stay: Mutex::new(Some(stay)),
+            });
+            let start = Start { args, ..Start::default() };
+            let job = guests.dispatch.submit(&group, &spec, start, follower as Arc<dyn Observer>);
+            handle.running(move |by, reason| job.cancel(by, reason, limits::TERMINATE_GRACE));
+            address.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal, "the job ended without a word")))
+        })
+    }
+
+    fn keep(&self, granted: &Granted, hash: ModuleHash, bytes: Bytes) -> Pending<Result<(), Refusal>> {
+        let (modules, tenant) = (self.dispatch.modules().clone(), granted.tenant.name().to_owned());
+        Box::pin(async move {
+            modules.put(&tenant, hash, bytes).await.map_err(|error| Refusal::new(error.code(), error.to_string()))
+        })
+    }
+
+    fn has(&self, granted: &Granted, hash: &ModuleHash) -> bool {
+        self.dispatch.modules().has(granted.tenant.name(), hash)
+    }
+
+    fn bytes(&self, granted: &Granted, hash: ModuleHash) -> Pending<Result<Bytes, Refusal>> {
+        let (modules, tenant) = (self.dispatch.modules().clone(), granted.tenant.name().to_owned());
+        Box::pin(async move {
+            modules.bytes(&tenant, hash).await.map_err(|error| Refusal::new(error.code(), error.to_string()))
+        })
+    }
+}
+
+impl Follower {
+    /// What it has printed, into the node's log.
+    fn print(&self) {
+        while let Some((_, bytes)) = self.output.take(limits::TEXT_BYTES) {
+            let text = String::from_utf8_lossy(&bytes);
+            tracing::info!(tenant = self.tenant, peer = %self.peer, "a guest printed: {}", text.escape_debug());
+        }
+    }
+}
+
+impl Observer for Follower {
+    fn started(&self, address: Address) {
+        let started = self.started.lock().take();
+        // Whoever asked has given up, and ends it.
+        started.into_iter().for_each(|started| drop(started.send(Ok(address))));
+    }
+
+    fn progress(&self, _: u64, _: u64, _: String) {}
+
+    fn log(&self, level: u8, text: String) {
+        tracing::info!(tenant = self.tenant, peer = %self.peer, level, "a guest said: {}", text.escape_debug());
+    }
+
+    fn output(&self) -> &Output {
+        &self.output
+    }
+
+    fn output_ready(&self) {
+        self.print();
+    }
+
+    fn ended(&self, record: &Arc<ExitRecord>) {
+        self.print();
+        let started = self.started.lock().take();
+        if let Some(started) = started {
+            let refusal = match &record.outcome {
+                Outcome::Refused { code, why } => Refusal::new(*code, why.clone()),
+                other => Refusal::new(Code::Interrupted, format!("it ended before it ran: {}", other.name())),
+            };
+            drop(started.send(Err(refusal)));
+        }
+        let over = self.over.lock().take();
+        if record.address != Address::default() {
+            over.into_iter().for_each(|over| over(record));
+        }
+        drop(self.stay.lock().take());
+    }
+
+    fn child(&self, _: bool) -> Arc<dyn Observer> {
+        // Its job follows what it makes.
+        Arc::new(Nobody::default())
+    }
+
+    fn set_daemon(&self, _: bool) {}
+}
+
+/// Follows nobody.
+#[derive(Default)]
+struct Nobody(Output);
+
+impl Observer for Nobody {
+    fn started(&self, _: Address) {}
+    fn progress(&self, _: u64, _: u64, _: String) {}
+    fn log(&self, _: u8, _: String) {}
+    fn output(&self) -> &Output {
+        &self.0
+    }
+    fn output_ready(&self) {}
+    fn ended(&self, _: &Arc<ExitRecord>) {}
+    fn child(&self, _: bool) -> Arc<dyn Observer> {
+        Arc::new(Nobody::default())
+    }
+    fn set_daemon(&self, _: bool) {}
+}
