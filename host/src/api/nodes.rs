@@ -122,7 +122,7 @@ fn info(row: Row, me: NodeId, operator: bool) -> NodeInfo {
             addresses.push(address.to_string());
         }
     }
-    let details = operator.then(|| NodeDetails {
+    let details = operator.then_some(NodeDetails {
         addresses,
         labels: about.labels,
         cores: about.cores,

@@ -83,7 +83,10 @@ impl Mesh {
         let seeds_config = seeds::Config { peers: config.peers, own };
         let (service, seeds) = seeds::Service::new(seeds_config, Arc::new(handle.clone()), Arc::new(seeds::System))?;
         let (seeking, stop) = oneshot::channel();
-        tasks.spawn(TaskKind::Stream, "seeds", async move { Ok::<(), Infallible>(service.run(stop).await) });
+        tasks.spawn(TaskKind::Stream, "seeds", async move {
+            service.run(stop).await;
+            Ok::<(), Infallible>(())
+        });
         let mut looking = vec![seeking];
         if config.discover {
             let discovery = discovery::Config {
@@ -94,7 +97,10 @@ impl Mesh {
             };
             let service = discovery::Service::new(discovery, seeds.clone())?;
             let (discovering, stop) = oneshot::channel();
-            tasks.spawn(TaskKind::Stream, "discovery", async move { Ok::<(), Infallible>(service.run(stop).await) });
+            tasks.spawn(TaskKind::Stream, "discovery", async move {
+                service.run(stop).await;
+                Ok::<(), Infallible>(())
+            });
             looking.push(discovering);
         }
         Ok(Mesh { links, handle, seeds, thread, looking })
