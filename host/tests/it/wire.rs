@@ -10,6 +10,7 @@ use corovan_core::limits;
 use corovan_core::tenancy::identity::Role;
 use corovan_core::wire::exit::ExitHead;
 use corovan_core::wire::frame::{self, Kind};
+use corovan_core::wire::nodes::{AskPeer, ListNodes, NodeInfo, NodeState};
 use corovan_core::wire::records::{Blob, BlobKind, Closed, Open, Opened, Submit};
 use corovan_core::wire::{Frame, Outcome};
 use serde::Serialize;
@@ -256,6 +257,28 @@ fn only_a_tenant_may_run_jobs() {
             Error::Refused { code: Code::Denied, text, .. } => assert!(text.contains("cert tenant"), "{text}"),
             other => panic!("{other}"),
         }
+    });
+}
+
+#[test]
+fn whoever_watches_nodes_and_says_more_loses_that_stream_alone_and_a_tenant_is_told_little() {
+    run(async {
+        let cluster = Cluster::start(16).await;
+        let raw = Raw::connect(&cluster).await;
+        let mut bytes = BytesMut::new();
+        frame::encode(&mut bytes, Kind::ListNodes, 0, &ListNodes { watch: true }, b"").unwrap();
+        let mut stream = raw.stream(&bytes).await;
+        let info = stream.receive.next().await.unwrap().unwrap();
+        let info: NodeInfo = info.record().unwrap();
+        assert!(info.asked && info.details.is_none() && info.state == NodeState::Alive, "{info:?}");
+        assert_eq!(stream.receive.next().await.unwrap().unwrap().kind, Kind::NodesTold);
+        stream.send.write_all(&bytes).await.unwrap();
+        let closed: Closed = stream.receive.next().await.unwrap().unwrap().record().unwrap();
+        assert!(closed.code == Some(Code::Protocol) && closed.text.contains("ListNodes"), "{closed:?}");
+        bytes.clear();
+        frame::encode(&mut bytes, Kind::AskPeer, 0, &AskPeer { address: "127.0.0.1:1".into() }, b"").unwrap();
+        let closed: Closed = raw.stream(&bytes).await.receive.next().await.unwrap().unwrap().record().unwrap();
+        assert!(closed.code == Some(Code::Denied) && closed.text.contains("cert operator"), "{closed:?}");
     });
 }
 
