@@ -3,7 +3,6 @@
 mod mesh;
 
 use crate::api::{self, Nodes, Service};
-use crate::cluster::grants::Grants;
 use crate::cluster::link::Links;
 use crate::cluster::mesh::Handle;
 use crate::cluster::roster::Roster;
@@ -21,11 +20,12 @@ use crate::runtime::{Clock, Runtime, Scheduler};
 use crate::state::{self, State};
 use crate::tasks::{TaskKind, Tasks};
 use crate::tenancy::chain;
+use crate::tenancy::grant::Verifier;
 use corovan_client::Credentials;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
 use corovan_core::tenancy::identity::{Principal, Role};
-use mesh::{Mesh, Parts};
+use mesh::{Believes, Mesh, Parts};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -107,6 +107,10 @@ impl Node {
         let door = door(&config, &clock)?.map(Arc::new);
         let endpoint = Endpoint::bind(config.listen, &config.credentials, door.is_some())?;
         let address = endpoint.local_address().map_err(Error::Threads)?;
+        let grants = Arc::new(Verifier::new(
+            config.credentials.identity.principal().cluster(),
+            config.credentials.roots.clone(),
+        ));
         let cluster = config.credentials.identity.principal().cluster().to_owned();
         let renewal = renewal(&endpoint, config.credentials, config.enrolment, &clock);
 
@@ -119,7 +123,8 @@ impl Node {
         let tenant_slots = slots.count as usize;
         let all_slots = tenant_slots + limits::RESERVED_SLOTS as usize;
         let dispatch = Dispatch::new(Arc::clone(&runtime), modules, linker, (all_slots, tenant_slots));
-        let service = Service::new(dispatch, Tenants::default(), Tasks::here(), id, config.name.clone());
+        let me = (id, config.name.clone());
+        let service = Service::new(dispatch, Tenants::default(), Tasks::here(), me, Arc::clone(&grants));
         let service = Arc::new(service);
         let me = mesh::myself(&runtime, &config.name, address, config.workers, config.mesh.as_ref());
         let roster = Arc::new(Roster::new(me.clone(), Arc::clone(&clock)));
@@ -135,7 +140,7 @@ impl Node {
                 clock: &clock,
                 random: &random,
                 tasks: &service.tasks,
-                grants: Arc::new(NoGrants) as Arc<dyn Grants>,
+                grants: Arc::new(Believes::new(&service, &clock)),
             })
         });
         let mesh = mesh.transpose()?;
@@ -251,16 +256,4 @@ async fn accept(
 pub fn known_imports(engine: &Engine, linker: &hostcalls::Linker) -> wasmtime::Result<KnownImports> {
     let list = hostcalls::imports(engine, linker)?;
     Ok(KnownImports::new(list.into_iter().map(|(module, name, ty)| (module, name, Signature::of(&ty))).collect()))
-}
-
-/// Nobody's work goes to other nodes.
-struct NoGrants;
-
-impl Grants for NoGrants {
-    fn of(&self, _: &crate::runtime::Group) -> Option<bytes::Bytes> {
-        None
-    }
-    fn verify(&self, _: NodeId, _: &bytes::Bytes) -> Result<Arc<crate::runtime::Tenant>, crate::runtime::Refusal> {
-        Err(crate::runtime::Refusal::new(corovan_core::code::Code::Denied, "grants are not believed here yet"))
-    }
 }

@@ -14,13 +14,14 @@
 //! # Ok(()) }
 //! ```
 //!
-//! [`tls`], [`transport`], [`join`] and [`framed`] are used by the node as well: both sides of a connection are set up in one place.
+//! [`tls`], [`transport`], [`join`], [`grant`] and [`framed`] are used by the node as well: both sides of a connection are set up in one place.
 
 mod arguments;
 mod computation;
 mod connect;
 mod error;
 pub mod framed;
+pub mod grant;
 mod job;
 mod jobs;
 pub mod join;

@@ -4,20 +4,23 @@ use crate::computation::{Computation, Shared};
 use crate::connect::{self, Attempt};
 use crate::error::{Error, Peer, printable};
 use crate::framed::{self, FrameReader, FrameWriter};
+use crate::grant;
 use crate::reader;
-use crate::tls::{self, Credentials};
+use crate::tls::{self, Credentials, Identity};
 use crate::transport;
 use corovan_core::code::Code;
 use corovan_core::ids::{ComputationId, NodeId};
 use corovan_core::limits;
+use corovan_core::tenancy::grant::Grant;
 use corovan_core::tenancy::identity::Role;
 use corovan_core::wire::frame::Kind;
 use corovan_core::wire::records::{Closed, Open, Opened};
 use parking_lot::Mutex;
+use serde_bytes::ByteBuf;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -42,6 +45,8 @@ pub(crate) struct Inner {
     pub id: NodeId,
     pub stdin: Arc<Semaphore>,
     endpoint: quinn::Endpoint,
+    /// Whose key signs what lets work go on to other nodes.
+    identity: Identity,
     agent: String,
     pub timeout: Duration,
     registry: Registry,
@@ -104,6 +109,7 @@ impl Node {
             id: opened.node,
             stdin: Arc::new(Semaphore::new(limits::STDIN_STREAMS)),
             endpoint: established.endpoint,
+            identity: credentials.identity.clone(),
             agent: options.agent,
             timeout: options.timeout,
             registry,
@@ -142,7 +148,8 @@ impl Node {
             return Err(Error::TooLarge { what: "the computation's label", size, max });
         }
         let inner = &self.0;
-        let open = Open::new(inner.agent.clone(), label);
+        let mut open = Open::new(inner.agent.clone(), label);
+        open.grant = inner.grant().map(ByteBuf::from);
         let deadline = Instant::now() + inner.timeout;
         let control = timeout_at(deadline, open_control(&inner.connection, &inner.peer, &open, false))
             .await
@@ -162,6 +169,29 @@ impl Node {
             Error::TooMany { what: "computations", max: limits::CONNECTION_COMPUTATIONS as u64 }
         } else {
             Error::Connect { address: self.address(), why: "the node does not answer a new computation".into() }
+        }
+    }
+}
+
+impl Inner {
+    /// What lets a computation's work go from this node to others. Without, it stays there.
+    fn grant(&self) -> Option<Vec<u8>> {
+        let mut computation = [0; 16];
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let us = self.identity.principal();
+        let signed = match aws_lc_rs::rand::fill(&mut computation) {
+            Ok(()) => {
+                let until = now + limits::GRANT_LIFE.as_secs();
+                grant::sign(&self.identity, &Grant::whole(us.cluster(), us.name(), computation, now, until))
+            }
+            Err(_) => Err(grant::Error::Signing),
+        };
+        match signed {
+            Ok(signed) => Some(signed),
+            Err(error) => {
+                tracing::warn!("this computation stays on the node that takes it: {error}");
+                None
+            }
         }
     }
 }

@@ -279,6 +279,12 @@ pub const LINK_SENDERS: usize = 100_000;
 pub const LINK_CALLS: usize = 100_000;
 pub const LINK_MONITORS: usize = 100_000;
 
+/// A grant's payload: a thousand modules and many nodes; with signature and certificate it fits a frame's record.
+pub const GRANT_BYTES: usize = 48 << 10;
+/// A grant counts for so long: a computation that lives longer is opened again.
+pub const GRANT_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Grants whose signatures a node has checked, and remembers.
+pub const GRANTS_KNOWN: usize = 4_096;
 /// Computations' grants that are shown in one session at a time; beyond, the oldest are shown again when they are used again.
 pub const LINK_GRANTS: usize = 4_096;
 

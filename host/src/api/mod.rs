@@ -10,6 +10,7 @@ mod submit;
 
 use crate::dispatch::{Dispatch, Tenants};
 use crate::tasks::{TaskKind, Tasks};
+use crate::tenancy::grant::Verifier;
 pub use connection::serve;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
@@ -27,6 +28,8 @@ pub struct Service {
     pub tasks: Tasks,
     pub node: NodeId,
     pub node_name: String,
+    /// What tenants let nodes do for them.
+    pub grants: Arc<Verifier>,
     /// The mesh; there once the node has started.
     pub nodes: OnceLock<Nodes>,
     next_computation: AtomicU64,
@@ -37,13 +40,20 @@ pub struct Service {
 pub const AGENT: &str = concat!("corovan ", env!("CARGO_PKG_VERSION"));
 
 impl Service {
-    pub fn new(dispatch: Dispatch, tenants: Tenants, tasks: Tasks, node: NodeId, node_name: String) -> Service {
+    pub fn new(
+        dispatch: Dispatch,
+        tenants: Tenants,
+        tasks: Tasks,
+        (node, node_name): (NodeId, String),
+        grants: Arc<Verifier>,
+    ) -> Service {
         Service {
             dispatch,
             tenants,
             tasks,
             node,
             node_name,
+            grants,
             nodes: OnceLock::new(),
             next_computation: AtomicU64::new(1),
             sessions: Mutex::default(),

@@ -131,10 +131,7 @@ fn open(client: &Arc<Client>, frame: Frame) -> Result<Arc<Session>, Error> {
         return Err(Error::Protocol("the Open frame is not Corovan's".into()));
     }
     let version = open.version().ok_or(Error::Version { newest: open.newest, oldest: open.oldest })?;
-    if open.grant.is_some() {
-        // Grants matter between nodes; a tenant that is connected itself needs none, and one that is not verified must not seem to be.
-        return Err(Error::Refused { code: Code::Unsupported, text: "this node takes no grants yet".into() });
-    }
+    let grant = open.grant.as_ref().map(|grant| client.check_grant(grant)).transpose()?;
     let id = client.service.next_computation();
     let empty = Arc::new(Notify::new());
     let over = Arc::clone(&empty);
@@ -153,6 +150,7 @@ fn open(client: &Arc<Client>, frame: Frame) -> Result<Arc<Session>, Error> {
         values: TaskTracker::new(),
         delivered: CancellationToken::new(),
     });
+    grant.into_iter().for_each(|grant| session.group.set_grant(grant));
     if !client.add(&session) {
         let text = format!("a connection has at most {} computations", limits::CONNECTION_COMPUTATIONS);
         return Err(Error::Refused { code: Code::Overloaded, text });
@@ -175,6 +173,22 @@ async fn write(outbox: &Outbox, send: &mut SendStream) {
     // A stream that fails has a reader that is gone; the connection's end tells the rest.
     if outbox.write_to(send).await.is_ok() && send.finish().is_ok() {
         let _ = send.stopped().await;
+    }
+}
+
+impl Client {
+    /// What lets this computation's work go to other nodes. One that counts for somebody else, or not at all, is refused here
+    /// rather than by each of them.
+    fn check_grant(&self, bytes: &[u8]) -> Result<Bytes, Error> {
+        let service = &self.service;
+        let denied = |text: String| Error::Refused { code: Code::Denied, text };
+        let grant = service.grants.verify(bytes, service.dispatch.runtime().clock().unix());
+        let grant = grant.map_err(|error| denied(format!("the computation's grant: {error}")))?;
+        if grant.tenant != self.tenant.name() {
+            let text = format!("the computation's grant is of tenant {:?}, not {:?}", grant.tenant, self.tenant.name());
+            return Err(denied(text));
+        }
+        Ok(Bytes::copy_from_slice(bytes))
     }
 }
 

@@ -3,13 +3,12 @@
 
 use crate::runtime::{Group, Refusal, Tenant};
 use bytes::Bytes;
-use corovan_core::ids::NodeId;
 use std::sync::Arc;
 
 /// Grants of computations.
 pub trait Grants: Send + Sync {
     /// What a computation shows to other nodes; `None`: it may not go there.
     fn of(&self, group: &Group) -> Option<Bytes>;
-    /// For whom a node that shows this may speak. Errors: denied.
-    fn verify(&self, shown_by: NodeId, grant: &Bytes) -> Result<Arc<Tenant>, Refusal>;
+    /// For whom the node of this name, which shows it, may speak. Errors: denied.
+    fn verify(&self, shown_by: &str, grant: &Bytes) -> Result<Arc<Tenant>, Refusal>;
 }

@@ -146,7 +146,7 @@ impl Inbox for Receiver {
             return Ok(());
         }
         let bytes = Bytes::copy_from_slice(&payload);
-        let granted = self.grants.verify(session.peer, &bytes);
+        let granted = self.grants.verify(&session.peer_name(), &bytes);
         let granted = granted.map(|tenant| Arc::new(Granted { tenant, hash, bytes })).inspect_err(|refusal| {
             tracing::warn!(peer = %session.peer, "a grant is not good: {refusal}");
         });
@@ -190,7 +190,7 @@ fn monitor(
             return Ok(());
         }
         Ok(Followed::Ended(record)) => (record, 0),
-        Ok(Followed::Expired(record)) => (Arc::new(record), EXPIRED),
+        Ok(Followed::Expired(record)) => (record, EXPIRED),
         Err(refusal) => (Arc::new(runtime.refused(&to, &refusal)), 0),
     };
     if session.unwatch(header.call) {

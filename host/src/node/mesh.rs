@@ -1,6 +1,7 @@
 //! How a node takes part in a mesh: links, membership and names are put together here and given to its runtime.
 
 use super::Error;
+use crate::api::Service;
 use crate::cluster::discovery;
 use crate::cluster::grants::Grants;
 use crate::cluster::link::{self, Links};
@@ -14,13 +15,16 @@ use crate::config;
 use crate::net::Endpoint;
 use crate::runtime::engine;
 use crate::runtime::ports::Random;
-use crate::runtime::{Clock, Runtime};
+use crate::runtime::{Clock, Group, Refusal, Runtime, Tenant};
 use crate::tasks::{TaskKind, Tasks};
+use bytes::Bytes;
+use corovan_core::code::Code;
 use corovan_core::membership::member::{About, Member};
 use corovan_core::membership::presence::Presence;
+use corovan_core::tenancy::grant::Right;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
@@ -117,6 +121,35 @@ impl Mesh {
             // It ends with what it was just asked for.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
+    }
+}
+
+/// Grants as this node believes them: signed by the tenant, and for both nodes.
+pub(super) struct Believes {
+    service: Weak<Service>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Believes {
+    pub fn new(service: &Arc<Service>, clock: &Arc<dyn Clock>) -> Believes {
+        Believes { service: Arc::downgrade(service), clock: Arc::clone(clock) }
+    }
+}
+
+impl Grants for Believes {
+    fn of(&self, group: &Group) -> Option<Bytes> {
+        group.grant().cloned()
+    }
+
+    fn verify(&self, shown_by: &str, grant: &Bytes) -> Result<Arc<Tenant>, Refusal> {
+        let denied = |text: String| Refusal::new(Code::Denied, text);
+        let service = self.service.upgrade().ok_or_else(|| denied("the node is shutting down".into()))?;
+        let grant = service.grants.verify(grant, self.clock.unix()).map_err(|error| denied(error.to_string()))?;
+        for node in [shown_by, &service.node_name] {
+            grant.admits(node).map_err(|error| denied(error.to_string()))?;
+        }
+        grant.gives(Right::Send).map_err(|error| denied(error.to_string()))?;
+        Ok(service.tenants.get(&grant.tenant))
     }
 }
 

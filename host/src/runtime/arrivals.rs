@@ -62,7 +62,7 @@ pub enum Followed {
     Later(Following),
     Ended(Arc<ExitRecord>),
     /// The record is not kept, or it was never there.
-    Expired(ExitRecord),
+    Expired(Arc<ExitRecord>),
 }
 
 impl Runtime {
@@ -157,7 +157,7 @@ impl Runtime {
             Some(Resident::Ended(past)) if target.incarnation == self.incarnation => {
                 Followed::Ended(Arc::clone(&past.record))
             }
-            _ => Followed::Expired(relations::forgotten(target)),
+            _ => Followed::Expired(Arc::new(relations::forgotten(target))),
         })
     }
 

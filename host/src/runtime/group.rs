@@ -4,13 +4,14 @@ use super::launch::Program;
 use super::locks::Locks;
 use super::ports::Spawn;
 use super::tenant::Tenant;
+use bytes::Bytes;
 use corovan_core::ids::{ComputationId, ModuleHash};
 use corovan_core::limits;
 use corovan_core::tenancy::quota::{Permit, Resource};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// One computation's part on this node.
 pub struct Group {
@@ -19,6 +20,8 @@ pub struct Group {
     pub locks: Locks,
     /// Makes programs of functions, and room for children.
     pub spawn: Arc<dyn Spawn>,
+    /// Signed by its tenant: what lets its work go to other nodes.
+    grant: OnceLock<Bytes>,
     census: Mutex<Census>,
     exits: Mutex<Exits>,
     programs: Mutex<HashMap<(ModuleHash, String), Arc<Program>>>,
@@ -75,11 +78,23 @@ impl Group {
             tenant,
             locks: Locks::default(),
             spawn,
+            grant: OnceLock::new(),
             census: Mutex::default(),
             exits: Mutex::new(Exits { kept: VecDeque::new(), bytes: 0, held }),
             programs: Mutex::default(),
             over: Box::new(over),
         }
+    }
+
+    /// What lets its work go to other nodes; without, it stays here.
+    pub fn grant(&self) -> Option<&Bytes> {
+        self.grant.get()
+    }
+
+    /// Once, before its first coroutine; it has been checked.
+    pub fn set_grant(&self, grant: Bytes) {
+        // Another one later would be of another computation.
+        let _ = self.grant.set(grant);
     }
 
     /// A coroutine is about to be made; `false` when the computation is being ended.

@@ -36,6 +36,21 @@ pub fn validity(certificate: &CertificateDer<'_>) -> Result<Validity, String> {
 
 /// The node that this chain, leaf first, is the certificate of; the error says why it is none.
 pub fn node(chain: &[CertificateDer<'_>], roots: &Roots, now: SystemTime) -> Result<Principal, String> {
+    let principal = holder(chain, roots, now)?;
+    match principal.role() {
+        Role::Node => Ok(principal),
+        _ => Err(format!("{principal} is no node")),
+    }
+}
+
+/// The key of a certificate, as a point or in the form that its algorithm has.
+pub fn public_key(certificate: &CertificateDer<'_>) -> Result<Vec<u8>, String> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| "is no certificate".to_owned())?;
+    Ok(parsed.public_key().subject_public_key.data.to_vec())
+}
+
+/// Whose certificate this chain, leaf first, is.
+pub fn holder(chain: &[CertificateDer<'_>], roots: &Roots, now: SystemTime) -> Result<Principal, String> {
     if chain.len() > limits::CERTIFICATE_CHAIN {
         return Err(format!("{} certificates are too many for a chain", chain.len()));
     }
@@ -44,11 +59,7 @@ pub fn node(chain: &[CertificateDer<'_>], roots: &Roots, now: SystemTime) -> Res
     let verifier = verifier.map_err(|error| error.to_string())?;
     let now = UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default());
     verifier.verify_client_cert(leaf, above, now).map_err(|error| error.to_string())?;
-    let principal = tls::principal(leaf).map_err(|error| error.to_string())?;
-    match principal.role() {
-        Role::Node => Ok(principal),
-        _ => Err(format!("{principal} is no node")),
-    }
+    tls::principal(leaf).map_err(|error| error.to_string())
 }
 
 /// The end of the year 9999, the last that a certificate can name.

@@ -3,6 +3,7 @@
 pub mod ca;
 pub mod chain;
 mod files;
+pub mod grant;
 mod issuer;
 pub mod kept;
 pub mod ledger;

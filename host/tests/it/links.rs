@@ -34,11 +34,14 @@ pub struct Node {
 pub struct Remember {
     pub messages: Mutex<Vec<(Local, Local, u64, Bytes)>>,
     /// Messages are kept back and not settled while this is so.
-    pub full: Mutex<Option<Vec<(Arc<Session>, Frame)>>>,
+    pub full: Mutex<Option<Kept>>,
     pub datagrams: Mutex<Vec<(NodeId, Bytes)>>,
     pub ended: Mutex<usize>,
     changed: Notify,
 }
+
+/// Messages with the sessions in which they came.
+type Kept = Vec<(Arc<Session>, Frame)>;
 
 /// Room enough.
 const ROOM: Amount = Amount::new(1_000_000, 1 << 40);
@@ -229,7 +232,7 @@ fn two_that_dial_each_other_at_once_share_one_session_and_one_connection() {
         for tag in 0..100 {
             let (one, other) = (message(Kind::Message, 1, 2, tag), message(Kind::Message, 3, 4, tag));
             let (one, other) = tokio::join!(send(&there, one, b"there"), send(&back, other, b"back"));
-            (one.unwrap(), other.unwrap());
+            one.and(other).unwrap();
         }
         for node in [&a, &b] {
             node.inbox.until(|inbox| inbox.messages.lock().len() == 100).await;

@@ -20,6 +20,7 @@ mod in_process;
 mod links;
 mod locks;
 mod membership;
+mod mesh;
 mod mesh_nodes;
 mod modules;
 mod names;

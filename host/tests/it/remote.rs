@@ -18,7 +18,7 @@ use corovan::runtime::{Control, Group, RealClock, Refusal, Tenant};
 use corovan::tasks::Tasks;
 use corovan::tenancy::ca::Authority;
 use corovan_core::code::Code;
-use corovan_core::ids::{Address, NodeId};
+use corovan_core::ids::Address;
 use corovan_core::membership::member::About;
 use corovan_core::membership::presence::Presence;
 use corovan_core::membership::watch::Change;
@@ -47,7 +47,7 @@ impl Grants for Trust {
     fn of(&self, group: &Group) -> Option<Bytes> {
         Some(Bytes::copy_from_slice(group.tenant.name().as_bytes()))
     }
-    fn verify(&self, _: NodeId, grant: &Bytes) -> Result<Arc<Tenant>, Refusal> {
+    fn verify(&self, _: &str, grant: &Bytes) -> Result<Arc<Tenant>, Refusal> {
         let found = self.0.iter().find(|tenant| tenant.name().as_bytes() == &grant[..]);
         found.cloned().ok_or_else(|| Refusal::new(Code::Denied, "an unknown tenant"))
     }

@@ -166,10 +166,10 @@ fn a_stream_that_does_not_begin_as_it_should_is_refused_with_the_reason() {
             ),
             ("an empty head", bare(Kind::Open, 0, &[]), Code::Protocol, "Open"),
             (
-                "a grant",
+                "a grant that is none",
                 encoded(Kind::Open, 0, &Open { grant: Some(vec![1].into()), ..Open::new("", "") }),
-                Code::Unsupported,
-                "grants",
+                Code::Denied,
+                "the computation's grant",
             ),
         ] {
             let closed = raw.stream(&bytes).await.closed().await;

@@ -124,6 +124,8 @@ impl Peer {
             (session, new)
         };
         session.lanes.iter().for_each(|lane| lane.out.lock().adopt(number));
+        // The same on each connection, since the id is a hash of it.
+        let _ = session.name.set(connection.principal.name().to_owned());
         session.live.store(number, Ordering::Release);
         match meeting.decision {
             Decision::Resume { .. } => {

@@ -13,8 +13,8 @@ use corovan_core::link::lane::Incoming;
 use corovan_core::link::pulse::Pulse;
 use parking_lot::{Mutex, RwLock};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use tokio::sync::{Notify, oneshot};
 
@@ -26,6 +26,7 @@ pub struct Session {
     /// The peer's incarnation and the session's number; 0 until there has been a connection.
     incarnation: AtomicU32,
     number: AtomicU64,
+    pub(super) name: OnceLock<String>,
     pub(super) lanes: [Lane; LANES],
     /// A frame is handled under its lane's lock, so in order also when connections follow each other.
     pub(super) incoming: [Mutex<Incoming>; LANES],
@@ -88,6 +89,7 @@ impl Session {
             inbox,
             incarnation: AtomicU32::new(0),
             number: AtomicU64::new(0),
+            name: OnceLock::new(),
             lanes: Default::default(),
             incoming: Default::default(),
             borrower: Mutex::new(Borrower::new()),
@@ -110,6 +112,11 @@ impl Session {
     /// The peer's boot, once there has been a connection.
     pub fn incarnation(&self) -> Option<u32> {
         Some(self.incarnation.load(Ordering::Acquire)).filter(|incarnation| *incarnation != 0)
+    }
+
+    /// The name in its certificate, once there has been a connection.
+    pub fn peer_name(&self) -> String {
+        self.name.get().cloned().unwrap_or_default()
     }
 
     /// Its number, once there has been a connection.

@@ -143,13 +143,13 @@ impl Handle {
         self.begin(Command::Register { token: call.token, name, holder, deadline, told })?;
         let code = match answer.await {
             Ok(Ok(())) => {
-                call.is_over();
+                call.settled();
                 return Ok(());
             }
             Ok(Err(code)) => code,
             Err(_) => Code::ShuttingDown,
         };
-        call.is_over();
+        call.settled();
         Err(Refusal::new(
             code,
             match code {
@@ -181,7 +181,7 @@ impl Handle {
         let call = self.call();
         self.begin(Command::Locate { token: call.token, name, wait, deadline, told })?;
         let found = answer.await.unwrap_or(Err(Code::ShuttingDown));
-        call.is_over();
+        call.settled();
         found.map_err(|code| match code {
             Code::NotFound | Code::Timeout => Refusal::timeout(&format!("nobody has the name {text:?}")),
             code => Refusal::new(code, format!("name {text:?}: {code}")),
@@ -251,7 +251,7 @@ struct Call {
 }
 
 impl Call {
-    fn is_over(mut self) {
+    fn settled(mut self) {
         self.handle = None;
     }
 }

@@ -1,0 +1,67 @@
+//! Nodes in processes of their own that form a mesh: the tutorial's programs of several nodes, as their user runs them.
+
+use crate::nodes::NodeProcess;
+use crate::process::{Place, Running, job};
+use rustix::process::Signal;
+use std::collections::BTreeSet;
+
+/// So many nodes, each of which asks the first for the way.
+fn mesh(place: &Place, nodes: usize) -> Vec<NodeProcess> {
+    let mut mesh = vec![place.node_named("a", &[])];
+    for name in ["b", "c", "d", "e"].iter().take(nodes - 1) {
+        let first = mesh[0].address.clone();
+        mesh.push(place.node_named(name, &["--peer", &first]));
+    }
+    mesh
+}
+
+fn start(place: &Place, node: &NodeProcess, args: &[&str]) -> Running {
+    place.start(node.args(&[&[&job("remote").display().to_string()[..]], args].concat()))
+}
+
+#[test]
+fn client_and_server_are_two_programs_on_two_nodes_and_several_run_at_once() {
+    let place = Place::new();
+    let nodes = mesh(&place, 3);
+    let mut running = Vec::new();
+    // The clients of one look for their server before it is there.
+    for (name, server, clients) in [("first", 0, 1), ("second", 2, 0), ("third", 1, 2)] {
+        let name = format!("{name:?}");
+        let clients = start(&place, &nodes[clients], &["clients", "10", "3", "0.05", &name]);
+        running.push((start(&place, &nodes[server], &["server", "30", &name]), clients));
+    }
+    for (server, clients) in running {
+        clients.wait().has_code(0);
+        let done = server.wait();
+        let out = done.has_code(0).out();
+        let mut lines: Vec<&str> = out.lines().collect();
+        assert_eq!(lines.pop(), Some("30"));
+        let mut seen = BTreeSet::new();
+        for (index, line) in lines.iter().enumerate() {
+            let text = line.strip_prefix(&format!("processing {}: ", index + 1));
+            let (n, x) = text.and_then(|text| text.split_once(" / ")).unwrap_or_else(|| panic!("{line:?}"));
+            let (n, x): (u32, u32) = (n.parse().unwrap(), x.parse().unwrap());
+            assert!(x == 0 || seen.contains(&(n, x - 1)), "{n} / {x} is before {n} / {}", x - 1);
+            assert!(seen.insert((n, x)), "{line} came twice");
+        }
+        assert_eq!(seen.len(), 30);
+    }
+}
+
+#[test]
+fn a_killed_node_takes_its_names_with_it_and_comes_back_as_itself() {
+    let place = Place::new();
+    let nodes = mesh(&place, 3);
+    let first = nodes[0].address.clone();
+    let _lost = start(&place, &nodes[2], &["server", "1"]);
+    // One message shows that it is there.
+    start(&place, &nodes[1], &["clients", "1", "1", "0"]).wait().has_code(0);
+    let second = start(&place, &nodes[2], &["server", "5"]);
+    start(&place, &nodes[1], &["clients", "1", "1", "0"]).wait().has_code(0);
+    nodes[2].running.signal(Signal::KILL);
+    second.wait().has_code(123);
+    let again = place.node_named("c", &["--peer", &first]);
+    let server = start(&place, &again, &["server", "10"]);
+    start(&place, &nodes[1], &["clients", "10", "1", "0.01"]).wait().has_code(0);
+    assert!(server.wait().has_code(0).out().ends_with("\n10\n"));
+}
