@@ -4,14 +4,15 @@
 use crate::in_process::{Cluster, ECHO, prepare, run};
 use bytes::{BufMut, BytesMut};
 use corovan_client::framed::FrameReader;
-use corovan_client::{Arguments, Error, Event, Module, Prepare};
+use corovan_client::{Arguments, Error, Event};
 use corovan_core::code::Code;
+use corovan_core::ids::ModuleHash;
 use corovan_core::limits;
 use corovan_core::tenancy::identity::Role;
 use corovan_core::wire::exit::ExitHead;
 use corovan_core::wire::frame::{self, Kind};
 use corovan_core::wire::nodes::{AskPeer, ListNodes, NodeInfo, NodeState};
-use corovan_core::wire::records::{Blob, BlobKind, Closed, Open, Opened, Submit};
+use corovan_core::wire::records::{Blob, BlobKind, Closed, JobLimits, Open, Opened, Prepare, Refused, Submit};
 use corovan_core::wire::{Frame, Outcome};
 use serde::Serialize;
 use std::net::Ipv4Addr;
@@ -29,7 +30,11 @@ struct Stream {
 
 impl Raw {
     async fn connect(cluster: &Cluster) -> Raw {
-        let credentials = cluster.credentials(Role::Tenant, "raw");
+        Raw::connect_as(cluster, Role::Tenant).await
+    }
+
+    async fn connect_as(cluster: &Cluster, role: Role) -> Raw {
+        let credentials = cluster.credentials(role, "raw");
         let endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let name = credentials.identity.principal().cluster_dns_name();
         let config = credentials.client_config().unwrap();
@@ -251,12 +256,19 @@ fn only_a_tenant_may_run_jobs() {
         assert!(text.contains("wrong role") && text.contains("/node/b") && text.contains("tenant"), "{text}");
         let operator = cluster.credentials(Role::Operator, "b");
         let operator = corovan_client::Node::connect(&address, &operator, Default::default()).await.unwrap();
-        let computation = operator.open("").await.unwrap();
-        let module = Module::from_bytes(wat::parse_str("(module (func (export \"f\")))").unwrap()).unwrap();
-        match computation.prepare(Prepare::function(module, "f")).await.unwrap_err() {
-            Error::Refused { code: Code::Denied, text, .. } => assert!(text.contains("cert tenant"), "{text}"),
+        match operator.open("").await.unwrap_err() {
+            Error::Refused { code: Code::Denied, text, .. } => assert!(text.contains("is no tenant"), "{text}"),
             other => panic!("{other}"),
         }
+        // One that shows no grant gets no further than its first spec.
+        let raw = Raw::connect_as(&cluster, Role::Operator).await;
+        let (mut stream, _) = raw.open().await;
+        let limits = JobLimits::default();
+        let (module, env) = (ModuleHash::of(b""), Vec::new());
+        let prepare = Prepare { module, size: 0, function: None, limits, env, terminals: 0 };
+        stream.send.write_all(&encoded(Kind::Prepare, 1, &prepare)).await.unwrap();
+        let refused: Refused = stream.next().await.unwrap().record().unwrap();
+        assert!(refused.code == Code::Denied && refused.text.contains("cert tenant"), "{refused:?}");
     });
 }
 
