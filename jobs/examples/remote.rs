@@ -1,8 +1,8 @@
 //! remote: client and server as two programs on two nodes. The client finds the server by its name, wherever it runs; neither
-//! would be written otherwise for one node.
+//! would be written otherwise for one node. And a ring whose members are on as many nodes as it is told of.
 
 use corovan_guest::messaging::Mailbox;
-use corovan_guest::{Error, names, self_address, spawn, time};
+use corovan_guest::{Address, Error, names, self_address, spawn, time};
 use std::time::Duration;
 
 /// Takes the name, processes so many messages, and gives how many came.
@@ -41,4 +41,63 @@ fn client(messages: u32, pause: f64, name: String, n: u32) -> Result<(), Error> 
     Ok(())
 }
 
+/// Makes a ring of one coroutine on each of these nodes and sends a token round it so many times. Gives how often it was
+/// passed.
+#[corovan_guest::coroutine]
+fn ring(nodes: Vec<String>, rounds: Option<u32>) -> Result<u64, Error> {
+    let mut next = self_address();
+    for node in &nodes {
+        next = spawn("member").arg(next).at(node).start()?;
+        println!("a member at {node}");
+    }
+    let (mailbox, mut passed) = (Mailbox::<u64>::new(), 0);
+    for _ in 0..rounds.unwrap_or(10) {
+        next.send(&(passed + 1))?;
+        passed = mailbox.next()?.value;
+    }
+    // The word to end goes round as well.
+    next.send(&END)?;
+    mailbox.next()?;
+    Ok(passed)
+}
+
+/// Passes the token on, and ends with the word to end.
+#[corovan_guest::coroutine]
+fn member(next: Address) -> Result<(), Error> {
+    let mailbox = Mailbox::<u64>::new();
+    loop {
+        match mailbox.next()?.value {
+            END => return next.send(&END),
+            passed => next.send(&(passed + 1))?,
+        }
+    }
+}
+
+/// Has a coroutine made at a node that fails, and says how.
+#[corovan_guest::coroutine]
+fn fails_at(node: String) -> Result<String, Error> {
+    let child = spawn("fails").at(&node).start()?;
+    Ok(format!("{:?}", child.join(None)?.outcome))
+}
+
+#[corovan_guest::coroutine]
+fn fails() -> Result<(), Error> {
+    panic!("as it was asked")
+}
+
+/// Sleeps at a node until somebody ends it.
+#[corovan_guest::coroutine]
+fn sleeps_at(node: String) -> Result<(), Error> {
+    let child = spawn("sleeps").at(&node).start()?;
+    println!("asleep");
+    child.join(None)?.value()
+}
+
+#[corovan_guest::coroutine]
+fn sleeps() -> Result<(), Error> {
+    time::sleep(Duration::from_secs(3_600))
+}
+
+/// A number that no token has.
+const END: u64 = 0;
 const NAME: &str = "server_coro";

@@ -122,7 +122,7 @@ fn info(row: Row, me: NodeId, operator: bool) -> NodeInfo {
             addresses.push(address.to_string());
         }
     }
-    let details = NodeDetails {
+    let details = operator.then_some(NodeDetails {
         addresses,
         labels: about.labels,
         cores: about.cores,
@@ -130,8 +130,7 @@ fn info(row: Row, me: NodeId, operator: bool) -> NodeInfo {
         version: about.version,
         dial_out: presence.dial_out,
         draining: about.draining,
-    };
-    let details = operator.then_some(details);
+    });
     let state = match state {
         State::Alive => NodeState::Alive,
         State::Failed => NodeState::Failed,

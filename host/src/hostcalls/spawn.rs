@@ -141,6 +141,7 @@ impl Parent {
         let ending = Ending::default();
         let making = mesh.spawn(&control.group, node, &control.address, what, Box::new(ending.clone()));
         let waits = "the other node has not made it in time: if it is made later, it is ended at once";
+        let timeout = if timeout == 0 { limits::SPAWN_AWAY.as_nanos() as u64 } else { timeout };
         let made = mail::bounded(&control, Waits::Spawn, runtime.patience(timeout), waits, making).await?;
         let (address, sprout) = made?;
         let daemon = flags & DAEMON != 0;

@@ -65,3 +65,32 @@ fn a_killed_node_takes_its_names_with_it_and_comes_back_as_itself() {
     start(&place, &nodes[1], &["clients", "10", "1", "0.01"]).wait().has_code(0);
     assert!(server.wait().has_code(0).out().ends_with("\n10\n"));
 }
+
+#[test]
+fn a_job_makes_coroutines_on_nodes_that_never_saw_its_module_and_they_end_with_it() {
+    let place = Place::new();
+    let mut nodes = mesh(&place, 5);
+    let ring = r#"["b","c","d","e","a"]"#;
+    let done = start(&place, &nodes[0], &["ring", ring, "20"]).wait();
+    let out = done.has_code(0).out();
+    assert_eq!(out.lines().count(), 6, "{out}");
+    assert_eq!(out.lines().last(), Some("120"), "{out}");
+    let failed = start(&place, &nodes[0], &["fails_at", "c"]).wait();
+    assert!(failed.has_code(0).out().contains("as it was asked"), "{failed:?}");
+    let nowhere = start(&place, &nodes[0], &["sleeps_at", "z"]).wait();
+    assert!(nowhere.stderr.contains("none is \"z\""), "{nowhere:?}");
+    // Ended by its deadline, what it made elsewhere goes as well.
+    let args = nodes[0].args(&["--timeout", "1s", &job("remote").display().to_string(), "sleeps_at", "d"]);
+    let ended = place.run(args);
+    assert_eq!(ended.out(), "asleep\n", "{ended:?}");
+    // And with a node that is lost.
+    let sleeps = start(&place, &nodes[0], &["sleeps_at", "e"]);
+    sleeps.stdout.wait_for("asleep", 1);
+    nodes[4].running.signal(Signal::KILL);
+    let lost = sleeps.wait();
+    assert!(lost.stderr.contains("node-lost") || lost.stderr.contains("node lost"), "{lost:?}");
+    nodes.truncate(4);
+    for node in &mut nodes {
+        node.works(&place);
+    }
+}

@@ -8,20 +8,23 @@ use crate::links::{authority, credentials};
 use crate::support::{Bench, Remember};
 use bytes::Bytes;
 use corovan::cluster::grants::Grants;
-use corovan::cluster::link::{Config, Links};
+use corovan::cluster::hosting::{Guest, Hosting, Hosts};
+use corovan::cluster::link::{Config, Granted, Links};
 use corovan::cluster::mesh::{self, Follower, Handle, Service};
 use corovan::cluster::names::{Inward, MeshNames, Outward, Shown};
 use corovan::cluster::receive::Receiver;
 use corovan::cluster::remote::Remote;
 use corovan::net::{Arrival, Endpoint};
+use corovan::runtime::ports::Pending;
 use corovan::runtime::{Control, Group, RealClock, Refusal, Tenant};
 use corovan::tasks::Tasks;
 use corovan::tenancy::ca::Authority;
 use corovan_core::code::Code;
-use corovan_core::ids::Address;
+use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::membership::member::About;
 use corovan_core::membership::presence::Presence;
 use corovan_core::membership::watch::Change;
+use corovan_core::tenancy::grant::Grant;
 use corovan_core::wire::Outcome;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -40,6 +43,9 @@ pub struct Node {
 /// Every node believes every other: a grant is the tenant's name.
 struct Trust(Vec<Arc<Tenant>>);
 
+/// Makes no coroutines for others.
+struct NoGuests;
+
 /// Says that members have changed.
 struct Watch(Arc<Notify>);
 
@@ -47,9 +53,26 @@ impl Grants for Trust {
     fn of(&self, group: &Group) -> Option<Bytes> {
         Some(Bytes::copy_from_slice(group.tenant.name().as_bytes()))
     }
-    fn verify(&self, _: &str, grant: &Bytes) -> Result<Arc<Tenant>, Refusal> {
+    fn verify(&self, _: &str, grant: &Bytes) -> Result<(Arc<Tenant>, Arc<Grant>), Refusal> {
         let found = self.0.iter().find(|tenant| tenant.name().as_bytes() == &grant[..]);
-        found.cloned().ok_or_else(|| Refusal::new(Code::Denied, "an unknown tenant"))
+        let tenant = found.cloned().ok_or_else(|| Refusal::new(Code::Denied, "an unknown tenant"))?;
+        let grant = Grant::whole("test", tenant.name(), [0; 16], 0, u64::MAX);
+        Ok((tenant, Arc::new(grant)))
+    }
+}
+
+impl Hosts for NoGuests {
+    fn host(&self, _: Guest) -> Pending<Result<Address, Refusal>> {
+        Box::pin(async { Err(Refusal::new(Code::Overloaded, "no room for guests")) })
+    }
+    fn keep(&self, _: &Granted, _: ModuleHash, _: Bytes) -> Pending<Result<(), Refusal>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn has(&self, _: &Granted, _: &ModuleHash) -> bool {
+        true
+    }
+    fn bytes(&self, _: &Granted, hash: ModuleHash) -> Pending<Result<Bytes, Refusal>> {
+        Box::pin(async move { Err(Refusal::new(Code::NeedModule, format!("{hash} is not here"))) })
     }
 }
 
@@ -80,9 +103,16 @@ impl Node {
         };
         let (service, handle) = Service::new(membership, carrier).unwrap();
         std::thread::spawn(move || service.run());
-        let receiver = Receiver::new(&bench.runtime, Arc::clone(&trust) as _, handle.clone());
+        let hosting = Hosting::new(node, Arc::new(NoGuests), Tasks::here());
+        let receiver = Receiver::new(&bench.runtime, Arc::clone(&trust) as _, handle.clone(), hosting);
         links.open(Arc::new(receiver), Arc::new(Inward(handle.clone())));
-        assert!(bench.runtime.mesh.set(Arc::new(Remote::new(links.clone(), Arc::clone(&trust) as _))).is_ok());
+        assert!(
+            bench
+                .runtime
+                .mesh
+                .set(Arc::new(Remote::new(links.clone(), Arc::clone(&trust) as _, handle.clone())))
+                .is_ok()
+        );
         assert!(bench.runtime.names.set(Arc::new(MeshNames::new(handle.clone(), trust, shown))).is_ok());
         let (accepts, taken) = (endpoint.clone(), links.clone());
         tokio::spawn(async move {

@@ -4,13 +4,15 @@
 use crate::in_process::{Cluster, ECHO, prepare, run};
 use bytes::{BufMut, BytesMut};
 use corovan_client::framed::FrameReader;
-use corovan_client::{Arguments, Error, Event, Module, Prepare};
+use corovan_client::{Arguments, Error, Event};
 use corovan_core::code::Code;
+use corovan_core::ids::ModuleHash;
 use corovan_core::limits;
 use corovan_core::tenancy::identity::Role;
 use corovan_core::wire::exit::ExitHead;
 use corovan_core::wire::frame::{self, Kind};
-use corovan_core::wire::records::{Blob, BlobKind, Closed, Open, Opened, Submit};
+use corovan_core::wire::nodes::{AskPeer, ListNodes, NodeInfo, NodeState};
+use corovan_core::wire::records::{Blob, BlobKind, Closed, JobLimits, Open, Opened, Prepare, Refused, Submit};
 use corovan_core::wire::{Frame, Outcome};
 use serde::Serialize;
 use std::net::Ipv4Addr;
@@ -28,7 +30,11 @@ struct Stream {
 
 impl Raw {
     async fn connect(cluster: &Cluster) -> Raw {
-        let credentials = cluster.credentials(Role::Tenant, "raw");
+        Raw::connect_as(cluster, Role::Tenant).await
+    }
+
+    async fn connect_as(cluster: &Cluster, role: Role) -> Raw {
+        let credentials = cluster.credentials(role, "raw");
         let endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let name = credentials.identity.principal().cluster_dns_name();
         let config = credentials.client_config().unwrap();
@@ -250,12 +256,41 @@ fn only_a_tenant_may_run_jobs() {
         assert!(text.contains("wrong role") && text.contains("/node/b") && text.contains("tenant"), "{text}");
         let operator = cluster.credentials(Role::Operator, "b");
         let operator = corovan_client::Node::connect(&address, &operator, Default::default()).await.unwrap();
-        let computation = operator.open("").await.unwrap();
-        let module = Module::from_bytes(wat::parse_str("(module (func (export \"f\")))").unwrap()).unwrap();
-        match computation.prepare(Prepare::function(module, "f")).await.unwrap_err() {
-            Error::Refused { code: Code::Denied, text, .. } => assert!(text.contains("cert tenant"), "{text}"),
+        match operator.open("").await.unwrap_err() {
+            Error::Refused { code: Code::Denied, text, .. } => assert!(text.contains("is no tenant"), "{text}"),
             other => panic!("{other}"),
         }
+        // One that shows no grant gets no further than its first spec.
+        let raw = Raw::connect_as(&cluster, Role::Operator).await;
+        let (mut stream, _) = raw.open().await;
+        let limits = JobLimits::default();
+        let (module, env) = (ModuleHash::of(b""), Vec::new());
+        let prepare = Prepare { module, size: 0, function: None, limits, env, terminals: 0 };
+        stream.send.write_all(&encoded(Kind::Prepare, 1, &prepare)).await.unwrap();
+        let refused: Refused = stream.next().await.unwrap().record().unwrap();
+        assert!(refused.code == Code::Denied && refused.text.contains("cert tenant"), "{refused:?}");
+    });
+}
+
+#[test]
+fn whoever_watches_nodes_and_says_more_loses_that_stream_alone_and_a_tenant_is_told_little() {
+    run(async {
+        let cluster = Cluster::start(16).await;
+        let raw = Raw::connect(&cluster).await;
+        let mut bytes = BytesMut::new();
+        frame::encode(&mut bytes, Kind::ListNodes, 0, &ListNodes { watch: true }, b"").unwrap();
+        let mut stream = raw.stream(&bytes).await;
+        let info = stream.receive.next().await.unwrap().unwrap();
+        let info: NodeInfo = info.record().unwrap();
+        assert!(info.asked && info.details.is_none() && info.state == NodeState::Alive, "{info:?}");
+        assert_eq!(stream.receive.next().await.unwrap().unwrap().kind, Kind::NodesTold);
+        stream.send.write_all(&bytes).await.unwrap();
+        let closed: Closed = stream.receive.next().await.unwrap().unwrap().record().unwrap();
+        assert!(closed.code == Some(Code::Protocol) && closed.text.contains("ListNodes"), "{closed:?}");
+        bytes.clear();
+        frame::encode(&mut bytes, Kind::AskPeer, 0, &AskPeer { address: "127.0.0.1:1".into() }, b"").unwrap();
+        let closed: Closed = raw.stream(&bytes).await.receive.next().await.unwrap().unwrap().record().unwrap();
+        assert!(closed.code == Some(Code::Denied) && closed.text.contains("cert operator"), "{closed:?}");
     });
 }
 
