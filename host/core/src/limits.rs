@@ -285,6 +285,8 @@ pub const GRANT_BYTES: usize = 48 << 10;
 pub const GRANT_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Grants whose signatures a node has checked, and remembers.
 pub const GRANTS_KNOWN: usize = 4_096;
+/// Computations of other nodes that have no coroutine here any more, of which exit records are kept.
+pub const GUESTS_IDLE: usize = 1_024;
 /// How long a spawn on another node waits, unless it says otherwise: its module may have to be fetched and compiled there.
 pub const SPAWN_AWAY: Duration = Duration::from_secs(10);
 /// Computations' grants that are shown in one session at a time; beyond, the oldest are shown again when they are used again.

@@ -5,7 +5,7 @@ use super::link::{Fault, Granted, Session};
 use super::receive::{answer, tell};
 use super::remote::Remote;
 use crate::runtime::Refusal;
-use crate::runtime::ports::Pending;
+use crate::runtime::ports::{Pending, Told};
 use crate::tasks::{TaskKind, Tasks};
 use bytes::{Buf, Bytes, BytesMut};
 use corovan_core::code::Code;
@@ -41,7 +41,7 @@ pub struct Guest {
     /// For logs: who asked.
     pub peer: NodeId,
     /// Told when it and all that it made here have ended; not where it was never made.
-    pub over: Box<dyn FnOnce(&Arc<ExitRecord>) + Send + Sync>,
+    pub over: Told,
     /// Given what ends it, as soon as there is something to end.
     pub handle: Handle,
 }
@@ -50,11 +50,14 @@ pub struct Guest {
 #[derive(Clone, Default)]
 pub struct Handle(Arc<Mutex<State>>);
 
+/// By whom, and why.
+type End = Box<dyn Fn(&str, &str) + Send + Sync>;
+
 #[derive(Default)]
 enum State {
     #[default]
     Making,
-    Running(Box<dyn Fn(&str, &str) + Send + Sync>),
+    Running(End),
     /// It was ended before it was made.
     Cancelled(String, String),
     Over,

@@ -4,7 +4,7 @@
 use super::grants::Grants;
 use super::link::{Answer, Links, NotSent, Pass, Session, Watcher};
 use super::mesh::Handle;
-use crate::runtime::ports::{Ask, End, EndFollower, Mesh, Pending, SpawnAway, Sprout, Way};
+use crate::runtime::ports::{Ask, End, EndFollower, Made, Mesh, Pending, SpawnAway, Sprout, Way};
 use crate::runtime::{Group, Refusal};
 use bytes::Bytes;
 use corovan_core::code::Code;
@@ -97,7 +97,7 @@ impl Mesh for Remote {
         from: &Address,
         what: SpawnAway,
         over: Box<dyn EndFollower>,
-    ) -> Pending<Result<(Address, Arc<dyn Sprout>), Refusal>> {
+    ) -> Pending<Result<Made, Refusal>> {
         let to = self.node(group, &Address { node: to, ..Address::default() });
         let from = *from;
         Box::pin(async move {

@@ -4,7 +4,7 @@
 use super::{Dispatch, Start};
 use crate::cluster::hosting::{Guest, Hosts};
 use crate::cluster::link::Granted;
-use crate::runtime::ports::{Observer, Pending};
+use crate::runtime::ports::{Observer, Pending, Told};
 use crate::runtime::stdio::Output;
 use crate::runtime::{Group, Refusal};
 use bytes::Bytes;
@@ -25,10 +25,11 @@ pub struct Guests {
     groups: Arc<Mutex<HashMap<[u8; 32], Here>>>,
 }
 
-/// One of them, and how many guests it has.
+/// One of them, how many guests it has, and since when it has none.
 struct Here {
     group: Arc<Group>,
     guests: usize,
+    idle: u64,
 }
 
 /// A guest of a computation, counted; with the last its part on this node is over.
@@ -43,7 +44,7 @@ struct Follower {
     peer: NodeId,
     tenant: String,
     started: Mutex<Option<oneshot::Sender<Result<Address, Refusal>>>>,
-    over: Mutex<Option<Box<dyn FnOnce(&Arc<ExitRecord>) + Send + Sync>>>,
+    over: Mutex<Option<Told>>,
     output: Output,
     stay: Mutex<Option<Stay>>,
 }
@@ -54,15 +55,33 @@ impl Guests {
     }
 
     fn stay(&self, granted: &Arc<Granted>) -> Stay {
+        self.sweep();
         let mut groups = self.groups.lock();
         let here = groups.entry(granted.hash).or_insert_with(|| {
             // It has no number on this node: no client speaks of it here.
             let group = self.dispatch.group(0, &granted.tenant, || ());
             group.set_grant(granted.bytes.clone());
-            Here { group, guests: 0 }
+            Here { group, guests: 0, idle: 0 }
         });
         here.guests += 1;
         Stay { guests: self.clone(), hash: granted.hash, group: Arc::clone(&here.group) }
+    }
+
+    /// Computations without guests are over once the records of those that they had need not be kept any more; the longest idle
+    /// first, where there are many.
+    fn sweep(&self) {
+        let now = self.dispatch.runtime().clock().now();
+        let kept = u64::try_from(limits::EXITS_TIME.as_nanos()).unwrap_or(u64::MAX);
+        let over: Vec<Arc<Group>> = {
+            let mut groups = self.groups.lock();
+            let mut idle: Vec<_> =
+                groups.iter().filter(|(_, here)| here.guests == 0).map(|(hash, here)| (here.idle, *hash)).collect();
+            idle.sort_unstable();
+            let many = idle.len().saturating_sub(limits::GUESTS_IDLE);
+            let gone = idle.iter().enumerate().filter(|(at, (since, _))| *at < many || now - since >= kept);
+            gone.filter_map(|(_, (_, hash))| groups.remove(hash)).map(|here| here.group).collect()
+        };
+        over.iter().for_each(|group| self.dispatch.runtime().close(group));
     }
 }
 
@@ -72,10 +91,14 @@ impl Drop for Stay {
             let mut groups = self.guests.groups.lock();
             let Some(here) = groups.get_mut(&self.hash) else { return };
             here.guests -= 1;
-            if here.guests == 0 { groups.remove(&self.hash) } else { None }
+            here.idle = self.guests.dispatch.runtime().clock().now();
+            // Its daemons end with the last guest; records of the ended are kept for whoever asks.
+            let daemons = here.group.population().1;
+            if here.guests == 0 && daemons > 0 { groups.remove(&self.hash) } else { None }
         };
-        if let Some(here) = over {
-            self.guests.dispatch.runtime().close(&here.group);
+        match over {
+            Some(here) => self.guests.dispatch.runtime().close(&here.group),
+            None => self.guests.sweep(),
         }
     }
 }

@@ -5,13 +5,12 @@ use super::control::Control;
 use super::launch::Runtime;
 use super::mail;
 use super::message::{Payload, ReplyTo};
-use super::ports::{Ask, Replier};
+use super::ports::{Ask, Replier, Told};
 use super::post::Refused;
 use super::refusal::Refusal;
 use super::registry::Resident;
 use super::relations;
 use super::tenant::Tenant;
-use super::ties::Follower;
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
@@ -141,7 +140,7 @@ impl Runtime {
     }
 
     /// Has `follower` called at the end of a coroutine, outside of all locks, unless it has ended. Errors: denied.
-    pub fn follow_end(&self, tenant: &Arc<Tenant>, target: &Address, follower: Follower) -> Result<Followed, Refusal> {
+    pub fn follow_end(&self, tenant: &Arc<Tenant>, target: &Address, follower: Told) -> Result<Followed, Refusal> {
         match self.resident(tenant, target) {
             Ok(control) => {
                 let mut ties = control.ties.lock();

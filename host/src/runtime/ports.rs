@@ -68,8 +68,14 @@ pub trait Mesh: Send + Sync {
         from: &Address,
         what: SpawnAway,
         over: Box<dyn EndFollower>,
-    ) -> Pending<Result<(Address, Arc<dyn Sprout>), Refusal>>;
+    ) -> Pending<Result<Made, Refusal>>;
 }
+
+/// A coroutine that another node has made, and what ends it.
+pub type Made = (Address, Arc<dyn Sprout>);
+
+/// Is told once how something ended.
+pub type Told = Box<dyn FnOnce(&Arc<ExitRecord>) + Send + Sync>;
 
 /// A coroutine that another node is to make.
 #[derive(Debug)]

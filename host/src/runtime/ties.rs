@@ -4,6 +4,7 @@
 use super::channels::Channel;
 use super::control::Control;
 use super::message::{Letter, Payload};
+use super::ports::Told;
 use super::refusal::Refusal;
 use super::swap::{Swap, SwapPoint};
 use bytes::Bytes;
@@ -30,7 +31,7 @@ pub(super) struct Ties {
     /// Those whose end it is to learn of.
     pub watching: BTreeMap<Address, Watch>,
     /// Other nodes' followers of its end, by number.
-    pub followers: BTreeMap<u64, Follower>,
+    pub followers: BTreeMap<u64, Told>,
     pub timers: BTreeMap<u64, Timed>,
     next_timer: u64,
     /// A swap that is asked of it; one that it has agreed to, until its instance is polled again; why that failed.
@@ -56,9 +57,6 @@ pub(super) struct Watch {
     /// Dropped, another node need not tell.
     pub _away: Option<Box<dyn Send + Sync>>,
 }
-
-/// Told how a coroutine ended, for another node.
-pub(crate) type Follower = Box<dyn FnOnce(&Arc<ExitRecord>) + Send + Sync>;
 
 /// A request of this coroutine that is under way.
 #[derive(Debug)]
@@ -127,7 +125,7 @@ impl Ties {
     }
 
     /// Adds a follower for another node; its number, to be taken out of `followers` again.
-    pub fn follow(&mut self, follower: Follower) -> u64 {
+    pub fn follow(&mut self, follower: Told) -> u64 {
         self.next_wait += 1;
         self.followers.insert(self.next_wait, follower);
         self.next_wait

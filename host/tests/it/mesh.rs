@@ -94,3 +94,23 @@ fn a_job_makes_coroutines_on_nodes_that_never_saw_its_module_and_they_end_with_i
         node.works(&place);
     }
 }
+
+#[test]
+fn two_programs_with_a_node_each_in_their_own_process_need_no_other() {
+    let place = Place::new();
+    let certs = place.certs().display().to_string();
+    let file = job("remote").display().to_string();
+    // One that is free now; who takes it meanwhile makes this test fail, and not pass.
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let run = |options: &[&str], call: &[&str]| {
+        let words = [&["run", "--certs", &certs][..], options, &[&file], call].concat();
+        place.start(words)
+    };
+    let server = run(&["--listen", &free], &["server", "30"]);
+    let clients = run(&["--peer", &free], &["clients"]);
+    clients.wait().has_code(0);
+    let done = server.wait();
+    assert_eq!(done.has_code(0).out().lines().last(), Some("30"));
+    let refused = place.run(["run", "--peer", "127.0.0.1:1", &file, "clients"]);
+    assert!(refused.code != 0 && refused.stderr.contains("--certs DIR"), "{refused:?}");
+}

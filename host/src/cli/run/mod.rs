@@ -11,7 +11,7 @@ use super::node::runtime;
 use super::{credentials, exit};
 use anyhow::Context;
 use corovan_client::{Computation, ConnectOptions, Event, Job, Jobs, Node, Spec, SubmitOptions};
-use embedded::Embedded;
+use embedded::{Embedded, Who};
 pub use options::Args;
 use options::{JobArguments, Plan};
 use printer::Printer;
@@ -103,7 +103,7 @@ async fn prepare(plan: &Plan) -> anyhow::Result<(Option<Embedded>, Vec<Target>)>
 async fn connect(plan: &Plan) -> anyhow::Result<(Option<Embedded>, Vec<Node>)> {
     let options = ConnectOptions { agent: crate::api::AGENT.into(), ..ConnectOptions::default() };
     if plan.nodes.is_empty() {
-        let embedded = Embedded::start(plan.data.as_deref()).await?;
+        let embedded = Embedded::start(plan.data.as_deref(), Who::of(plan)?).await?;
         let node = Node::connect(&embedded.address(), embedded.credentials(), options).await?;
         return Ok((Some(embedded), vec![node]));
     }

@@ -1,10 +1,12 @@
 //! What `corovan run` was asked to do, checked before anything is connected.
 
+use crate::config;
 use anyhow::{Context, bail};
 use corovan_client::core::wire::records::JobLimits;
-use corovan_client::{Arguments, Module, Prepare};
+use corovan_client::{Arguments, Module, Prepare, check_address};
 use corovan_core::limits;
 use std::io::{IsTerminal, Read};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +44,15 @@ pub struct Args {
     /// Which tenant's certificate, where there are several
     #[arg(long, value_name = "NAME", env = "COROVAN_TENANT")]
     tenant: Option<String>,
+    /// Have the node in this process join a mesh at this node; may be given several times. Needs --certs
+    #[arg(long = "peer", value_name = "HOST:PORT", conflicts_with = "nodes")]
+    peers: Vec<String>,
+    /// Where the node in this process listens, so that others can join it. Needs --certs
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "nodes")]
+    listen: Option<SocketAddr>,
+    /// Have it join the nodes of its cluster on the local network. Needs --certs
+    #[arg(long, conflicts_with = "nodes")]
+    discover: bool,
     /// Data directory of the node in this process (default: a cache of yours)
     #[arg(long, value_name = "DIR", conflicts_with = "nodes")]
     data: Option<PathBuf>,
@@ -84,6 +95,9 @@ pub struct Plan {
     pub certs: Option<PathBuf>,
     pub tenant: Option<String>,
     pub data: Option<PathBuf>,
+    /// The mesh that the node in this process joins, and where it listens.
+    pub mesh: Option<config::Mesh>,
+    pub listen: Option<SocketAddr>,
     /// How many jobs.
     pub jobs: u64,
     pub stdin: bool,
@@ -129,6 +143,17 @@ impl Args {
         {
             bail!("{option}: no job could run in no time");
         }
+        for peer in &self.peers {
+            check_address(peer).context("--peer")?;
+        }
+        let mesh = config::Mesh { peers: self.peers, discover: self.discover, ..config::Mesh::default() };
+        let mesh = Some(mesh).filter(|mesh| mesh.discover || !mesh.peers.is_empty() || self.listen.is_some());
+        if mesh.is_some() && self.certs.is_none() {
+            bail!(
+                "--peer, --discover and --listen need --certs DIR (or COROVAN_CERTS): the directory of the cluster, with your tenant's \
+                 certificate and either its ca.key or a node's certificate; for a development node, DATA/dev-ca"
+            );
+        }
         let one = |values| JobArguments { values, argv: self.argv.clone() };
         let each = match (&self.args_json, &self.args_file) {
             (Some(text), _) => vec![one(Arguments::from_json_text(text).context("--args-json")?)],
@@ -150,6 +175,8 @@ impl Args {
             certs: self.certs,
             tenant: self.tenant,
             data: self.data,
+            mesh,
+            listen: self.listen,
             jobs,
             stdin: jobs == 1 && !reads_stdin,
             json: self.json,
