@@ -2,7 +2,7 @@
 //! would be written otherwise for one node. And a ring whose members are on as many nodes as it is told of.
 
 use corovan_guest::messaging::Mailbox;
-use corovan_guest::{Address, Error, names, self_address, spawn, time};
+use corovan_guest::{Address, Code, Error, names, self_address, spawn, time};
 use std::time::Duration;
 
 /// Takes the name, processes so many messages, and gives how many came.
@@ -96,6 +96,89 @@ fn sleeps_at(node: String) -> Result<(), Error> {
 #[corovan_guest::coroutine]
 fn sleeps() -> Result<(), Error> {
     time::sleep(Duration::from_secs(3_600))
+}
+
+/// Answers each number with the next one, until it is asked for 0.
+#[corovan_guest::coroutine]
+fn answers(name: String) -> Result<(), Error> {
+    names::register(&name, self_address(), None)?;
+    let mailbox = Mailbox::<u64, u64>::new();
+    loop {
+        let message = mailbox.next()?;
+        message.answer(&(message.value + 1))?;
+        if message.value == END {
+            return Ok(());
+        }
+    }
+}
+
+/// Asks again and again, and says what came of it, until it had failed and the server answers again or is gone.
+#[corovan_guest::coroutine]
+fn asks(name: String) -> Result<(), Error> {
+    let server = names::locate(&name, None)?;
+    let mut failed = false;
+    loop {
+        match server.request::<u64, u64>(&1, Duration::from_secs(20)) {
+            Ok(2) if failed => return server.request::<u64, u64>(&END, None).map(drop),
+            Ok(answer) => println!("answered {answer}"),
+            Err(error) => {
+                println!("{:?}", error.code);
+                if failed && error.code == Code::Gone {
+                    return Ok(());
+                }
+                failed = true;
+            }
+        }
+        time::sleep(Duration::from_millis(20))?;
+    }
+}
+
+/// Counts what it receives until the word to end: numbers, those that came twice or too late, and the last.
+#[corovan_guest::coroutine]
+fn counts(name: String) -> Result<(u64, u64, u64), Error> {
+    names::register(&name, self_address(), None)?;
+    let mailbox = Mailbox::<u64>::new();
+    let (mut received, mut wrong, mut last) = (0, 0, 0);
+    loop {
+        match mailbox.next()?.value {
+            END => return Ok((received, wrong, last)),
+            number => {
+                received += 1;
+                wrong += u64::from(number <= last);
+                last = last.max(number);
+            }
+        }
+    }
+}
+
+/// Delivers numbers for so many seconds, and says of how many it knows that they were delivered, that they were not, and
+/// neither.
+#[corovan_guest::coroutine]
+fn delivers(name: String, seconds: f64) -> Result<(u64, u64, u64), Error> {
+    let to = names::locate(&name, None)?;
+    let begin = time::Instant::now();
+    let (mut number, mut delivered, mut not, mut unknown) = (0_u64, 0, 0, 0);
+    println!("begins");
+    while begin.elapsed().as_secs_f64() < seconds {
+        number += 1;
+        match to.deliver(0, &number, Duration::from_secs(30)) {
+            Ok(()) => delivered += 1,
+            Err(error) if matches!(error.code, Code::NodeLost | Code::Timeout) => unknown += 1,
+            Err(_) => not += 1,
+        }
+        if number % 64 == 0 {
+            time::sleep(Duration::from_millis(1))?;
+        }
+    }
+    loop {
+        match to.deliver(0, &END, Duration::from_secs(30)) {
+            Ok(()) => break,
+            // It had arrived, and only the word of it was lost.
+            Err(error) if error.code == Code::Gone => break,
+            Err(_) => time::sleep(Duration::from_millis(50))?,
+        }
+    }
+    Ok((delivered, not, unknown))
 }
 
 /// A number that no token has.

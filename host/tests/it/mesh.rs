@@ -114,3 +114,20 @@ fn two_programs_with_a_node_each_in_their_own_process_need_no_other() {
     let refused = place.run(["run", "--peer", "127.0.0.1:1", &file, "clients"]);
     assert!(refused.code != 0 && refused.stderr.contains("--certs DIR"), "{refused:?}");
 }
+
+#[test]
+fn a_node_that_stands_still_is_lost_to_others_until_it_goes_on() {
+    let place = Place::new();
+    let nodes = mesh(&place, 2);
+    let server = start(&place, &nodes[1], &["answers", "still"]);
+    let asks = start(&place, &nodes[0], &["asks", "still"]);
+    asks.stdout.wait_for("answered 2", 3);
+    nodes[1].running.signal(Signal::STOP);
+    asks.stdout.wait_for("NodeLost", 1);
+    nodes[1].running.signal(Signal::CONT);
+    // The node answers again, and says that the server has ended: its own client took the node for lost as well.
+    let done = asks.wait();
+    let out = done.has_code(0).out();
+    assert_eq!(out.lines().last(), Some("Gone"), "{out}");
+    server.wait().has_code(123);
+}
