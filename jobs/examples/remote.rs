@@ -133,6 +133,15 @@ fn asks(name: String) -> Result<(), Error> {
     }
 }
 
+/// Asks once, and has the server end.
+#[corovan_guest::coroutine]
+fn asks_once(name: String) -> Result<u64, Error> {
+    let server = names::locate(&name, None)?;
+    let answer = server.request::<u64, u64>(&1, None)?;
+    server.request::<u64, u64>(&END, None)?;
+    Ok(answer)
+}
+
 /// Counts what it receives until the word to end: numbers, those that came twice or too late, and the last.
 #[corovan_guest::coroutine]
 fn counts(name: String) -> Result<(u64, u64, u64), Error> {

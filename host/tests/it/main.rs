@@ -24,6 +24,7 @@ mod mesh;
 mod mesh_nodes;
 mod modules;
 mod names;
+mod netns;
 mod node_process;
 mod nodes;
 mod peers;
