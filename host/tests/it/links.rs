@@ -1,6 +1,8 @@
 //! Links between nodes over real QUIC: order, resumption, credit, and what becomes of those who wait when a node is gone or
 //! breaks the rules.
 
+mod hostile;
+
 use crate::in_process::run;
 use bytes::Bytes;
 use corovan::cluster::link::{Answer, Config, Datagrams, Fault, Inbox, Links, NotSent, Session, Watcher};

@@ -90,7 +90,13 @@ pub(super) async fn serve(links: &Links, connection: Connection, own: bool) {
     tasks.shutdown().await;
     peer.lost(number);
     match ended {
-        None => connection.quic.close(crate::net::close_code(Some(Code::Protocol)), b"the session has ended"),
+        None => {
+            let (code, why) = match session.fault() {
+                Some(fault) => (Some(Code::Protocol), &fault.0[..]),
+                None => (None, "the session has ended"),
+            };
+            connection.quic.close(crate::net::close_code(code), why.as_bytes());
+        }
         Some(error) => {
             tracing::debug!(%remote, peer = %connection.principal, "disconnected: {error}");
             // It says that it goes: there is nothing to be resumed.

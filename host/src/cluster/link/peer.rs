@@ -4,6 +4,7 @@
 use super::session::{Fault, Session};
 use crate::net::Connection;
 use bytes::Bytes;
+use corovan_core::code::Code;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
 use corovan_core::link::contact::{Contact, Refused};
@@ -164,7 +165,7 @@ impl Peer {
             if state.session.as_ref().is_some_and(|held| Arc::ptr_eq(held, session)) {
                 state.session = None;
                 let closing = state.contact.end();
-                state.close(&closing, why);
+                state.close_for(session, &closing, why);
             }
         }
         session.end();
@@ -223,9 +224,9 @@ impl Peer {
 impl State {
     /// A session that has ended by what its connection brought, and is about to be taken away.
     fn forget_ended(&mut self) {
-        if self.session.take_if(|session| session.has_ended()).is_some() {
+        if let Some(session) = self.session.take_if(|session| session.has_ended()) {
             let closing = self.contact.end();
-            self.close(&closing, "the session has ended");
+            self.close_for(&session, &closing, "the session has ended");
         }
     }
 
@@ -233,10 +234,22 @@ impl State {
         self.session.as_ref().map_or([0; LANES], |session| session.received())
     }
 
+    /// Closes the connections of a session that has ended; where the other node is at fault, it is told so.
+    fn close_for(&mut self, session: &Session, numbers: &[u64], why: &str) {
+        match session.fault() {
+            Some(fault) => self.close_with(numbers, Some(Code::Protocol), &fault.0),
+            None => self.close(numbers, why),
+        }
+    }
+
     fn close(&mut self, numbers: &[u64], why: &str) {
+        self.close_with(numbers, None, why);
+    }
+
+    fn close_with(&mut self, numbers: &[u64], code: Option<Code>, why: &str) {
         for number in numbers {
             if let Some(connection) = self.connections.remove(number) {
-                connection.quic.close(crate::net::close_code(None), why.as_bytes());
+                connection.quic.close(crate::net::close_code(code), why.as_bytes());
             }
         }
     }

@@ -45,6 +45,8 @@ pub struct Session {
     pub(super) alive: Mutex<Option<bool>>,
     /// The connection in use: another's tasks are about to end.
     pub(super) live: AtomicU64,
+    /// What the other node did wrong, where that ended it.
+    fault: OnceLock<Fault>,
     /// Its end, for those who wait for it.
     pub(super) over: Notify,
     ended: AtomicBool,
@@ -104,6 +106,7 @@ impl Session {
             now: Notify::new(),
             alive: Mutex::default(),
             live: AtomicU64::new(0),
+            fault: OnceLock::new(),
             over: Notify::new(),
             ended: AtomicBool::new(false),
         }
@@ -136,6 +139,11 @@ impl Session {
     /// Numbers of the frames received last, for a hello.
     pub(super) fn received(&self) -> [u64; LANES] {
         std::array::from_fn(|lane| self.incoming[lane].lock().received())
+    }
+
+    /// What the other node did wrong.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        self.fault.get()
     }
 
     /// Something waits for the other side.
@@ -272,6 +280,8 @@ impl Session {
     /// The other node broke the rules, or does not take what it asked for: the session is over. Its connection's tasks see that.
     pub(super) fn fail(self: &Arc<Self>, fault: &Fault) {
         tracing::warn!(peer = %self.peer, "the session with this node ends: {fault}");
+        // The first is the cause of others.
+        let _ = self.fault.set(fault.clone());
         self.end();
     }
 }
