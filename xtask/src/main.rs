@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask demo | test | jobs | bench`. Each sets up what it needs on a fresh Debian or
+//! The project's own chores: `cargo xtask demo | test | jobs | bench | soak`. Each sets up what it needs on a fresh Debian or
 //! Ubuntu, says what it does, does nothing twice, and fails with advice.
 
 mod bench;
@@ -9,6 +9,7 @@ mod gate;
 mod jobs;
 mod repo;
 mod setup;
+mod soak;
 mod tally;
 
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum Chore {
     Jobs(jobs::Options),
     /// Run the benchmarks and print them as a table, with machine and date
     Bench(bench::Options),
+    /// Run the simulations with thousands of seeds, for as long as wanted
+    Soak(soak::Options),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => gate::run(&repo, &options),
         Chore::Jobs(options) => jobs::run(&repo, &options),
         Chore::Bench(options) => bench::run(&repo, &options),
+        Chore::Soak(options) => soak::run(&repo, &options),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 
 mod engine;
 mod jobs;
+mod mesh;
 mod messages;
 mod process;
 
@@ -46,6 +47,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("2", messages::ping_pong),
     ("3", messages::one_way),
     ("4", engine::suspended),
+    ("5", mesh::messages),
     ("7", jobs::attached),
     ("8", jobs::first_run),
     ("9", engine::hard_stop),

@@ -31,6 +31,14 @@ impl Server {
         Server::start(command)
     }
 
+    /// A second node, which joins the first.
+    pub fn peer(dir: &Path, first: &str) -> anyhow::Result<Server> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_corovan"));
+        command.args(["node", "--listen", "127.0.0.1:0", "--name", "b", "--log", "error", "--peer", first, "--data"]);
+        command.arg(dir.join("data-b")).arg("--certs").arg(dir);
+        Server::start(command)
+    }
+
     /// This program as a raw QUIC echo with the same TLS and transport settings.
     pub fn echo(dir: &Path) -> anyhow::Result<Server> {
         let mut command = Command::new(std::env::current_exe()?);
@@ -65,7 +73,9 @@ pub fn certificates(dir: &Path) -> anyhow::Result<Credentials> {
     let now = SystemTime::now();
     let authority = Authority::generate("bench", now)?;
     authority.save(dir, false)?;
-    authority.issue(Role::Node, "a", now, limits::CERTIFICATE_LIFE)?.save(dir, false)?;
+    for name in ["a", "b"] {
+        authority.issue(Role::Node, name, now, limits::CERTIFICATE_LIFE)?.save(dir, false)?;
+    }
     let tenant = authority.issue(Role::Tenant, "t", now, limits::CERTIFICATE_LIFE)?;
     Ok(authority.credentials(&tenant)?)
 }

@@ -287,6 +287,9 @@ pub const GRANT_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const GRANTS_KNOWN: usize = 4_096;
 /// Computations of other nodes that have no coroutine here any more, of which exit records are kept.
 pub const GUESTS_IDLE: usize = 1_024;
+/// Modules that are read for other nodes at a time, each whole into memory, and pieces of modules that may be asked for.
+pub const MODULE_READS: usize = 2;
+pub const MODULE_READS_ASKED: usize = 1_024;
 /// How long a spawn on another node waits, unless it says otherwise: its module may have to be fetched and compiled there.
 pub const SPAWN_AWAY: Duration = Duration::from_secs(10);
 /// Computations' grants that are shown in one session at a time; beyond, the oldest are shown again when they are used again.

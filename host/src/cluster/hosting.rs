@@ -20,6 +20,8 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Semaphore;
 
 /// What runs guests.
 pub trait Hosts: Send + Sync {
@@ -71,6 +73,9 @@ pub struct Hosting {
     guests: Arc<Mutex<HashMap<Key, Handle>>>,
     /// One transfer of a module at a time, however many ask for it.
     transfers: Arc<Mutex<HashMap<ModuleHash, Arc<tokio::sync::Mutex<()>>>>>,
+    /// Pieces of modules that are being read for other nodes, and that wait for that: each reads a whole module.
+    reads: Arc<Semaphore>,
+    asked: Arc<AtomicUsize>,
 }
 
 /// A session, by where it is in memory, and the number of a guest's end in it.
@@ -78,7 +83,8 @@ type Key = (usize, u64);
 
 impl Hosting {
     pub fn new(me: NodeId, hosts: Arc<dyn Hosts>, tasks: Tasks) -> Hosting {
-        Hosting { me, hosts, tasks, guests: Arc::default(), transfers: Arc::default() }
+        let reads = Arc::new(Semaphore::new(limits::MODULE_READS));
+        Hosting { me, hosts, tasks, guests: Arc::default(), transfers: Arc::default(), reads, asked: Arc::default() }
     }
 
     /// The other node asks for a coroutine.
@@ -156,7 +162,15 @@ impl Hosting {
         offset: u64,
     ) {
         let (session, hosts, granted) = (Arc::clone(session), Arc::clone(&self.hosts), Arc::clone(granted));
+        let (reads, asked) = (Arc::clone(&self.reads), Asked(Arc::clone(&self.asked)));
+        if asked.0.fetch_add(1, Ordering::Relaxed) >= limits::MODULE_READS_ASKED {
+            let text = "so many pieces of modules are asked of this node already (MODULE_READS_ASKED)";
+            return answer(&session, call, Err(Refusal::new(Code::Overloaded, text)));
+        }
         self.tasks.spawn(TaskKind::Stream, "module", async move {
+            let _asked = asked;
+            // It is never closed.
+            let _one = reads.acquire().await;
             let outcome = match granted.gives(Right::Fetch) {
                 Ok(()) => hosts.bytes(&granted, hash).await,
                 Err(refusal) => Err(refusal),
@@ -233,6 +247,15 @@ impl Handle {
     /// Whether it was ended before it ran.
     pub fn is_cancelled(&self) -> bool {
         matches!(*self.0.lock(), State::Cancelled(..))
+    }
+}
+
+/// A piece of a module that is asked for, until dropped.
+struct Asked(Arc<AtomicUsize>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -234,5 +234,6 @@ impl Drop for Waits {
     }
 }
 
-/// Bytes of a message that are worth a copy.
-const COPIED: usize = 4 << 10;
+/// A message of less than half of what is read at a time is copied: kept as it came, it would hold all that was read around it,
+/// and its tenant is charged for the message alone.
+const COPIED: usize = limits::READ_BYTES / 2;

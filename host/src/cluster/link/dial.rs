@@ -6,6 +6,7 @@ use crate::tasks::TaskKind;
 use bytes::Bytes;
 use corovan_core::limits;
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -24,8 +25,8 @@ struct Dial {
 }
 
 impl Dials {
-    /// The address is to be dialled now.
-    fn begin(&mut self, address: SocketAddr, now: u64) -> bool {
+    /// The address is to be dialled now; `datagram` is for whoever answers there.
+    fn begin(&mut self, address: SocketAddr, now: u64, datagram: Option<Bytes>) -> bool {
         if self.0.len() >= ADDRESSES && !self.0.contains_key(&address) {
             self.0.retain(|_, dial| dial.running || dial.again > now);
             if self.0.len() >= ADDRESSES {
@@ -33,6 +34,10 @@ impl Dials {
             }
         }
         let dial = self.0.entry(address).or_default();
+        if dial.pending.len() >= super::peer::PENDING {
+            dial.pending.pop_front();
+        }
+        dial.pending.extend(datagram);
         if dial.running || now < dial.again {
             return false;
         }
@@ -40,20 +45,12 @@ impl Dials {
         true
     }
 
-    fn keep(&mut self, address: SocketAddr, datagram: Bytes) {
-        if let Some(dial) = self.0.get_mut(&address) {
-            if dial.pending.len() >= super::peer::PENDING {
-                dial.pending.pop_front();
-            }
-            dial.pending.push_back(datagram);
-        }
-    }
-
-    fn failed(&mut self, address: SocketAddr, now: u64) {
-        if let Some(dial) = self.0.get_mut(&address) {
-            let wait = BACK_OFF.saturating_mul(1 << dial.failures.min(16)).min(BACK_OFF_MOST);
-            *dial = Dial { failures: dial.failures + 1, again: now + wait.as_nanos() as u64, ..Dial::default() };
-        }
+    /// `true` for the first attempt in vain.
+    fn failed(&mut self, address: SocketAddr, now: u64) -> bool {
+        let Some(dial) = self.0.get_mut(&address) else { return true };
+        let wait = BACK_OFF.saturating_mul(1 << dial.failures.min(16)).min(BACK_OFF_MOST);
+        *dial = Dial { failures: dial.failures + 1, again: now + wait.as_nanos() as u64, ..Dial::default() };
+        dial.failures == 1
     }
 
     /// Somebody answers there: what was kept for whoever that is.
@@ -65,8 +62,13 @@ impl Dials {
 impl Links {
     /// Makes a connection with whoever is at this address, unless that is being tried or was tried just now.
     pub(super) fn dial(&self, address: SocketAddr) {
+        self.dial_with(address, None);
+    }
+
+    /// The same, with a datagram for whoever is there.
+    pub(super) fn dial_with(&self, address: SocketAddr, datagram: Option<Bytes>) {
         let now = self.0.config.clock.now();
-        if !self.0.dials.lock().begin(address, now) {
+        if !self.0.dials.lock().begin(address, now, datagram) {
             return;
         }
         let links = self.clone();
@@ -74,8 +76,12 @@ impl Links {
             let connection = match links.0.config.endpoint.dial(address).await {
                 Ok(connection) => connection,
                 Err(error) => {
-                    links.0.dials.lock().failed(address, links.0.config.clock.now());
-                    return Err(error);
+                    // A node that is gone is asked again and again: once is enough to be told.
+                    match links.0.dials.lock().failed(address, links.0.config.clock.now()) {
+                        true => tracing::info!("{error}; tried again from time to time"),
+                        false => tracing::debug!("{error}"),
+                    }
+                    return Ok(());
                 }
             };
             let pending = links.0.dials.lock().succeeded(address);
@@ -94,14 +100,8 @@ impl Links {
                 pending.into_iter().for_each(|datagram| peer.keep(datagram));
             }
             connection::serve(&links, connection, true).await;
-            Ok(())
+            Ok::<(), Infallible>(())
         });
-    }
-
-    /// The same, with a datagram for whoever is there.
-    pub(super) fn dial_with(&self, address: SocketAddr, datagram: Bytes) {
-        self.dial(address);
-        self.0.dials.lock().keep(address, datagram);
     }
 }
 

@@ -117,7 +117,7 @@ impl Links {
                 peer.keep(bytes);
                 self.dial(to);
             }
-            None => self.dial_with(to, bytes),
+            None => self.dial_with(to, Some(bytes)),
         }
     }
 

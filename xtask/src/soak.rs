@@ -1,0 +1,49 @@
+//! What takes longer than a gate may: thousands of seeds of the simulations, for so many minutes. The first seed that fails is
+//! said and replayed; without one, how many there were.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::cmd::{Cmd, headline, say};
+use crate::repo::Repo;
+
+/// How much of it.
+#[derive(Args)]
+pub struct Options {
+    /// Seeds of each scenario
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    seeds: u64,
+    /// Go on with that many seeds more until so many minutes are over
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    minutes: u64,
+    /// Also what is too large for the gate: a thousand nodes
+    #[arg(long)]
+    large: bool,
+}
+
+/// Runs the simulations of links, membership and names, optimised.
+pub fn run(repo: &Repo, options: &Options) -> Result<()> {
+    let begin = Instant::now();
+    let mut seeds = options.seeds;
+    loop {
+        headline(&format!("simulations of links, membership and names: {seeds} seeds each"));
+        let mut cargo = Cmd::cargo()
+            .dir(repo.root())
+            .env("COROVAN_SEEDS", seeds.to_string())
+            .args(["test", "--release", "-p", "corovan-core", "--test", "sim", "--"]);
+        if options.large {
+            cargo = cargo.args(["--include-ignored"]);
+        }
+        if let Err(error) = cargo.run() {
+            bail!("{error}: the line `failed with COROVAN_SEED=N` has the seed; with it set, what happens is printed");
+        }
+        say(&format!("{seeds} seeds each, {:.0?} in all", begin.elapsed()));
+        if begin.elapsed() >= Duration::from_secs(options.minutes * 60) {
+            return Ok(());
+        }
+        // Seeds count from 0, so more of them are others as well.
+        seeds += options.seeds;
+    }
+}
