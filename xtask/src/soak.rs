@@ -29,10 +29,15 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     let mut seeds = options.seeds;
     loop {
         headline(&format!("simulations of links, membership and names: {seeds} seeds each"));
-        let mut cargo = Cmd::cargo()
-            .dir(repo.root())
-            .env("COROVAN_SEEDS", seeds.to_string())
-            .args(["test", "--release", "-p", "corovan-core", "--test", "sim", "--"]);
+        let mut cargo = Cmd::cargo().dir(repo.root()).env("COROVAN_SEEDS", seeds.to_string()).args([
+            "test",
+            "--release",
+            "-p",
+            "corovan-core",
+            "--test",
+            "sim",
+            "--",
+        ]);
         if options.large {
             cargo = cargo.args(["--include-ignored"]);
         }
