@@ -12,6 +12,7 @@ use corovan_core::directory::message::{Message, Name, Request};
 use corovan_core::ids::{Address, NodeId};
 use corovan_core::link::call::{self, Call};
 use corovan_core::link::frame::{Header, Kind};
+use corovan_core::tenancy::grant::Right;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -77,8 +78,8 @@ pub(super) fn heard(handle: &Handle, session: &Arc<Session>, bytes: &[u8]) -> Re
         return Err("it is not CBOR".into());
     }
     let message: Message = ciborium::from_reader(bytes).map_err(|error| error.to_string())?;
-    if let Some(tenant) = tenants(&message).into_iter().find(|tenant| !session.speaks_for(tenant)) {
-        return Err(format!("it speaks of names of tenant {tenant:?} without a grant of that tenant's"));
+    if let Some(tenant) = tenants(&message).into_iter().find(|tenant| !session.speaks_for(tenant, Right::Names)) {
+        return Err(format!("it speaks of names of tenant {tenant:?} without a grant of that tenant's for names"));
     }
     handle.names(session.peer, message);
     Ok(())

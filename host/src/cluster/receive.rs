@@ -16,6 +16,7 @@ use corovan_core::limits;
 use corovan_core::link::call::{self, Call};
 use corovan_core::link::credit::Amount;
 use corovan_core::link::frame::{Frame, Header, Kind};
+use corovan_core::tenancy::grant::Right;
 use corovan_core::text::cut;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,7 +84,8 @@ impl Inbox for Receiver {
             answers.dropped(&Refusal::new(Code::ShuttingDown, "the node is shutting down"));
             return Ok(());
         };
-        let granted = match session.granted(header.grant)? {
+        let granted = session.granted(header.grant)?;
+        let granted = match granted.and_then(|granted| granted.gives(Right::Send).map(|()| granted)) {
             Ok(granted) => granted,
             Err(refusal) => {
                 answers.dropped(&refusal);
@@ -132,7 +134,14 @@ impl Inbox for Receiver {
             _ => {}
         }
         let Some(runtime) = self.runtime.upgrade() else { return Ok(()) };
-        let granted = match session.granted(header.grant)? {
+        // What guests and modules take is asked where they are made and read.
+        let right = match call {
+            Call::Spawn(_) | Call::Cancel { .. } => Right::Spawn,
+            Call::Module { .. } => Right::Fetch,
+            _ => Right::Send,
+        };
+        let granted = session.granted(header.grant)?;
+        let granted = match granted.and_then(|granted| granted.gives(right).map(|()| granted)) {
             Ok(granted) => granted,
             Err(refusal) => {
                 match call {

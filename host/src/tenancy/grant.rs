@@ -99,7 +99,11 @@ impl Verifier {
             .verify_signature(CONTEXT, |signature, signed| key.verify(signed, signature))
             .map_err(|_| Error::Signature)?;
         let payload = message.payload.as_deref().ok_or(Error::Message("it has no payload".into()))?;
-        let grant = Grant::parse(payload)?;
+        let mut grant = Grant::parse(payload)?;
+        // No longer than the certificate of who has signed it.
+        let validity = chain::validity(certificate).map_err(Error::Certificate)?;
+        let until = validity.until.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        grant.until = grant.until.min(until);
         if signer.name() != grant.tenant || signer.cluster() != grant.cluster {
             return Err(Error::Tenant { signer: signer.to_string(), tenant: grant.tenant });
         }
@@ -163,7 +167,8 @@ mod tests {
         let alice = identity(&authority, Role::Tenant, "alice");
         let good = sign(&alice, &whole("alice")).unwrap();
         let now = NOW * 1_000_000_000;
-        assert_eq!(*verifier().verify(&good, now).unwrap(), whole("alice"));
+        // The certificate of two days ends first.
+        assert_eq!(*verifier().verify(&good, now).unwrap(), Grant { until: NOW + 2 * DAY, ..whole("alice") });
         let other = Authority::generate("dev", time()).unwrap();
         let prod = Authority::generate("prod", time()).unwrap();
         let mut changed = Vec::new();
@@ -202,5 +207,9 @@ mod tests {
             (verifier.verify(&bytes, NOW * 1_000_000_000), verifier.verify(&bytes, NOW * 1_000_000_000));
         assert!(Arc::ptr_eq(&first.unwrap(), &second.unwrap()));
         assert!(verifier.verify(&bytes, (NOW + 10) * 1_000_000_000).is_err());
+        // Also with its certificate, though it says that it lasts longer.
+        let bytes = sign(&alice, &whole("alice")).unwrap();
+        assert!(verifier.verify(&bytes, NOW * 1_000_000_000).is_ok());
+        assert!(verifier.verify(&bytes, (NOW + 3 * DAY) * 1_000_000_000).is_err());
     }
 }

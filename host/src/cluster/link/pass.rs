@@ -6,7 +6,7 @@ use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::limits;
 use corovan_core::link::frame::{Header, Kind, LANES};
-use corovan_core::tenancy::grant::{Grant, Right};
+use corovan_core::tenancy::grant::{self, Grant, Right};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -44,6 +44,16 @@ pub struct Granted {
 }
 
 impl Granted {
+    /// Its time is not over, at this time in nanoseconds since 1970. Errors: denied.
+    fn counts(&self, now: u64) -> Result<(), Refusal> {
+        let seconds = now / 1_000_000_000;
+        if seconds < self.grant.until {
+            return Ok(());
+        }
+        let expired = grant::Error::Expired(seconds - self.grant.until);
+        Err(Refusal::new(Code::Denied, format!("the computation's grant: {expired}")))
+    }
+
     /// Errors: denied.
     pub fn gives(&self, right: Right) -> Result<(), Refusal> {
         self.grant.gives(right).map_err(|error| Refusal::new(Code::Denied, format!("the computation's grant: {error}")))
@@ -118,16 +128,20 @@ impl Session {
         self.shown.read().0.get(&number).cloned()
     }
 
-    /// It has shown a grant of this tenant's.
-    pub fn speaks_for(&self, tenant: &str) -> bool {
-        let shown = self.shown.read();
-        shown.0.values().flatten().any(|granted| granted.tenant.name() == tenant)
+    /// It has shown a grant of this tenant's that counts now and gives this right.
+    pub fn speaks_for(&self, tenant: &str, right: Right) -> bool {
+        let now = self.clock.unix();
+        let good = |granted: &&Arc<Granted>| {
+            granted.tenant.name() == tenant && granted.counts(now).is_ok() && granted.gives(right).is_ok()
+        };
+        self.shown.read().0.values().flatten().any(|granted| good(&granted))
     }
 
     /// For whom the other node speaks under this number. `Err` of the outer: it has shown nothing there.
     pub fn granted(&self, number: u32) -> Result<Result<Arc<Granted>, Refusal>, Fault> {
         match self.was_granted(number) {
-            Some(granted) => Ok(granted),
+            // Also one that was good when it was shown comes to its end.
+            Some(granted) => Ok(granted.and_then(|granted| granted.counts(self.clock.unix()).map(|()| granted))),
             // Shown before, and forgotten for newer ones.
             None if self.shown.read().0.first_key_value().is_some_and(|(first, _)| number < *first && number > 0) => {
                 Ok(Err(Refusal::new(Code::Denied, "the computation's grant is to be shown again")))
@@ -138,3 +152,24 @@ impl Session {
 }
 
 const _: () = assert!(LANES <= 32, "lanes are bits of a u32");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use corovan_core::sync::fair_queue::Share;
+    use corovan_core::tenancy::quota::{Ledger, Limits};
+
+    #[test]
+    fn a_grant_comes_to_its_end_and_gives_what_it_says_and_no_more() {
+        let ledger = Arc::new(Ledger::new(Limits { coroutines: 0, memory: 0, held: 0, connections: 0 }));
+        let tenant = Arc::new(Tenant::new("alice", ledger, Arc::new(Share::new(0, 100))));
+        let grant = Grant { rights: vec!["names".into()], ..Grant::whole("dev", "alice", [1; 16], 10, 20) };
+        let granted = Granted { tenant, grant: Arc::new(grant), hash: [0; 32], bytes: Bytes::new() };
+        assert_eq!(granted.counts(19_999_999_999), Ok(()));
+        assert_eq!(granted.counts(20_000_000_000).unwrap_err().code, Code::Denied);
+        assert_eq!(granted.gives(Right::Names), Ok(()));
+        for right in [Right::Send, Right::Spawn, Right::Fetch] {
+            assert_eq!(granted.gives(right).unwrap_err().code, Code::Denied, "{right:?}");
+        }
+    }
+}
