@@ -106,7 +106,7 @@ fn two_programs_with_a_node_each_in_their_own_process_need_no_other() {
         let words = [&["run", "--certs", &certs][..], options, &[&file], call].concat();
         place.start(words)
     };
-    let server = run(&["--listen", &free], &["server", "30"]);
+    let server = run(&["--bind", &free], &["server", "30"]);
     let clients = run(&["--peer", &free], &["clients"]);
     clients.wait().has_code(0);
     let done = server.wait();

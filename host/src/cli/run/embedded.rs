@@ -44,7 +44,7 @@ impl Who {
     pub fn of(plan: &Plan) -> anyhow::Result<Who> {
         match (&plan.mesh, &plan.certs) {
             (Some(mesh), Some(dir)) => {
-                Ok(Who { listen: plan.listen, ..Who::member(dir, plan.tenant.as_deref(), mesh.clone())? })
+                Ok(Who { listen: plan.bind, ..Who::member(dir, plan.tenant.as_deref(), mesh.clone())? })
             }
             _ => Who::alone(),
         }

@@ -49,7 +49,7 @@ pub struct Args {
     peers: Vec<String>,
     /// Where the node in this process listens, so that others can join it. Needs --certs
     #[arg(long, value_name = "IP:PORT", conflicts_with = "nodes")]
-    listen: Option<SocketAddr>,
+    bind: Option<SocketAddr>,
     /// Have it join the nodes of its cluster on the local network. Needs --certs
     #[arg(long, conflicts_with = "nodes")]
     discover: bool,
@@ -97,7 +97,7 @@ pub struct Plan {
     pub data: Option<PathBuf>,
     /// The mesh that the node in this process joins, and where it listens.
     pub mesh: Option<config::Mesh>,
-    pub listen: Option<SocketAddr>,
+    pub bind: Option<SocketAddr>,
     /// How many jobs.
     pub jobs: u64,
     pub stdin: bool,
@@ -147,10 +147,10 @@ impl Args {
             check_address(peer).context("--peer")?;
         }
         let mesh = config::Mesh { peers: self.peers, discover: self.discover, ..config::Mesh::default() };
-        let mesh = Some(mesh).filter(|mesh| mesh.discover || !mesh.peers.is_empty() || self.listen.is_some());
+        let mesh = Some(mesh).filter(|mesh| mesh.discover || !mesh.peers.is_empty() || self.bind.is_some());
         if mesh.is_some() && self.certs.is_none() {
             bail!(
-                "--peer, --discover and --listen need --certs DIR (or COROVAN_CERTS): the directory of the cluster, with your tenant's \
+                "--peer, --discover and --bind need --certs DIR (or COROVAN_CERTS): the directory of the cluster, with your tenant's \
                  certificate and either its ca.key or a node's certificate; for a development node, DATA/dev-ca"
             );
         }
@@ -176,7 +176,7 @@ impl Args {
             tenant: self.tenant,
             data: self.data,
             mesh,
-            listen: self.listen,
+            bind: self.bind,
             jobs,
             stdin: jobs == 1 && !reads_stdin,
             json: self.json,
