@@ -13,7 +13,6 @@ use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::link::call::{Call, Spawn};
 use corovan_core::link::frame::{Header, Kind, Local};
-use corovan_core::tenancy::grant::Right;
 use corovan_core::text::cut;
 use corovan_core::wire::ExitRecord;
 use parking_lot::Mutex;
@@ -87,7 +86,7 @@ impl Hosting {
         Hosting { me, hosts, tasks, guests: Arc::default(), transfers: Arc::default(), reads, asked: Arc::default() }
     }
 
-    /// The other node asks for a coroutine.
+    /// The other node asks for a coroutine, under a grant that lets it.
     pub(super) fn spawn(
         &self,
         session: &Arc<Session>,
@@ -105,10 +104,7 @@ impl Hosting {
         let call = header.call;
         let refused = match watched {
             Err(refused) => Err(Refusal::new(Code::Overloaded, refused.to_string())),
-            Ok(()) => granted.gives(Right::Spawn).and_then(|()| {
-                let runs = granted.grant.runs(&spawn.module);
-                runs.map_err(|error| Refusal::new(Code::Denied, format!("the computation's grant: {error}")))
-            }),
+            Ok(()) => granted.runs(&spawn.module),
         };
         if let Err(refusal) = refused {
             session.unwatch(over);
@@ -152,7 +148,7 @@ impl Hosting {
         handle.into_iter().for_each(|handle| handle.cancel(&by, &reason));
     }
 
-    /// The other node asks for a module, from an offset on.
+    /// The other node asks for a module, from an offset on, under a grant that lets it.
     pub(super) fn module(
         &self,
         session: &Arc<Session>,
@@ -171,11 +167,7 @@ impl Hosting {
             let _asked = asked;
             // It is never closed.
             let _one = reads.acquire().await;
-            let outcome = match granted.gives(Right::Fetch) {
-                Ok(()) => hosts.bytes(&granted, hash).await,
-                Err(refusal) => Err(refusal),
-            };
-            let piece = outcome.map(|bytes| {
+            let piece = hosts.bytes(&granted, hash).await.map(|bytes| {
                 let rest = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
                 let piece = &rest[..rest.len().min(limits::MESSAGE_BYTES)];
                 [&(bytes.len() as u64).to_le_bytes()[..], piece].concat().into()

@@ -134,7 +134,6 @@ impl Inbox for Receiver {
             _ => {}
         }
         let Some(runtime) = self.runtime.upgrade() else { return Ok(()) };
-        // What guests and modules take is asked where they are made and read.
         let right = match call {
             Call::Spawn(_) | Call::Cancel { .. } => Right::Spawn,
             Call::Module { .. } => Right::Fetch,

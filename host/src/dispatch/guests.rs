@@ -6,7 +6,7 @@ use crate::cluster::hosting::{Guest, Hosts};
 use crate::cluster::link::Granted;
 use crate::runtime::ports::{Observer, Pending, Told};
 use crate::runtime::stdio::Output;
-use crate::runtime::{Group, Refusal};
+use crate::runtime::{Group, Nobody, Refusal};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
@@ -214,24 +214,5 @@ impl Observer for Follower {
         Arc::new(Nobody::default())
     }
 
-    fn set_daemon(&self, _: bool) {}
-}
-
-/// Follows nobody.
-#[derive(Default)]
-struct Nobody(Output);
-
-impl Observer for Nobody {
-    fn started(&self, _: Address) {}
-    fn progress(&self, _: u64, _: u64, _: String) {}
-    fn log(&self, _: u8, _: String) {}
-    fn output(&self) -> &Output {
-        &self.0
-    }
-    fn output_ready(&self) {}
-    fn ended(&self, _: &Arc<ExitRecord>) {}
-    fn child(&self, _: bool) -> Arc<dyn Observer> {
-        Arc::new(Nobody::default())
-    }
     fn set_daemon(&self, _: bool) {}
 }

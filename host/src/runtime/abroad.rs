@@ -128,11 +128,6 @@ impl Runtime {
         };
         found.iter().for_each(|sprout| sprout.cancel(by, reason));
     }
-
-    /// Coroutines on other nodes that are stood in for here.
-    pub fn abroad(&self) -> usize {
-        self.abroad.0.lock().made.len()
-    }
 }
 
 impl Standing {

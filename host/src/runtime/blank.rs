@@ -14,7 +14,10 @@ use corovan_core::wire::ExitRecord;
 use std::sync::Arc;
 use wasmtime::{Engine, Linker, Module, Store};
 
-struct Nobody(Output);
+/// Follows a coroutine of which nobody wants to hear.
+#[derive(Default)]
+pub struct Nobody(Output);
+
 struct Nothing;
 
 /// `(module (func (export "f")))`
@@ -46,7 +49,7 @@ impl Observer for Nobody {
     fn output_ready(&self) {}
     fn ended(&self, _: &Arc<ExitRecord>) {}
     fn child(&self, _: bool) -> Arc<dyn Observer> {
-        Arc::new(Nobody(Output::default()))
+        Arc::new(Nobody::default())
     }
     fn set_daemon(&self, _: bool) {}
 }
@@ -69,7 +72,7 @@ pub fn blank_store(engine: &Engine) -> wasmtime::Result<Store<Coroutine>> {
         input: None,
         made: 0,
     }));
-    let coroutine = Coroutine::new(control, Arc::new(runtime), Arc::new(Nobody(Output::default())), limiter);
+    let coroutine = Coroutine::new(control, Arc::new(runtime), Arc::new(Nobody::default()), limiter);
     Ok(Store::new(engine, coroutine))
 }
 

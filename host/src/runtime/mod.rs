@@ -35,7 +35,7 @@ mod tree;
 pub mod wasi_clock;
 
 pub use arrivals::{Arrival, Arrived, Followed, Following, Settles};
-pub use blank::blank_store;
+pub use blank::{Nobody, blank_store};
 pub use clock::{Clock, RealClock, VirtualClock};
 pub use control::{Control, Stop};
 pub use coroutine::{Coroutine, Ended};

@@ -65,10 +65,6 @@ impl Links {
         self.0.config.node
     }
 
-    pub fn incarnation(&self) -> u32 {
-        self.0.config.incarnation
-    }
-
     /// The session with a node; one that begins when a connection stands, if there is none. `None`: it is not known where that
     /// node is, or too many are.
     pub fn session(&self, node: NodeId) -> Option<Arc<Session>> {
@@ -83,11 +79,6 @@ impl Links {
         let session = self.session_of(&peer)?;
         self.dial(address);
         Some(session)
-    }
-
-    /// The session with a node, if one is held.
-    pub fn held(&self, node: NodeId) -> Option<Arc<Session>> {
-        self.0.peers.read().get(&node)?.held()
     }
 
     /// Where membership says that a node is; `None`: it is no member any more.
@@ -186,9 +177,8 @@ impl Links {
     }
 
     pub(super) fn session_of(&self, peer: &Arc<Peer>) -> Option<Arc<Session>> {
-        let inbox = self.0.inbox.get()?;
-        let make = || Session::new(peer.node, Arc::clone(&self.0.config.clock), Arc::clone(inbox));
-        let (session, new) = peer.session(make);
+        let fresh = self.make_session(peer.node)?;
+        let (session, new) = peer.session(|| fresh);
         if new {
             self.supervise(peer, &session);
         }

@@ -204,10 +204,6 @@ impl Sending {
         let Sending { session, pass, header, payload, stage } = self;
         session.advance(pass.as_deref(), header, &[&payload[0], &payload[1]], stage, cx.waker())
     }
-
-    pub fn session(&self) -> &Arc<Session> {
-        &self.session
-    }
 }
 
 impl Drop for Sending {

@@ -4,6 +4,7 @@ use super::session::{Fault, Session};
 use crate::runtime::{Refusal, Tenant};
 use bytes::Bytes;
 use corovan_core::code::Code;
+use corovan_core::ids::ModuleHash;
 use corovan_core::limits;
 use corovan_core::link::frame::{Header, Kind, LANES};
 use corovan_core::tenancy::grant::{self, Grant, Right};
@@ -50,14 +51,22 @@ impl Granted {
         if seconds < self.grant.until {
             return Ok(());
         }
-        let expired = grant::Error::Expired(seconds - self.grant.until);
-        Err(Refusal::new(Code::Denied, format!("the computation's grant: {expired}")))
+        Err(denied(grant::Error::Expired(seconds - self.grant.until)))
+    }
+
+    /// Errors: denied.
+    pub fn runs(&self, module: &ModuleHash) -> Result<(), Refusal> {
+        self.grant.runs(module).map_err(denied)
     }
 
     /// Errors: denied.
     pub fn gives(&self, right: Right) -> Result<(), Refusal> {
-        self.grant.gives(right).map_err(|error| Refusal::new(Code::Denied, format!("the computation's grant: {error}")))
+        self.grant.gives(right).map_err(denied)
     }
+}
+
+fn denied(error: grant::Error) -> Refusal {
+    Refusal::new(Code::Denied, format!("the computation's grant: {error}"))
 }
 
 impl Pass {
