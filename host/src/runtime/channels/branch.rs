@@ -1,8 +1,9 @@
 //! What leads from a channel to all who are subscribed on one other node: a channel within, with a queue of its own, whose
 //! messages go over the link once however many are behind.
 
-use super::channel::{Channel, Role, Subscribed, To, release};
+use super::channel::{Channel, Role, Subscribed, To};
 use super::message::{LATE, Message, Way};
+use super::turn::drain;
 use crate::runtime::launch::Runtime;
 use crate::runtime::ports::{Pending, Told, Way as Road};
 use crate::runtime::refusal::Refusal;
@@ -27,6 +28,7 @@ use std::task::{Poll, Waker};
 pub(super) struct Link {
     runtime: Weak<Runtime>,
     channel: Weak<Channel>,
+    address: Address,
     /// What stands for it.
     to: Address,
     road: Mutex<Arc<dyn Road>>,
@@ -65,6 +67,7 @@ impl Runtime {
         let link = Arc::new(Link {
             runtime: Arc::downgrade(self),
             channel: Arc::downgrade(&channel),
+            address: channel.address,
             to,
             road: Mutex::new(self.away(&owner, &to)?),
             behind: Mutex::default(),
@@ -198,20 +201,32 @@ impl Link {
         }
     }
 
-    /// The channel has ended, or nothing leads there any more.
-    pub fn end(&self) {
+    /// The channel has ended: what was sent before goes there, and then the word that it has.
+    pub fn finish(self: &Arc<Self>, branch: &Arc<Channel>) {
+        let (link, ending) = (Arc::clone(self), Arc::clone(branch));
+        let end = move || {
+            ending.shut();
+            link.end();
+        };
+        match self.runtime.upgrade() {
+            Some(runtime) => drain(&runtime, branch, branch.owner(), end),
+            None => end(),
+        }
+    }
+
+    fn end(&self) {
         let told = self.over.lock().take();
-        let Some(channel) = self.channel.upgrade() else { return };
-        let why = Outcome::Refused { code: Code::Gone, why: format!("channel {:?} has ended", channel.name) };
-        let record = Arc::new(relations::unknown(&channel.address, why));
+        let why = Outcome::Refused { code: Code::Gone, why: format!("channel {} has ended", self.address) };
+        let record = Arc::new(relations::unknown(&self.address, why));
         told.into_iter().for_each(|told| told(&record));
     }
 
     /// The way as it is now; `None`: there is none.
     fn road(&self) -> Option<Arc<dyn Road>> {
         let mut road = self.road.lock();
-        if road.is_over() {
-            let owner = self.channel.upgrade()?.owner()?;
+        // What was sent before the channel ended goes by the last way there was.
+        let owner = if road.is_over() { self.channel.upgrade().and_then(|channel| channel.owner()) } else { None };
+        if let Some(owner) = owner {
             *road = self.runtime.upgrade()?.away(&owner, &self.to).ok()?;
         }
         Some(Arc::clone(&road))
@@ -238,7 +253,9 @@ impl Drop for Branching {
             book.graph.forget_node(&channel.address, self.to.node);
             (removed, book.stand_ins_above(&channel.address), told)
         };
-        release(&removed);
+        if let To::Channel(branch) = &removed.to {
+            branch.shut();
+        }
         above.iter().for_each(|above| above.announce());
     }
 }

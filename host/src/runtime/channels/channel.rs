@@ -292,8 +292,7 @@ pub(super) fn release(subscription: &Subscribed) {
         To::Node(_) => return,
         To::Channel(child) => {
             if let Role::Branch(link) = &child.role {
-                link.end();
-                child.shut();
+                return link.finish(child);
             }
             let publishers: Vec<_> = child.state.lock().turn.publishers().cloned().collect();
             return publishers.into_iter().for_each(Waker::wake);

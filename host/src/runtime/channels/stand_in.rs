@@ -5,7 +5,7 @@ use super::channel::Channel;
 use super::message::{Awaited, Message, Post, Tally};
 use super::publish;
 use super::pump::{self, Rest};
-use super::turn::Turn;
+use super::turn::{Turn, drain};
 use crate::runtime::arrivals::{Arrival, Arrived, payload};
 use crate::runtime::group::Group;
 use crate::runtime::launch::{Program, Runtime};
@@ -248,31 +248,42 @@ impl Channel {
     /// Of a stand-in: it goes with the last who is subscribed, or about to be.
     pub(super) fn end_if_unused(&self) {
         let Some(role) = self.stands_in() else { return };
-        self.take_out(|| role.coming.load(Ordering::Acquire) == 0 && self.state.lock().subscriptions.is_empty());
+        let unused = || role.coming.load(Ordering::Acquire) == 0 && self.state.lock().subscriptions.is_empty();
+        if self.take_out(unused) {
+            self.shut();
+        }
     }
 
-    fn take_out(&self, wanted: impl FnOnce() -> bool) {
-        let (Some(role), Some(tenant)) = (self.stands_in(), self.tenant()) else { return };
+    /// `false`: it is out, or not to go.
+    fn take_out(&self, wanted: impl FnOnce() -> bool) -> bool {
+        let (Some(role), Some(tenant)) = (self.stands_in(), self.tenant()) else { return false };
         {
             let mut book = tenant.channels.book.lock();
             let is_there = book.by_address.get(&self.address).is_some_and(|there| std::ptr::eq(&**there, self));
             if !is_there || !wanted() {
-                return;
+                return false;
             }
             book.by_address.remove(&self.address);
             book.graph.close(&self.address);
             book.stand_ins -= 1;
         }
         role.runtime.upgrade().into_iter().for_each(|runtime| runtime.registry.remove(self.at.counter));
-        self.shut();
         let uplink = std::mem::take(&mut *role.uplink.lock());
         drop(uplink);
+        true
     }
 }
 
 impl EndFollower for Over {
     fn ended(self: Box<Self>, _: Option<End>) {
-        self.0.upgrade().into_iter().for_each(|stand_in| stand_in.take_out(|| true));
+        let Some(stand_in) = self.0.upgrade().filter(|stand_in| stand_in.take_out(|| true)) else { return };
+        let runtime = stand_in.stands_in().and_then(|role| role.runtime.upgrade());
+        let ending = Arc::clone(&stand_in);
+        match runtime {
+            // What came before goes to those who are subscribed.
+            Some(runtime) => drain(&runtime, &stand_in, stand_in.owner(), move || ending.shut()),
+            None => stand_in.shut(),
+        }
     }
 }
 

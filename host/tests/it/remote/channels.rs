@@ -289,3 +289,23 @@ fn subscribing(channel: Address, call: &str) -> String {
     });
     format!("(block (result i32) (memory.copy (i32.const 940) (i32.const 980) (i32.const 32)) {words} {call})")
 }
+
+#[test]
+fn what_was_sent_before_a_channel_ended_still_comes_on_other_nodes() {
+    run(async {
+        let [a, b, c] = three().await;
+        for round in 0..20 {
+            let news = a.channel(&format!("news {round}"));
+            let listen = format!("(call $joins (i32.const 1000) (i32.const 0)); {}", hears(51));
+            let listeners = [&b, &c, &b].map(|node| node.play(&listen, news).1);
+            assert_eq!(a.spreads(news, 0, 3).await, "3");
+            let sent = "(call $sends (i64.const 1) (i64.const 50)); (call $close (i32.const 980))";
+            assert_eq!(a.says(sent, news).await, ["0", "0"]);
+            for listener in listeners {
+                over(&listener).await;
+                let heard = said(&listener);
+                assert_eq!(heard[1..], (0..=50).map(|tag: u64| tag.to_string()).collect::<Vec<_>>());
+            }
+        }
+    });
+}
