@@ -330,6 +330,9 @@ pub const PROBE_ROUND_TRIP: Duration = Duration::from_millis(350);
 pub const PROBE_HELPERS: usize = 3;
 /// Between suspicion and failure: time for the suspect to hear of it and to be heard, in a thousand nodes at 10 % loss.
 pub const SUSPICION: Duration = Duration::from_secs(4);
+/// Who suspects a member asks it and one other, at once and so often until it knows better: nine times, of which all must be
+/// lost before a member that lives is given up for it.
+pub const DOUBT_PERIOD: Duration = Duration::from_millis(500);
 /// News go out so often, to so many, as long as there are any; each is told by one node so many times.
 pub const GOSSIP_PERIOD: Duration = Duration::from_millis(200);
 pub const GOSSIP_FANOUT: usize = 3;

@@ -28,7 +28,7 @@ impl Swim {
         self.compare_in(now, if hungry { limits::SYNC_HURRY } else { limits::SYNC_PERIOD });
     }
 
-    /// Takes a datagram of a comparison.
+    /// Takes a datagram of a comparison, or about a doubt.
     pub(super) fn compare(
         &mut self,
         now: u64,
@@ -59,6 +59,8 @@ impl Swim {
                 self.send_pages(&sender, from, mask.ok_or(Rejected::Malformed)?);
                 Ok(())
             }
+            Kind::Doubt => self.read_doubt(&sender, rest),
+            Kind::Refuted => self.read_refutation(rest),
             _ => self.read_page(now, rest),
         }
     }
@@ -186,7 +188,7 @@ impl Swim {
     }
 
     /// Not told on: who compares views hears of it the same way.
-    fn apply(&mut self, member: Member<Presence>) {
+    pub(super) fn apply(&mut self, member: Member<Presence>) {
         let _ = self.foca.apply_many(std::iter::once(member), false, &mut self.effects);
     }
 }
