@@ -25,7 +25,16 @@ impl Swim {
             self.send(other.address, other.node, Kind::Digest, &sums);
         }
         let hungry = std::mem::take(&mut self.hungry);
-        self.compare_in(now, if hungry { limits::SYNC_HURRY } else { limits::SYNC_PERIOD });
+        // A member that has said nothing of itself yet: what it said was lost.
+        let lacks = self.view.alive().any(|entry| entry.serial == 0);
+        self.compare_in(
+            now,
+            match (hungry, lacks) {
+                (true, _) => limits::SYNC_HURRY,
+                (_, true) => limits::SYNC_LACKING,
+                _ => limits::SYNC_PERIOD,
+            },
+        );
     }
 
     /// Takes a datagram of a comparison, or about a doubt.
