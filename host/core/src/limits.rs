@@ -114,6 +114,12 @@ pub const CHANNEL_BATCH: usize = 128;
 /// What is counted as held for a channel, and for a subscription: about what they take.
 pub const CHANNEL_BYTES: u64 = 1 << 10;
 pub const SUBSCRIPTION_BYTES: u64 = 512;
+/// Messages of a channel that wait for the way to one other node, or there for those before them.
+pub const BRANCH_POSTS: usize = 4_096;
+/// What a subscription across nodes may take where whoever asks for it would wait for ever: nodes that live answer at once.
+pub const CHANNEL_CALL: Duration = Duration::from_secs(10);
+/// Channels of other nodes that are asked for their neighbours before a subscription of a channel is refused.
+pub const CHANNEL_WALK: usize = 4_096;
 /// What a transform may take for one message; whoever sent it, and all behind, wait for it.
 pub const TRANSFORM_TIME: Duration = Duration::from_secs(5);
 
