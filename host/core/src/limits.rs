@@ -287,9 +287,13 @@ pub const GRANT_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const GRANTS_KNOWN: usize = 4_096;
 /// Computations of other nodes that have no coroutine here any more, of which exit records are kept.
 pub const GUESTS_IDLE: usize = 1_024;
-/// Modules that are read for other nodes at a time, each whole into memory, and pieces of modules that may be asked for.
+/// Modules that are read for other nodes at a time, each whole into memory, and pieces of modules that one node may ask for.
 pub const MODULE_READS: usize = 2;
 pub const MODULE_READS_ASKED: usize = 1_024;
+/// How long a module is waited for that another asker gives just now; and how long fetching one may take in all: 32 MiB at five
+/// megabits a second.
+pub const MODULE_TURN: Duration = Duration::from_secs(2);
+pub const MODULE_FETCH: Duration = Duration::from_secs(60);
 /// How long a spawn on another node waits, unless it says otherwise: its module may have to be fetched and compiled there.
 pub const SPAWN_AWAY: Duration = Duration::from_secs(10);
 /// Computations' grants that are shown in one session at a time; beyond, the oldest are shown again when they are used again.

@@ -1,6 +1,7 @@
 //! Coroutines of two nodes that send to each other over real QUIC: what each call gives, and what it gives when the other end is
 //! gone, is another tenant's, or its node is lost.
 
+mod guests;
 mod names;
 
 use crate::in_process::run;
@@ -84,6 +85,10 @@ impl Follower for Watch {
 
 impl Node {
     pub fn start(authority: &Authority, name: &str) -> Node {
+        Node::with(authority, name, Arc::new(NoGuests))
+    }
+
+    pub fn with(authority: &Authority, name: &str, hosts: Arc<dyn Hosts>) -> Node {
         let credentials = credentials(authority, name);
         let node = credentials.identity.principal().node_id();
         let bench = Arc::new(Bench::of_node(200, node));
@@ -103,7 +108,7 @@ impl Node {
         };
         let (service, handle) = Service::new(membership, carrier).unwrap();
         std::thread::spawn(move || service.run());
-        let hosting = Hosting::new(node, Arc::new(NoGuests), Tasks::here());
+        let hosting = Hosting::new(node, hosts, Tasks::here());
         let receiver = Receiver::new(&bench.runtime, Arc::clone(&trust) as _, handle.clone(), hosting);
         links.open(Arc::new(receiver), Arc::new(Inward(handle.clone())));
         assert!(
