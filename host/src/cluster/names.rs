@@ -57,6 +57,10 @@ impl Carrier for Outward {
 
     fn names(&self, to: NodeId, message: Message) {
         let Some(session) = self.links.session(to) else { return };
+        // Asked again in a while; what coroutines ask without end ends no session.
+        if session.is_jammed(&Header::new(Kind::Call)) {
+            return;
+        }
         for tenant in tenants(&message) {
             let grant = self.shown.0.lock().get(tenant).cloned();
             grant.into_iter().for_each(|grant| session.show(&session.pass(&grant)));

@@ -39,6 +39,8 @@ pub(super) struct To {
 
 /// Flag of an exit frame: the record is not kept any more, or it was never there.
 pub(super) const EXPIRED: u8 = 1;
+/// Flag of an exit frame: its value is not in it.
+pub(super) const CUT: u8 = 2;
 
 impl Remote {
     pub fn new(links: Links, grants: Arc<dyn Grants>, members: Handle) -> Remote {
@@ -168,6 +170,10 @@ impl Way for To {
 
     fn monitor(&self, from: &Address, follower: Box<dyn EndFollower>) -> Result<Box<dyn Send + Sync>, Refusal> {
         let payload = encode(&Call::Monitor)?;
+        // It needs no room on the way, so that it never waits; but one who monitors without end is to end no session.
+        if self.session.is_jammed(&self.header(Kind::Call, from, 0)) {
+            return Err(Refusal::new(Code::Overloaded, "calls to that node wait for it to take them: try again"));
+        }
         let follower = Box::new(Follows { follower, of: self.clone() });
         let number = self.session.begin_monitor(follower).map_err(not_begun)?;
         let header = Header { call: number, ..self.header(Kind::Call, from, 0) };
@@ -292,7 +298,7 @@ impl Watcher for Follows {
     fn ended(self: Box<Self>, exit: Option<(u8, Bytes)>) {
         let Follows { follower, of } = *self;
         let end = exit.and_then(|(flags, payload)| match call::decode_exit(payload) {
-            Ok(record) => Some(End { record, expired: flags & EXPIRED != 0 }),
+            Ok(record) => Some(End { record, expired: flags & EXPIRED != 0, cut: flags & CUT != 0 }),
             Err(error) => {
                 tracing::warn!(peer = %of.session.peer, "an exit record that cannot be read: {error}");
                 None

@@ -219,9 +219,13 @@ const HEAD: &str = r#"(module
     (import "corovan" "self" (func $self (param i32) (result i32)))
     (import "corovan" "register" (func $register_as (param i32 i32 i32 i64) (result i32)))
     (import "corovan" "locate" (func $locate (param i32 i32 i64 i32) (result i32)))
+    (import "corovan" "finish" (func $finish (param i32 i32) (result i32)))
     (import "corovan" "sleep" (func $sleep (param i64) (result i32)))
     (memory (export "memory") 32)
     (data (i32.const 64) "hello")
+    ;; Ends with the CBOR of 100,000 bytes.
+    (data (i32.const 2000) "\5a\00\01\86\a0")
+    (func $large (result i32) (call $finish (i32.const 2000) (i32.const 100005)))
     (func $tell (param i32)
         (drop (call $progress (i64.extend_i32_s (local.get 0)) (i64.const 0) (i32.const 0) (i32.const 0))))
     (func $register (result i32)

@@ -1,11 +1,11 @@
 //! Coroutines and modules that other nodes ask for: one that takes its time, or takes nothing, harms those whose grant it shows
 //! and nobody else.
 
-use super::Node;
+use super::{Node, over, said};
 use crate::in_process::run;
 use crate::links::authority;
 use crate::links::hostile::{Mallory, encoded, lane};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use corovan::cluster::hosting::{Guest, Hosts};
 use corovan::cluster::link::{Answer, Granted, Watcher};
 use corovan::runtime::Refusal;
@@ -14,9 +14,11 @@ use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::limits;
 use corovan_core::link::call::{self, Call, Spawn};
-use corovan_core::link::frame::{CONTROL, Header, Kind, Local};
+use corovan_core::link::frame::{CONTROL, Decoded, Decoder, Header, Kind, Local};
+use corovan_core::link::lane::Mark;
 use corovan_core::tenancy::quota::Resource;
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::Arc;
 use tokio::sync::oneshot::Receiver;
@@ -134,8 +136,7 @@ fn who_asks_for_modules_and_takes_nothing_keeps_them_from_nobody_else() {
         let alive = tokio::spawn(async move {
             loop {
                 let mut mark = BytesMut::new();
-                mark.put_u8(0xff);
-                mark.put_u64_le(0);
+                Mark::Alive { answer: false }.encode(&mut mark);
                 if send.write_all(&mark).await.is_err() {
                     return;
                 }
@@ -154,5 +155,73 @@ fn who_asks_for_modules_and_takes_nothing_keeps_them_from_nobody_else() {
         }
         assert!(!session.has_ended());
         alive.abort();
+    });
+}
+
+#[test]
+fn the_end_of_one_that_very_many_watch_is_told_to_each_though_nothing_is_taken_for_now() {
+    const MONITORS: u64 = 10_000;
+    run(async {
+        let authority = authority();
+        let victim = Node::with(&authority, "victim", Arc::new(Stock::default()));
+        let (watched, _seen) = victim.play("(call $sleep (i64.const -1))", Address::default());
+        let mallory = Mallory::new(&authority, "mallory");
+        let (connection, mut send, mut recv) = mallory.says(victim.address, &encoded(&mallory.hello())).await;
+        recv.read_exact(&mut [0; 4]).await.unwrap();
+        let between = Header { grant: 1, to: Local::from(watched.address), ..Header::new(Kind::Call) };
+        let tenant = victim.bench.tenant.name().as_bytes().to_vec();
+        let monitor = call::encode(&Call::Monitor).unwrap();
+        let reason = "x".repeat(limits::TEXT_BYTES);
+        let ends = call::encode(&Call::Terminate { by: "mallory".into(), reason }).unwrap();
+        let mut frames = vec![(Header { kind: Kind::Grant, ..between }, &tenant[..])];
+        frames.extend((1..=MONITORS).map(|call| (Header { call, ..between }, &monitor[..])));
+        frames.push((Header { call: 1, ..between }, &ends[..]));
+        let mut stream = connection.quic.open_uni().await.unwrap();
+        stream.write_all(&lane(between.lane(), 1, &frames)).await.unwrap();
+        let exit = Header { kind: Kind::Exit, to: between.from, from: between.to, ..between };
+        let session = victim.links.sessions().remove(0);
+        while !session.is_jammed(&exit) && !session.has_ended() {
+            tokio::task::yield_now().await;
+        }
+        // Now it takes what there is.
+        let (mut told, mut cut) = (BTreeSet::new(), 0);
+        while (told.len() as u64) < MONITORS {
+            let mut stream = connection.quic.accept_uni().await.unwrap();
+            let mut head = [0; Mark::SIZE];
+            stream.read_exact(&mut head).await.unwrap();
+            if head[0] != exit.lane() {
+                continue;
+            }
+            let (mut decoder, mut number) = (Decoder::default(), 0);
+            while let Some(chunk) = stream.read_chunk(limits::READ_BYTES, true).await.unwrap() {
+                decoder.feed(chunk.bytes);
+                while let Some(Decoded::Frame(frame)) = decoder.next().unwrap() {
+                    number += 1;
+                    if frame.header.kind == Kind::Exit {
+                        assert!(told.insert(frame.header.call), "{} twice", frame.header.call);
+                        cut += usize::from(frame.payload.len() < limits::TEXT_BYTES);
+                    }
+                }
+                let mut mark = BytesMut::new();
+                Mark::Lane { lane: exit.lane(), number }.encode(&mut mark);
+                send.write_all(&mark).await.unwrap();
+                if told.len() as u64 == MONITORS {
+                    break;
+                }
+            }
+        }
+        assert!(cut > 0 && cut < told.len(), "{cut} told in short");
+        assert!(!session.has_ended());
+    });
+}
+
+#[test]
+fn a_value_that_is_too_large_to_be_told_across_nodes_is_not_taken_for_none() {
+    run(async {
+        let (a, b) = Node::pair().await;
+        let (large, _seen) = a.play("(call $recv (i64.const -1)); (call $large)", Address::default());
+        let (_, client) = b.play("(call $delivered (i64.const 1)); (call $joined)", large.address);
+        over(&client).await;
+        assert_eq!(said(&client), ["0", "too-large"]);
     });
 }
