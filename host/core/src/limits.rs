@@ -245,6 +245,8 @@ pub const PEER_UNI_STREAMS: u32 = 48;
 pub const DATAGRAM_BUFFER: usize = 64 << 10;
 /// Connections with other nodes at a time. In a larger mesh those that nobody needs are closed for others.
 pub const MESH_LINKS: usize = 256;
+/// Connections that one node has made and not said its first word on: two of them where connections are made again and again.
+pub const MESH_GREETINGS: usize = 8;
 /// A connection between nodes that nobody has used for so long is closed.
 pub const LINK_IDLE: Duration = Duration::from_secs(60);
 /// Bytes of frames of one lane that are not acknowledged: as much as a link of a gigabit takes in 16 ms, and a session of 18 lanes

@@ -1,6 +1,7 @@
 //! Links between nodes over real QUIC: order, resumption, credit, and what becomes of those who wait when a node is gone or
 //! breaks the rules.
 
+mod grants;
 pub mod hostile;
 
 use crate::in_process::run;

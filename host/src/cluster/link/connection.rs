@@ -34,6 +34,8 @@ enum Error {
     NoHello,
     #[error("{MOST} nodes are connected and all of these connections are used (MESH_LINKS)")]
     TooMany,
+    #[error("{max} connections of this node wait for their first word (MESH_GREETINGS)", max = limits::MESH_GREETINGS)]
+    Silent,
     #[error("another connection with this node stays")]
     Other,
 }
@@ -51,7 +53,13 @@ pub(super) async fn serve(links: &Links, connection: Connection, own: bool) {
     let node = connection.principal.node_id();
     let remote = connection.quic.remote_address();
     let Some(peer) = links.peer(node) else { return refuse(&connection, &Error::TooMany) };
-    let first = match greet(links, &peer, &connection, number, own).await {
+    let greeting = if own { None } else { Some(peer.greets()) };
+    if let Some(None) = greeting {
+        return refuse(&connection, &Error::Silent);
+    }
+    let greeted = greet(links, &peer, &connection, number, own).await;
+    drop(greeting);
+    let first = match greeted {
         Ok(first) => first,
         Err(error) => {
             peer.lost(number);
@@ -331,7 +339,7 @@ async fn read_hello(recv: &mut RecvStream) -> Result<(Hello, BytesMut), Error> {
 fn refuse(connection: &Connection, error: &Error) {
     let code = match error {
         Error::Refused(Refused::Hello(_)) | Error::Hello(_) | Error::NoHello | Error::Slow => Some(Code::Protocol),
-        Error::TooMany => Some(Code::Overloaded),
+        Error::TooMany | Error::Silent => Some(Code::Overloaded),
         _ => None,
     };
     connection.quic.close(crate::net::close_code(code), error.to_string().as_bytes());

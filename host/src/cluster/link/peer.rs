@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 #[derive(Debug)]
@@ -23,7 +23,12 @@ pub(super) struct Peer {
     pub state: Mutex<State>,
     /// One hello at a time: what it ends has ended before what it begins is used.
     adopting: Mutex<()>,
+    /// Connections that it has made, and whose hello has not come yet.
+    greeting: AtomicUsize,
 }
+
+/// One of those, until dropped.
+pub(super) struct Greeting<'a>(&'a AtomicUsize);
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -63,7 +68,13 @@ impl Peer {
             pending: VecDeque::new(),
             used: 0,
         };
-        Peer { node, state: Mutex::new(state), adopting: Mutex::new(()) }
+        Peer { node, state: Mutex::new(state), adopting: Mutex::new(()), greeting: AtomicUsize::new(0) }
+    }
+
+    /// It has made a connection. `None`: it makes connections and says nothing on them.
+    pub fn greets(&self) -> Option<Greeting<'_>> {
+        let greeting = Greeting(&self.greeting);
+        (self.greeting.fetch_add(1, Ordering::AcqRel) < limits::MESH_GREETINGS).then_some(greeting)
     }
 
     /// The session that is held, or one that begins with the next connection; `true` when it is new.
@@ -218,6 +229,12 @@ impl Peer {
                 session.pulse.lock().disconnected(session.clock.now());
             }
         }
+    }
+}
+
+impl Drop for Greeting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -103,6 +103,48 @@ fn a_hello_that_is_not_what_it_should_be_is_refused_with_the_reason() {
 }
 
 #[test]
+fn who_makes_connections_and_says_nothing_takes_no_more_than_its_place() {
+    run(async {
+        let authority = authority();
+        let (victim, innocent) = (Node::start(&authority, "a"), Node::start(&authority, "b"));
+        let mallory = Mallory::new(&authority, "mallory");
+        let mut open = Vec::new();
+        for _ in 0..2 * limits::MESH_GREETINGS {
+            open.push(mallory.endpoint.dial(victim.address).await.unwrap());
+        }
+        let refused = first_closed(&open, limits::MESH_GREETINGS).await;
+        assert!(
+            refused.iter().all(|(code, why)| *code == Some(Code::Overloaded) && why.contains("first word")),
+            "{refused:?}"
+        );
+        innocent.knows(&victim);
+        send(&innocent.session(&victim), message(Kind::Message, 1, 2, 0), b"m").await.unwrap();
+        victim.inbox.until(|inbox| inbox.messages.lock().len() == 1).await;
+        // Those that it gives up make place for others.
+        open.iter().for_each(|connection| connection.quic.close(0u32.into(), b""));
+        loop {
+            let (_connection, _send, mut recv) = mallory.says(victim.address, &encoded(&mallory.hello())).await;
+            if recv.read_exact(&mut [0; 4]).await.is_ok() {
+                break;
+            }
+        }
+    });
+}
+
+/// So many of these have been closed, and why.
+async fn first_closed(open: &[Connection], count: usize) -> Vec<(Option<Code>, String)> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for connection in open.iter().cloned() {
+        tasks.spawn(async move { closed(&connection).await });
+    }
+    let mut refused = Vec::new();
+    while refused.len() < count {
+        refused.push(tasks.join_next().await.unwrap().unwrap());
+    }
+    refused
+}
+
+#[test]
 fn who_breaks_the_rules_of_a_session_loses_it_and_nobody_else_does() {
     run(async {
         let authority = authority();
