@@ -371,6 +371,8 @@ pub const NAME_CALL: Duration = Duration::from_secs(3);
 pub const NAME_BATCH: usize = 64;
 /// Requests that a home holds back while it settles.
 pub const NAMES_DEFERRED: usize = 10_000;
+/// Registrations that a node gives back at a time because a home says that it has them and nobody wants them.
+pub const NAMES_RETURNED: usize = 1_024;
 /// How far ahead of one's own another's clock is believed, in milliseconds, when registrations are numbered.
 pub const NAME_CLOCK_AHEAD: u64 = 60_000;
 

@@ -71,12 +71,15 @@ pub struct Hosting {
     tasks: Tasks,
     guests: Arc<Mutex<HashMap<Key, Handle>>>,
     /// One transfer of a module at a time, however many ask for it: from one node, and, as long as that one gives it, from all.
-    transfers: Arc<Mutex<HashMap<(Option<NodeId>, ModuleHash), Arc<tokio::sync::Mutex<()>>>>>,
+    transfers: Arc<Mutex<Transfers>>,
     /// Pieces of modules that are being read for other nodes: each reads a whole module.
     reads: Arc<Semaphore>,
     /// Those that are asked for and not given yet, by session.
     asked: Arc<Mutex<HashMap<usize, usize>>>,
 }
+
+/// By whom a module is fetched from, or all, and by the module.
+type Transfers = HashMap<(Option<NodeId>, ModuleHash), Arc<tokio::sync::Mutex<()>>>;
 
 /// A session, by where it is in memory, and the number of a guest's end in it.
 type Key = (usize, u64);

@@ -14,6 +14,7 @@ use corovan_core::link::call::{self, Call};
 use corovan_core::link::calls;
 use corovan_core::link::frame::{Header, Kind, Local};
 use corovan_core::membership::member::{About, Member};
+use corovan_core::tenancy::identity::{Principal, Role};
 use corovan_core::text::cut;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct Remote {
     links: Links,
     grants: Arc<dyn Grants>,
     members: Handle,
+    /// Of this name, which is part of its nodes'.
+    cluster: String,
     /// Where the next goes that may go anywhere.
     turn: AtomicUsize,
 }
@@ -43,8 +46,8 @@ pub(super) const EXPIRED: u8 = 1;
 pub(super) const CUT: u8 = 2;
 
 impl Remote {
-    pub fn new(links: Links, grants: Arc<dyn Grants>, members: Handle) -> Remote {
-        Remote { links, grants, members, turn: AtomicUsize::new(0) }
+    pub fn new(links: Links, grants: Arc<dyn Grants>, members: Handle, cluster: &str) -> Remote {
+        Remote { links, grants, members, cluster: cluster.to_owned(), turn: AtomicUsize::new(0) }
     }
 
     /// Where modules are to be had: a node, for a computation that it has shown.
@@ -77,12 +80,14 @@ impl Mesh for Remote {
 
     fn place(&self, selector: &str) -> Result<NodeId, Refusal> {
         let members = self.members.members();
-        let takes = |about: &About| match selector.split_once('=') {
+        // Whatever a node says it is called: its id is that of the name that its certificate has.
+        let named = Principal::new(&self.cluster, Role::Node, selector).map(|named| named.node_id()).ok();
+        let takes = |member: &Member, about: &About| match selector.split_once('=') {
             _ if selector.is_empty() => !about.draining,
             Some((label, value)) => !about.draining && about.labels.get(label).is_some_and(|has| has == value),
-            None => about.name == selector,
+            None => named == Some(member.presence.node),
         };
-        let wanted = |member: &&Member| member.about.as_ref().is_some_and(|about| takes(about));
+        let wanted = |member: &&Member| member.about.as_ref().is_some_and(|about| takes(member, about));
         let found: Vec<NodeId> = members.values().filter(wanted).map(|member| member.presence.node).collect();
         if found.is_empty() {
             let shown: String = selector.chars().take(80).collect();

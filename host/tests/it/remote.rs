@@ -89,6 +89,11 @@ impl Node {
     }
 
     pub fn with(authority: &Authority, name: &str, hosts: Arc<dyn Hosts>) -> Node {
+        Node::that_says(authority, name, name, hosts)
+    }
+
+    /// One that says it has another name than its certificate has.
+    pub fn that_says(authority: &Authority, name: &str, says: &str, hosts: Arc<dyn Hosts>) -> Node {
         let credentials = credentials(authority, name);
         let node = credentials.identity.principal().node_id();
         let bench = Arc::new(Bench::of_node(200, node));
@@ -101,7 +106,7 @@ impl Node {
         let carrier = Arc::new(Outward::new(links.clone(), &bench.runtime, Arc::clone(&shown)));
         let membership = mesh::Config {
             me: Presence::new(node, 1, address),
-            about: About { name: name.into(), ..About::default() },
+            about: About { name: says.into(), ..About::default() },
             cluster: "test".into(),
             seed: 1,
             clock: Arc::new(RealClock::new()),
@@ -115,7 +120,7 @@ impl Node {
             bench
                 .runtime
                 .mesh
-                .set(Arc::new(Remote::new(links.clone(), Arc::clone(&trust) as _, handle.clone())))
+                .set(Arc::new(Remote::new(links.clone(), Arc::clone(&trust) as _, handle.clone(), "test")))
                 .is_ok()
         );
         assert!(bench.runtime.names.set(Arc::new(MeshNames::new(handle.clone(), trust, shown))).is_ok());

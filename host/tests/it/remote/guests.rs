@@ -1,7 +1,7 @@
 //! Coroutines and modules that other nodes ask for: one that takes its time, or takes nothing, harms those whose grant it shows
 //! and nobody else.
 
-use super::{Node, over, said};
+use super::{Node, join, over, said};
 use crate::in_process::run;
 use crate::links::authority;
 use crate::links::hostile::{Mallory, encoded, lane};
@@ -223,5 +223,29 @@ fn a_value_that_is_too_large_to_be_told_across_nodes_is_not_taken_for_none() {
         let (_, client) = b.play("(call $delivered (i64.const 1)); (call $joined)", large.address);
         over(&client).await;
         assert_eq!(said(&client), ["0", "too-large"]);
+    });
+}
+
+#[test]
+fn a_node_is_chosen_by_the_name_that_its_certificate_has_and_not_by_one_that_it_says() {
+    run(async {
+        let authority = authority();
+        let [a, b] = ["a", "b"].map(|name| Node::start(&authority, name));
+        let mallory = Node::that_says(&authority, "mallory", "b", Arc::new(Stock::default()));
+        join(&[&a, &mallory]).await;
+        let mesh = a.bench.runtime.mesh.get().unwrap();
+        // What it says of itself comes a moment later.
+        while a.handle.members().values().any(|member| member.about.is_none()) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(mesh.place("b").unwrap_err().code, Code::NodeLost);
+        b.handle.announce(a.address);
+        b.until(3).await;
+        while mesh.place("b").is_err() {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..4 {
+            assert_eq!(mesh.place("b").unwrap(), b.links.node());
+        }
     });
 }
