@@ -245,6 +245,13 @@ pub const PEER_UNI_STREAMS: u32 = 48;
 pub const DATAGRAM_BUFFER: usize = 64 << 10;
 /// Connections with other nodes at a time. In a larger mesh those that nobody needs are closed for others.
 pub const MESH_LINKS: usize = 256;
+/// Datagrams of one node on average and at once: some ten a second come from each, a hundred while views are compared. Others'
+/// are not to be lost for them.
+pub const PEER_DATAGRAM_INTERVAL: Duration = Duration::from_millis(2);
+pub const PEER_DATAGRAM_BURST: u64 = 512;
+/// Lines that a tenant's coroutines made for other nodes write into this node's log, on average and at once.
+pub const GUEST_LINE_INTERVAL: Duration = Duration::from_millis(20);
+pub const GUEST_LINE_BURST: u64 = 1_000;
 /// Connections that one node has made and not said its first word on: two of them where connections are made again and again.
 pub const MESH_GREETINGS: usize = 8;
 /// A connection between nodes that nobody has used for so long is closed.

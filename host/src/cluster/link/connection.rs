@@ -79,7 +79,7 @@ pub(super) async fn serve(links: &Links, connection: Connection, own: bool) {
     let over = session.over.notified();
     tokio::pin!(over);
     over.as_mut().enable();
-    let mut tasks = start(links, (number, &connection), adopted, first);
+    let mut tasks = start((links, &peer), (number, &connection), adopted, first);
     let ended = loop {
         if session.has_ended() {
             break None;
@@ -161,7 +161,7 @@ fn make_room(links: &Links, peer: &Arc<Peer>) -> Result<(), Error> {
 }
 
 fn start(
-    links: &Links,
+    (links, peer): (&Links, &Arc<Peer>),
     (number, connection): (u64, &Connection),
     adopted: Adopted,
     first: First,
@@ -177,7 +177,7 @@ fn start(
     tasks.spawn(write_marks(first.send, Arc::clone(&session), number));
     tasks.spawn(read_marks(first.recv, first.rest, Arc::clone(&session)));
     tasks.spawn(read_lanes(connection.clone(), Arc::clone(&session)));
-    tasks.spawn(read_datagrams(links.clone(), connection.clone()));
+    tasks.spawn(read_datagrams(links.clone(), Arc::clone(peer), connection.clone()));
     tasks
 }
 
@@ -308,10 +308,12 @@ async fn read_lane(mut stream: RecvStream, session: Arc<Session>) -> Result<(), 
     Ok(())
 }
 
-async fn read_datagrams(links: Links, connection: Connection) -> Result<(), Fault> {
-    let (node, from) = (connection.principal.node_id(), connection.quic.remote_address());
+async fn read_datagrams(links: Links, peer: Arc<Peer>, connection: Connection) -> Result<(), Fault> {
+    let from = connection.quic.remote_address();
     while let Ok(datagram) = connection.quic.read_datagram().await {
-        links.incoming_datagram(from, node, datagram);
+        if peer.sends_datagram(links.0.config.clock.now()) {
+            links.incoming_datagram(from, peer.node, datagram);
+        }
     }
     rest().await
 }

@@ -10,6 +10,7 @@ use corovan_core::limits;
 use corovan_core::link::contact::{Contact, Refused};
 use corovan_core::link::frame::LANES;
 use corovan_core::link::session::{Decision, Hello};
+use corovan_core::tenancy::rate::Rate;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ pub(super) struct Peer {
     adopting: Mutex<()>,
     /// Connections that it has made, and whose hello has not come yet.
     greeting: AtomicUsize,
+    datagrams: Mutex<Rate>,
 }
 
 /// One of those, until dropped.
@@ -68,7 +70,14 @@ impl Peer {
             pending: VecDeque::new(),
             used: 0,
         };
-        Peer { node, state: Mutex::new(state), adopting: Mutex::new(()), greeting: AtomicUsize::new(0) }
+        let interval = limits::PEER_DATAGRAM_INTERVAL.as_nanos() as u64;
+        let datagrams = Mutex::new(Rate::new(interval, limits::PEER_DATAGRAM_BURST));
+        Peer { node, state: Mutex::new(state), adopting: Mutex::new(()), greeting: AtomicUsize::new(0), datagrams }
+    }
+
+    /// It has sent a datagram. `false`: more than it may, and this one is lost.
+    pub fn sends_datagram(&self, now: u64) -> bool {
+        self.datagrams.lock().take(now)
     }
 
     /// It has made a connection. `None`: it makes connections and says nothing on them.

@@ -131,6 +131,30 @@ fn who_makes_connections_and_says_nothing_takes_no_more_than_its_place() {
     });
 }
 
+#[test]
+fn who_sends_datagrams_without_end_is_heard_at_times_and_others_always() {
+    run(async {
+        let authority = authority();
+        let (victim, innocent) = (Node::start(&authority, "a"), Node::start(&authority, "b"));
+        let mallory = Mallory::new(&authority, "mallory");
+        let begin = std::time::Instant::now();
+        let (connection, _send, mut recv) = mallory.says(victim.address, &encoded(&mallory.hello())).await;
+        recv.read_exact(&mut [0; 4]).await.unwrap();
+        let count = |from| victim.inbox.datagrams.lock().iter().filter(|(node, _)| *node == from).count() as u64;
+        for _ in 0..20 * limits::PEER_DATAGRAM_BURST {
+            connection.quic.send_datagram_wait(vec![7; 1_000].into()).await.unwrap();
+        }
+        innocent.knows(&victim);
+        while count(innocent.links.node()) == 0 {
+            innocent.links.datagram(victim.address, Some(victim.links.node()), b"here".as_slice().into());
+            tokio::task::yield_now().await;
+        }
+        let passed = begin.elapsed().as_nanos() / limits::PEER_DATAGRAM_INTERVAL.as_nanos();
+        let heard = count(mallory.me);
+        assert!((1..=limits::PEER_DATAGRAM_BURST + passed as u64).contains(&heard), "{heard} after {passed} intervals");
+    });
+}
+
 /// So many of these have been closed, and why.
 async fn first_closed(open: &[Connection], count: usize) -> Vec<(Option<Code>, String)> {
     let mut tasks = tokio::task::JoinSet::new();
