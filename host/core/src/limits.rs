@@ -114,6 +114,12 @@ pub const CHANNEL_BATCH: usize = 128;
 /// What is counted as held for a channel, and for a subscription: about what they take.
 pub const CHANNEL_BYTES: u64 = 1 << 10;
 pub const SUBSCRIPTION_BYTES: u64 = 512;
+/// Messages of a channel that wait for the way to one other node, or there for those before them.
+pub const BRANCH_POSTS: usize = 4_096;
+/// What a subscription across nodes may take where whoever asks for it would wait for ever: nodes that live answer at once.
+pub const CHANNEL_CALL: Duration = Duration::from_secs(10);
+/// Channels of other nodes that are asked for their neighbours before a subscription of a channel is refused.
+pub const CHANNEL_WALK: usize = 4_096;
 /// What a transform may take for one message; whoever sent it, and all behind, wait for it.
 pub const TRANSFORM_TIME: Duration = Duration::from_secs(5);
 
@@ -175,7 +181,9 @@ pub const OUTBOX_BYTES: usize = 2 << 20;
 
 /// Silence after which the other side of a connection is taken for lost, and how often we break it.
 pub const SILENCE: Duration = Duration::from_millis(2_500);
-pub const KEEP_ALIVE: Duration = Duration::from_millis(500);
+/// QUIC begins the silence anew with the first thing it sends into it, and that is what breaks it: who is dead is known as such
+/// after both times, which is to be less than 3 s.
+pub const KEEP_ALIVE: Duration = Duration::from_millis(400);
 /// Establishing a connection, and the first exchange on it.
 pub const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// Flow-control windows of a connection and of one of its streams.
@@ -343,6 +351,9 @@ pub const PROBE_ROUND_TRIP: Duration = Duration::from_millis(350);
 pub const PROBE_HELPERS: usize = 3;
 /// Between suspicion and failure: time for the suspect to hear of it and to be heard, in a thousand nodes at 10 % loss.
 pub const SUSPICION: Duration = Duration::from_secs(4);
+/// Who suspects a member asks it and one other, at once and so often until it knows better: nine times, of which all must be
+/// lost before a member that lives is given up for it.
+pub const DOUBT_PERIOD: Duration = Duration::from_millis(500);
 /// News go out so often, to so many, as long as there are any; each is told by one node so many times.
 pub const GOSSIP_PERIOD: Duration = Duration::from_millis(200);
 pub const GOSSIP_FANOUT: usize = 3;
@@ -350,8 +361,10 @@ pub const GOSSIP_TIMES: u8 = 12;
 /// Members that failed are asked whether they are back, so many each time.
 pub const REVIVE_PERIOD: Duration = Duration::from_secs(5);
 pub const REVIVE_FANOUT: usize = 2;
-/// Views are compared with one other member: so often, and when the last comparison brought news.
+/// Views are compared with one other member: so often, while what some member says of itself is not known, and when the last
+/// comparison brought news.
 pub const SYNC_PERIOD: Duration = Duration::from_secs(5);
+pub const SYNC_LACKING: Duration = Duration::from_secs(1);
 pub const SYNC_HURRY: Duration = Duration::from_millis(100);
 /// Datagrams that answer one comparison; what does not fit is asked for in the next.
 pub const SYNC_PAGES: usize = 8;

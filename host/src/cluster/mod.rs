@@ -1,6 +1,7 @@
 //! Other nodes: links with them, and what coroutines of different nodes do with each other. Decides nothing that
 //! `corovan_core::{link, membership, directory}` can decide without I/O.
 
+mod channels;
 pub mod discovery;
 pub mod grants;
 pub mod hosting;

@@ -1,6 +1,7 @@
 //! What other nodes send: messages go into mailboxes, calls are done and answered. A node speaks for a tenant only under a grant
 //! of that tenant's; what it may not do is denied, what no honest node does ends the session.
 
+use super::channels;
 use super::grants::Grants;
 use super::hosting::Hosting;
 use super::link::{Fault, Granted, Inbox, Session};
@@ -8,7 +9,7 @@ use super::mesh::Handle;
 use super::names;
 use super::remote::{CUT, EXPIRED};
 use crate::runtime::ports::{Ask, Replier};
-use crate::runtime::{Arrival, Arrived, Followed, Following, Refusal, Runtime, Settles};
+use crate::runtime::{Arrival, Arrived, Followed, Following, Group, Refusal, Runtime, Settles};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
@@ -68,7 +69,12 @@ impl Receiver {
                 self.hosting.cancel(session, header.call, &by, &reason);
                 return Ok(None);
             }
-            Call::Demonitor | Call::Names | Call::Unknown => {
+            Call::Channel(call) => {
+                let is = |group: &Group| self.grants.of(group).is_some_and(|grant| grant == granted.bytes);
+                channels::serve(runtime, session, (header, granted), &is, (call, bytes))?;
+                return Ok(None);
+            }
+            Call::Demonitor | Call::Names | Call::Abandon | Call::Unknown => {
                 let text = "this node does not know that call";
                 return Ok(Some(Err(Refusal::new(Code::Unsupported, text))));
             }
@@ -101,7 +107,8 @@ impl Inbox for Receiver {
             }
             _ => None,
         };
-        let message = Arrived { from: sender(session, &header), tag: header.tag, bytes: payload, reply };
+        let message =
+            Arrived { from: sender(session, &header), tag: header.tag, bytes: payload, hops: header.flags, reply };
         match runtime.arrive(&granted.tenant, &to, message, || Arc::new(answers.clone())) {
             Arrival::Taken(free) => answers.taken(free),
             Arrival::Waits => {}
@@ -123,6 +130,10 @@ impl Inbox for Receiver {
         match call {
             Call::Demonitor => {
                 session.unwatch(header.call);
+                return Ok(());
+            }
+            Call::Abandon => {
+                session.abandoned(header.call);
                 return Ok(());
             }
             // Whose grants were shown, and not which is named.

@@ -1,10 +1,11 @@
 //! The way to coroutines of other nodes: each call becomes a frame in the lane of caller and target, under credit where it goes
 //! into a mailbox, and an answer, or the loss of the node.
 
+use super::channels;
 use super::grants::Grants;
 use super::link::{Answer, Links, NotSent, Pass, Session, Watcher};
 use super::mesh::Handle;
-use crate::runtime::ports::{Ask, End, EndFollower, Made, Mesh, Pending, SpawnAway, Sprout, Way};
+use crate::runtime::ports::{Ask, End, EndFollower, Guard, Made, Mesh, Pending, SpawnAway, Sprout, Way};
 use crate::runtime::{Group, Refusal};
 use bytes::Bytes;
 use corovan_core::code::Code;
@@ -12,6 +13,7 @@ use corovan_core::ids::{Address, NodeId};
 use corovan_core::limits;
 use corovan_core::link::call::{self, Call};
 use corovan_core::link::calls;
+use corovan_core::link::channel::ChannelCall;
 use corovan_core::link::frame::{Header, Kind, Local};
 use corovan_core::membership::member::{About, Member};
 use corovan_core::tenancy::identity::{Principal, Role};
@@ -35,8 +37,8 @@ pub struct Remote {
 /// The way to one address, in one session and for one computation.
 #[derive(Clone, Debug)]
 pub(super) struct To {
-    session: Arc<Session>,
-    pass: Arc<Pass>,
+    pub(super) session: Arc<Session>,
+    pub(super) pass: Arc<Pass>,
     to: Local,
 }
 
@@ -173,6 +175,35 @@ impl Way for To {
         self.ask_for(from, &record, bytes)
     }
 
+    fn pass_now(&self, from: &Address, hops: u8, tag: u64, bytes: &[u8]) -> Result<bool, Refusal> {
+        let header = Header { flags: hops, ..self.header(Kind::Message, from, tag) };
+        self.session.send_now(Some(&self.pass), &header, &[bytes]).map_err(refusal)
+    }
+
+    fn pass(&self, from: &Address, hops: u8, tag: u64, bytes: Bytes) -> Pending<Result<(), Refusal>> {
+        let header = Header { flags: hops, ..self.header(Kind::Message, from, tag) };
+        let mut sending = self.session.send(Some(Arc::clone(&self.pass)), header, [bytes, Bytes::new()]);
+        Box::pin(async move { poll_fn(|cx| sending.poll(cx)).await.map_err(refusal) })
+    }
+
+    fn ask_channel(
+        &self,
+        from: &Address,
+        tag: u64,
+        call: ChannelCall,
+        bytes: Bytes,
+    ) -> Pending<Result<Bytes, Refusal>> {
+        Box::pin(self.clone().ask_channel(*from, tag, call, bytes))
+    }
+
+    fn tell_channel(&self, from: &Address, call: ChannelCall) {
+        self.tell_channel(from, call);
+    }
+
+    fn branch(&self, from: &Address, over: Box<dyn EndFollower>) -> Pending<Result<Guard, Refusal>> {
+        Box::pin(self.clone().branch(*from, over))
+    }
+
     fn monitor(&self, from: &Address, follower: Box<dyn EndFollower>) -> Result<Box<dyn Send + Sync>, Refusal> {
         let payload = encode(&Call::Monitor)?;
         // It needs no room on the way, so that it never waits; but one who monitors without end is to end no session.
@@ -196,15 +227,25 @@ impl To {
         }
     }
 
-    fn header(&self, kind: Kind, from: &Address, tag: u64) -> Header {
+    /// Tells a follower what the frame of an end says.
+    pub(super) fn follows(&self, follower: Box<dyn EndFollower>) -> Box<dyn Watcher> {
+        Box::new(Follows { follower, of: self.clone() })
+    }
+
+    pub(super) fn header(&self, kind: Kind, from: &Address, tag: u64) -> Header {
         Header { tag, to: self.to, from: Local::from(*from), ..Header::new(kind) }
     }
 
     /// Sends what is answered, and waits for the answer. Dropped before, the answer is not waited for.
     async fn call(self, header: Header, payload: [Bytes; 2]) -> Result<Bytes, Refusal> {
+        self.call_for(header, payload, false).await
+    }
+
+    /// The same; the other node is told if the answer is not waited for, where it is to be.
+    pub(super) async fn call_for(&self, header: Header, payload: [Bytes; 2], abandons: bool) -> Result<Bytes, Refusal> {
         let (number, answer) = self.session.begin_call().map_err(not_begun)?;
-        let _asked = Asked { session: Arc::clone(&self.session), number };
         let header = Header { call: number, ..header };
+        let _asked = Asked { session: Arc::clone(&self.session), header, abandons };
         let mut sending = self.session.send(Some(Arc::clone(&self.pass)), header, payload);
         poll_fn(|cx| sending.poll(cx)).await.map_err(refusal)?;
         drop(sending);
@@ -230,12 +271,15 @@ async fn answered(answer: oneshot::Receiver<Answer>) -> Result<Bytes, Refusal> {
 /// A call that waits for its answer; nobody waits any more when dropped.
 struct Asked {
     session: Arc<Session>,
-    number: u64,
+    header: Header,
+    abandons: bool,
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.session.give_up_call(self.number);
+        if self.session.give_up_call(self.header.call) && self.abandons {
+            channels::abandon(&self.session, &self.header);
+        }
     }
 }
 
@@ -278,9 +322,9 @@ impl Drop for Making {
 }
 
 /// A monitor of a coroutine of another node, until dropped.
-struct Monitoring {
-    session: Arc<Session>,
-    header: Header,
+pub(super) struct Monitoring {
+    pub session: Arc<Session>,
+    pub header: Header,
 }
 
 impl Drop for Monitoring {
@@ -313,7 +357,7 @@ impl Watcher for Follows {
     }
 }
 
-fn encode(record: &Call) -> Result<Bytes, Refusal> {
+pub(super) fn encode(record: &Call) -> Result<Bytes, Refusal> {
     call::encode(record).map_err(|error| Refusal::new(Code::TooLarge, error.to_string()))
 }
 
@@ -327,7 +371,7 @@ fn refusal(not_sent: NotSent) -> Refusal {
     Refusal::new(code, not_sent.to_string())
 }
 
-fn not_begun(refused: calls::Refused) -> Refusal {
+pub(super) fn not_begun(refused: calls::Refused) -> Refusal {
     let code = match refused {
         calls::Refused::TooMany(_) => Code::Overloaded,
         calls::Refused::Ended => Code::NodeLost,

@@ -14,13 +14,14 @@ pub fn open(coroutine: &Coroutine, name: &str) -> Result<Address, Refusal> {
 }
 
 /// `channel_subscribe`: with room for `cap` unread messages and a policy. Errors: gone, denied, overloaded, cycle,
-/// second-path, invalid, node-lost.
-pub fn subscribe(
-    coroutine: &Coroutine,
+/// second-path, retry, invalid, node-lost, timeout, interrupted.
+pub async fn subscribe(
+    coroutine: &mut Coroutine,
     channel: &Address,
     subscriber: &Address,
     cap: u32,
     policy: u32,
+    timeout: u64,
 ) -> Result<(), Refusal> {
     let invalid = || {
         let text = format!(
@@ -30,16 +31,22 @@ pub fn subscribe(
         Refusal::new(Code::Invalid, text)
     };
     let terms = Terms::new(cap, policy).ok_or_else(invalid)?;
-    coroutine.runtime.subscribe(&coroutine.control, channel, subscriber, terms)
+    let (runtime, control) = (&coroutine.runtime, &coroutine.control);
+    runtime.subscribe(control, channel, subscriber, terms, timeout).await
 }
 
-/// `channel_unsubscribe`. Errors: gone, denied, not-found, node-lost.
-pub fn unsubscribe(coroutine: &Coroutine, channel: &Address, subscriber: &Address) -> Result<(), Refusal> {
-    coroutine.runtime.unsubscribe(&coroutine.control, channel, subscriber)
+/// `channel_unsubscribe`. Errors: gone, denied, not-found, node-lost, timeout, interrupted.
+pub async fn unsubscribe(
+    coroutine: &mut Coroutine,
+    channel: &Address,
+    subscriber: &Address,
+    timeout: u64,
+) -> Result<(), Refusal> {
+    coroutine.runtime.unsubscribe(&coroutine.control, channel, subscriber, timeout).await
 }
 
 /// `channel_transform`: has a function see each message; `None` ends that. Errors: gone, denied, unknown-function,
-/// need-module, bad-module, node-lost.
+/// need-module, bad-module, node-lost, unsupported (on another node).
 pub async fn transform(
     coroutine: &mut Coroutine,
     channel: &Address,
@@ -63,7 +70,7 @@ pub async fn transform(
     runtime.set_transform(&control, channel, transform)
 }
 
-/// `channel_close`. Errors: gone, denied, node-lost.
-pub fn close(coroutine: &Coroutine, channel: &Address) -> Result<(), Refusal> {
-    coroutine.runtime.close_channel(&coroutine.control, channel)
+/// `channel_close`. Errors: gone, denied, node-lost, timeout, interrupted.
+pub async fn close(coroutine: &mut Coroutine, channel: &Address) -> Result<(), Refusal> {
+    coroutine.runtime.close_channel(&coroutine.control, channel).await
 }

@@ -28,6 +28,8 @@ pub struct Arrived {
     pub from: Address,
     pub tag: u64,
     pub bytes: Bytes,
+    /// Channels that it came through, if it is of one.
+    pub hops: u8,
     /// It is a request.
     pub reply: Option<Box<dyn Replier>>,
 }
@@ -78,16 +80,17 @@ impl Runtime {
         let control = match self.resident(tenant, to) {
             Ok(control) => control,
             Err(refusal) => {
+                if reply.is_none()
+                    && let Some(Resident::Channel(channel)) = self.registry.get(to)
+                {
+                    return self.arrive_at(tenant, &channel, Arrived { reply: None, ..message });
+                }
                 reply.into_iter().for_each(ReplyTo::forget);
                 return Arrival::Dropped(refusal);
             }
         };
         let size = message.bytes.len();
-        let payload = match message.bytes {
-            // Shares memory with what was read around it.
-            bytes if bytes.len() <= COPIED => Payload::copy(&bytes),
-            bytes => Payload::from(bytes),
-        };
+        let payload = payload(message.bytes);
         let mut letter = mail::letter(message.from, message.tag, payload);
         letter.body.reply = reply;
         let mut post = control.post.lock();
@@ -166,7 +169,7 @@ impl Runtime {
     }
 
     /// A living coroutine of this tenant. Errors: gone, denied.
-    fn resident(&self, tenant: &Arc<Tenant>, to: &Address) -> Result<Arc<Control>, Refusal> {
+    pub(super) fn resident(&self, tenant: &Arc<Tenant>, to: &Address) -> Result<Arc<Control>, Refusal> {
         if to.node != self.node || to.incarnation != self.incarnation {
             return Err(Refusal::gone(to));
         }
@@ -183,7 +186,7 @@ impl Runtime {
         control.ok_or_else(|| Refusal::gone(to))
     }
 
-    fn denied(&self, tenant: &Arc<Tenant>, to: &Address) -> Refusal {
+    pub(super) fn denied(&self, tenant: &Arc<Tenant>, to: &Address) -> Refusal {
         if let Some(denials) = tenant.denials.note(self.clock().now()) {
             let tenant = tenant.name();
             tracing::warn!(%to, tenant, denials, "denied: an address of another tenant, from another node");
@@ -231,6 +234,23 @@ impl Drop for Waits {
         if self.ticket.lock().take().is_some() {
             self.settles.dropped(&Refusal::new(Code::Gone, "the receiver has ended"));
         }
+    }
+}
+
+/// As it lies in mailboxes.
+pub(super) fn payload(bytes: Bytes) -> Payload {
+    match bytes.len() {
+        // Shares memory with what was read around it.
+        ..=COPIED => Payload::copy(&bytes),
+        _ => Payload::from(bytes),
+    }
+}
+
+/// What shares no memory with what was read around it, unless it is most of that.
+pub fn owned(bytes: Bytes) -> Bytes {
+    match bytes.len() {
+        ..=COPIED => Bytes::copy_from_slice(&bytes),
+        _ => bytes,
     }
 }
 

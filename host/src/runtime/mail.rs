@@ -146,6 +146,15 @@ impl Patience {
         }
     }
 
+    /// Nanoseconds from now on; `u64::MAX`: for ever.
+    pub fn left(&self, now: u64) -> u64 {
+        match self {
+            Patience::None => 0,
+            Patience::Until(sleep) => sleep.deadline().saturating_sub(now),
+            Patience::Forever => FOREVER,
+        }
+    }
+
     /// The call does not wait at all.
     pub fn is_none(&self) -> bool {
         matches!(self, Patience::None)

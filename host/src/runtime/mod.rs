@@ -34,8 +34,9 @@ pub mod timers;
 mod tree;
 pub mod wasi_clock;
 
-pub use arrivals::{Arrival, Arrived, Followed, Following, Settles};
+pub use arrivals::{Arrival, Arrived, Followed, Following, Settles, owned};
 pub use blank::{Nobody, blank_store};
+pub use channels::Caller as ChannelCaller;
 pub use clock::{Clock, RealClock, VirtualClock};
 pub use control::{Control, Stop};
 pub use coroutine::{Coroutine, Ended};

@@ -7,6 +7,7 @@ use super::refusal::Refusal;
 use super::stdio::Output;
 use bytes::Bytes;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
+use corovan_core::link::channel::ChannelCall;
 use corovan_core::wire::ExitRecord;
 use std::fmt;
 use std::pin::Pin;
@@ -121,8 +122,30 @@ pub trait Way: Send + Sync + fmt::Debug {
     fn request(&self, from: &Address, tag: u64, bytes: Bytes) -> Pending<Result<Bytes, Refusal>>;
     /// Asks the other node to do something to it, and waits for what it says.
     fn ask(&self, from: &Address, ask: Ask) -> Pending<Result<Bytes, Refusal>>;
+    /// Sends a message of channel `from`, which came through so many, to what stands for that there, if that needs no waiting;
+    /// `false`: it does.
+    fn pass_now(&self, from: &Address, hops: u8, tag: u64, bytes: &[u8]) -> Result<bool, Refusal>;
+    /// The same as soon as there is credit for it.
+    fn pass(&self, from: &Address, hops: u8, tag: u64, bytes: Bytes) -> Pending<Result<(), Refusal>>;
+    /// Asks something about a channel. Dropped before the answer has come, the other node is told that nobody waits for it.
+    fn ask_channel(&self, from: &Address, tag: u64, call: ChannelCall, bytes: Bytes)
+    -> Pending<Result<Bytes, Refusal>>;
+    /// Tells something about one.
+    fn tell_channel(&self, from: &Address, call: ChannelCall);
+    /// Has `from` stand for the channel here until the result is dropped; `over` is told when the channel has ended.
+    fn branch(&self, from: &Address, over: Box<dyn EndFollower>) -> Pending<Result<Guard, Refusal>>;
     /// Tells of its end until the result is dropped.
     fn monitor(&self, from: &Address, follower: Box<dyn EndFollower>) -> Result<Box<dyn Send + Sync>, Refusal>;
+}
+
+/// What lasts until it is dropped.
+pub type Guard = Box<dyn Send + Sync>;
+
+/// Answers a call of another node, later. Dropped without, it is answered that it was not done.
+pub trait Answers: Send + Sync {
+    fn answer(self: Box<Self>, outcome: Result<Bytes, Refusal>);
+    /// `stop` is called once when nobody waits for the answer any more, which may be at once; not after it was given.
+    fn on_abandon(&self, stop: Box<dyn FnOnce() + Send>);
 }
 
 /// What another node is asked to do to one of its coroutines.

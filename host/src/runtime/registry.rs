@@ -68,7 +68,7 @@ impl Registry {
         let secret = match &resident {
             Resident::Coroutine(control) => control.address.secret,
             Resident::Ended(past) => past.record.address.secret,
-            Resident::Channel(channel) => channel.address.secret,
+            Resident::Channel(channel) => channel.secret(),
         };
         (secret == address.secret).then_some(resident)
     }

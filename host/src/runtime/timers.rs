@@ -116,6 +116,11 @@ impl Drop for StopTimer {
 }
 
 impl Sleep {
+    /// A time of the scheduler's clock.
+    pub fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
     pub(super) fn until(scheduler: Arc<Inner>, deadline: u64) -> Sleep {
         Sleep { scheduler, deadline, armed: None }
     }

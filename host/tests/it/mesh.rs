@@ -51,6 +51,50 @@ fn client_and_server_are_two_programs_on_two_nodes_and_several_run_at_once() {
 }
 
 #[test]
+fn a_channel_is_shared_by_programs_on_two_nodes_and_begins_when_both_are_there() {
+    let place = Place::new();
+    let nodes = mesh(&place, 3);
+    let start = |node: &NodeProcess, args: &[&str]| {
+        place.start(node.args(&[&[&job("remote_channel").display().to_string()[..]], args].concat()))
+    };
+    let client = start(&nodes[1], &["client"]);
+    let server = start(&nodes[2], &["server", "0.3"]);
+    let (client, server) = (client.wait(), server.wait());
+    let (client, server) = (client.has_code(0).out(), server.has_code(0).out());
+    let received: Vec<String> = (0..10).map(|n| format!("received: {n}")).collect();
+    let told = |line: &&str| line.starts_with("delivered");
+    assert_eq!(server.lines().collect::<Vec<_>>(), received);
+    assert_eq!(client.lines().filter(|line| !told(line)).collect::<Vec<_>>(), received);
+    assert_eq!(client.lines().filter(told).collect::<Vec<_>>(), ["delivered to: 2"; 10]);
+}
+
+#[test]
+fn people_on_four_nodes_hear_the_same_chat_in_the_same_order() {
+    let place = Place::new();
+    let nodes = mesh(&place, 4);
+    let start = |node: &NodeProcess, args: &[&str]| {
+        place.start(node.args(&[&[&job("chat").display().to_string()[..]], args].concat()))
+    };
+    let people = [("ann", 1), ("ben", 2), ("cem", 3)];
+    let talking: Vec<Running> = people
+        .iter()
+        .map(|(who, at)| start(&nodes[*at], &["talk", &format!("{who:?}"), "3", r#"["hello", "SHOUT", "well"]"#]))
+        .collect();
+    let room = start(&nodes[0], &["room", "3"]).wait();
+    let heard = room.has_code(0).out();
+    for talking in talking {
+        assert_eq!(talking.wait().has_code(0).out(), heard);
+    }
+    let mut lines: Vec<&str> = heard.lines().collect();
+    for (who, _) in people {
+        let theirs: Vec<&str> = lines.extract_if(.., |line| line.starts_with(who)).collect();
+        let expected = [" has joined", " says: hello", " says: well", " has left"].map(|rest| format!("{who}{rest}"));
+        assert_eq!(theirs, expected);
+    }
+    assert!(lines.is_empty(), "{lines:?}");
+}
+
+#[test]
 fn a_killed_node_takes_its_names_with_it_and_comes_back_as_itself() {
     let place = Place::new();
     let nodes = mesh(&place, 3);

@@ -1,6 +1,7 @@
 //! Coroutines of two nodes that send to each other over real QUIC: what each call gives, and what it gives when the other end is
 //! gone, is another tenant's, or its node is lost.
 
+mod channels;
 mod guests;
 mod names;
 
@@ -226,6 +227,12 @@ const HEAD: &str = r#"(module
     (import "corovan" "locate" (func $locate (param i32 i32 i64 i32) (result i32)))
     (import "corovan" "finish" (func $finish (param i32 i32) (result i32)))
     (import "corovan" "sleep" (func $sleep (param i64) (result i32)))
+    (import "corovan" "channel_open" (func $open (param i32 i32 i32) (result i32)))
+    (import "corovan" "channel_subscribe" (func $subscribe (param i32 i32 i32 i32 i64) (result i32)))
+    (import "corovan" "channel_unsubscribe" (func $unsubscribe (param i32 i32 i64) (result i32)))
+    (import "corovan" "channel_send" (func $publish (param i32 i64 i32 i32 i64) (result i32)))
+    (import "corovan" "channel_deliver" (func $spread (param i32 i64 i32 i32 i32 i64) (result i32)))
+    (import "corovan" "channel_close" (func $close (param i32) (result i32)))
     (memory (export "memory") 32)
     (data (i32.const 64) "hello")
     ;; Ends with the CBOR of 100,000 bytes.
@@ -244,6 +251,36 @@ const HEAD: &str = r#"(module
     (func $find (param i32) (result i32)
         (i32.store8 (i32.const 66) (i32.add (i32.const 97) (local.get 0)))
         (call $locate (i32.const 64) (i32.const 3) (i64.const -1) (i32.const 980)))
+    (func $me (result i32) (drop (call $self (i32.const 900))) (i32.const 900))
+    ;; Subscribes itself to the given channel.
+    (func $joins (param $cap i32) (param $policy i32) (result i32)
+        (call $subscribe (i32.const 980) (call $me) (local.get $cap) (local.get $policy) (i64.const -1)))
+    ;; Sends through the given channel: with these tags; to so many at least.
+    (func $sends (param $from i64) (param $to i64) (result i32) (local $code i32)
+        (block $out (loop $next
+            (br_if $out (i64.gt_u (local.get $from) (local.get $to)))
+            (local.set $code (call $publish (i32.const 980) (local.get $from) (i32.const 64) (i32.const 5) (i64.const -1)))
+            (br_if $out (local.get $code))
+            (local.set $from (i64.add (local.get $from) (i64.const 1)))
+            (br $next)))
+        (local.get $code))
+    (func $spreads (param $tag i64) (param $n i32) (param $timeout i64) (result i32)
+        (call $spread (i32.const 980) (local.get $tag) (i32.const 64) (i32.const 5) (local.get $n) (local.get $timeout)))
+    ;; The channel of this node with this letter, at 940; the given channel or that is subscribed to the other.
+    (func $opens (param i32) (result i32)
+        (i32.store8 (i32.const 72) (local.get 0))
+        (call $open (i32.const 72) (i32.const 1) (i32.const 940)))
+    (func $under (param $cap i32) (param $policy i32) (result i32)
+        (call $subscribe (i32.const 980) (i32.const 940) (local.get $cap) (local.get $policy) (i64.const -1)))
+    (func $over (param $cap i32) (param $policy i32) (result i32)
+        (call $subscribe (i32.const 940) (i32.const 980) (local.get $cap) (local.get $policy) (i64.const -1)))
+    (func $leaves (result i32) (call $unsubscribe (i32.const 980) (call $me) (i64.const -1)))
+    (func $pauses (result i32)
+        (call $suspend (i64.const -1) (i32.const 512) (i32.const 1024) (i32.const 100)))
+    ;; The next message's tag.
+    (func $hears (result i32) (local $code i32)
+        (local.set $code (call $recv (i64.const -1)))
+        (if (result i32) (i32.lt_s (local.get $code) (i32.const 0)) (then (local.get $code)) (else (call $tag))))
     (func $recv (param i64) (result i32)
         (call $receive (local.get 0) (i32.const 0) (i32.const 512) (i32.const 1024) (i32.const 65536)))
     (func $kind (result i32) (i32.load (i32.const 516)))

@@ -4,6 +4,7 @@
 //! 0 len u32, little-endian | 4 CBOR record | 4 + len bytes
 //! ```
 
+use super::channel::ChannelCall;
 use crate::ids::ModuleHash;
 use crate::limits;
 use crate::wire::ExitRecord;
@@ -53,6 +54,10 @@ pub enum Call {
         #[serde(rename = "o")]
         offset: u64,
     },
+    /// Of channels, and of those subscribed to them.
+    Channel(ChannelCall),
+    /// Nobody waits any more for the answer to the call of the frame's number. Not answered.
+    Abandon,
     /// Whatever a later version asks.
     #[serde(other)]
     Unknown,

@@ -3,6 +3,7 @@
 
 pub mod call;
 pub mod calls;
+pub mod channel;
 pub mod contact;
 pub mod credit;
 pub mod frame;

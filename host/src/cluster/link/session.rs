@@ -35,6 +35,8 @@ pub struct Session {
     pub(super) calls: Mutex<Pending<oneshot::Sender<Answer>>>,
     pub(super) monitors: Mutex<Pending<Box<dyn Watcher>>>,
     pub(super) watched: Mutex<Watched<Box<dyn FnOnce() + Send>>>,
+    /// Calls of the other node that are answered later, and how to stop them.
+    pub(super) serving: Mutex<Watched<Box<dyn FnOnce() + Send>>>,
     pub(super) pulse: Mutex<Pulse>,
     /// What this node shows of its computations, and what the other has shown.
     pub(super) passes: Mutex<Passes>,
@@ -99,6 +101,7 @@ impl Session {
             calls: Mutex::new(Pending::calls()),
             monitors: Mutex::new(Pending::monitors()),
             watched: Mutex::new(Watched::new()),
+            serving: Mutex::new(Watched::new()),
             pulse,
             passes: Mutex::default(),
             shown: RwLock::default(),
@@ -151,6 +154,7 @@ impl Session {
         !self.calls.lock().is_empty()
             || !self.monitors.lock().is_empty()
             || !self.watched.lock().is_empty()
+            || !self.serving.lock().is_empty()
             || self.borrower.lock().waiting() > 0
             || self.lanes.iter().any(|lane| lane.out.lock().is_busy())
     }
@@ -161,9 +165,34 @@ impl Session {
         Ok((self.calls.lock().begin(answered)?, answer))
     }
 
-    /// Nobody waits for the answer any more.
-    pub fn give_up_call(&self, number: u64) {
-        drop(self.calls.lock().take(number));
+    /// Nobody waits for the answer any more; `false`: it had come.
+    pub fn give_up_call(&self, number: u64) -> bool {
+        let waited = self.calls.lock().take(number);
+        waited.is_some()
+    }
+
+    /// The other node's call of this number is answered later; `stop` is called once when it waits no more, which may be at
+    /// once. One that is there already stays: a number stands for one call.
+    pub fn serve(&self, number: u64, stop: Box<dyn FnOnce() + Send>) {
+        let mut serving = self.serving.lock();
+        if self.has_ended() {
+            drop(serving);
+            return stop();
+        }
+        // Bounded by what waits here for such calls, each of which is charged to its tenant.
+        let _ = serving.watch(number, stop);
+    }
+
+    /// It is about to be answered.
+    pub fn served(&self, number: u64) {
+        let stop = self.serving.lock().take(number);
+        drop(stop);
+    }
+
+    /// The other node does not wait for the answer any more.
+    pub fn abandoned(&self, number: u64) {
+        let stop = self.serving.lock().take(number);
+        stop.into_iter().for_each(|stop| stop());
     }
 
     /// Numbers a monitor. Errors: overloaded, node-lost.
@@ -223,11 +252,12 @@ impl Session {
         let calls = self.calls.lock().end();
         let monitors = self.monitors.lock().end();
         let watched = self.watched.lock().end();
+        let serving = self.serving.lock().end();
         // All told outside of the locks: those who are told may send to other nodes.
         woken.into_iter().for_each(Waker::wake);
         calls.into_iter().for_each(|answered| drop(answered.send(Answer::Lost)));
         monitors.into_iter().for_each(|watcher| watcher.ended(None));
-        watched.into_iter().for_each(|stop| stop());
+        watched.into_iter().chain(serving).for_each(|stop| stop());
         self.inbox.ended(self);
         self.over.notify_waiters();
     }

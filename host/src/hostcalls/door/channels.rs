@@ -23,23 +23,26 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
             Err(refusal) => Ok(refused(&mut guest, refusal)),
         }
     })?;
-    // A channel of another node would be waited for; those of this one are there at once.
-    linker.func_wrap(
+    linker.func_wrap_async(
         MODULE,
         "channel_subscribe",
-        |mut guest: Guest<'_>, channel: u32, subscriber: u32, cap: u32, policy: u32, _timeout: u64| {
-            let (channel, subscriber) = read_pair(&mut guest, channel, subscriber)?;
-            let outcome = channels::subscribe(guest.data(), &channel, &subscriber, cap, policy);
-            wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
+        |mut guest: Guest<'_>, (channel, subscriber, cap, policy, timeout): (u32, u32, u32, u32, u64)| {
+            Box::new(async move {
+                let (channel, subscriber) = read_pair(&mut guest, channel, subscriber)?;
+                let outcome = channels::subscribe(guest.data_mut(), &channel, &subscriber, cap, policy, timeout).await;
+                wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
+            })
         },
     )?;
-    linker.func_wrap(
+    linker.func_wrap_async(
         MODULE,
         "channel_unsubscribe",
-        |mut guest: Guest<'_>, channel: u32, subscriber: u32, _timeout: u64| {
-            let (channel, subscriber) = read_pair(&mut guest, channel, subscriber)?;
-            let outcome = channels::unsubscribe(guest.data(), &channel, &subscriber);
-            wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
+        |mut guest: Guest<'_>, (channel, subscriber, timeout): (u32, u32, u64)| {
+            Box::new(async move {
+                let (channel, subscriber) = read_pair(&mut guest, channel, subscriber)?;
+                let outcome = channels::unsubscribe(guest.data_mut(), &channel, &subscriber, timeout).await;
+                wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
+            })
         },
     )?;
     linker.func_wrap_async(
@@ -63,10 +66,12 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
             Box::new(transform(guest, channel, module, (function, len)))
         },
     )?;
-    linker.func_wrap(MODULE, "channel_close", |mut guest: Guest<'_>, channel: u32| {
-        let channel = read_address(&mut guest, channel)?;
-        let outcome = channels::close(guest.data(), &channel);
-        wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
+    linker.func_wrap_async(MODULE, "channel_close", |mut guest: Guest<'_>, (channel,): (u32,)| {
+        Box::new(async move {
+            let channel = read_address(&mut guest, channel)?;
+            let outcome = channels::close(guest.data_mut(), &channel).await;
+            wasmtime::Result::<i32>::Ok(done(&mut guest, outcome))
+        })
     })?;
     Ok(())
 }

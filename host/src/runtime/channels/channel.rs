@@ -1,6 +1,8 @@
 //! One channel: its subscribers, whose turn it is, and what was dropped.
 
-use super::message::Post;
+use super::branch::Link;
+use super::message::{Message, Post};
+use super::stand_in::StandIn;
 use super::transform::Transform;
 use crate::runtime::control::Control;
 use crate::runtime::group::Group;
@@ -10,6 +12,7 @@ use crate::runtime::tenant::Tenant;
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use corovan_core::limits;
+use corovan_core::sync::channel::Policy;
 use corovan_core::sync::channel::subscriptions::{Subscription, Subscriptions};
 use corovan_core::sync::channel::turn::Turn;
 use corovan_core::tenancy::quota::Permit;
@@ -21,7 +24,11 @@ use std::task::Waker;
 
 /// What it does is in the promise of this file.
 pub struct Channel {
+    /// Of a stand-in: of what it stands for.
     pub address: Address,
+    /// Where it is found on this node.
+    pub(super) at: Address,
+    pub(super) role: Role,
     pub name: String,
     tenant: Weak<Tenant>,
     owner: Weak<Group>,
@@ -43,11 +50,23 @@ pub(super) struct State {
     pub held: Permit,
 }
 
+/// What a channel is to its node.
+pub(super) enum Role {
+    /// It is here.
+    Own,
+    /// It is here too, and this is what leads to those who are subscribed on one other node.
+    Branch(Arc<Link>),
+    /// It is on another node: this takes its messages for all who are subscribed here.
+    StandIn(StandIn),
+}
+
 /// Where a subscription leads.
 #[derive(Clone)]
 pub(super) enum To {
     Coroutine(Arc<Control>),
     Channel(Arc<Channel>),
+    /// To another node; of a branch only.
+    Node(Arc<Link>),
 }
 
 /// A subscription of this node.
@@ -80,12 +99,44 @@ pub struct Figures {
 
 impl Channel {
     pub(super) fn new(address: Address, name: &str, opener: &Control, held: Permit) -> Channel {
+        let (tenant, owner) = (Arc::downgrade(&opener.group.tenant), Arc::downgrade(&opener.group));
+        Channel::make((address, address), name, (tenant, owner), opener.program(), Role::Own, held)
+    }
+
+    /// What leads to another node; it is found nowhere, and messages go through it as if it were not there.
+    pub(super) fn branch(of: &Channel, link: Arc<Link>, held: Permit) -> Channel {
+        let (owners, program) = ((of.tenant.clone(), of.owner.clone()), Arc::clone(&of.program));
+        Channel::make((of.address, of.address), &of.name, owners, program, Role::Branch(link), held)
+    }
+
+    /// What stands here for a channel of another node; `program` is that of the first who comes to it.
+    pub(super) fn stand_in(
+        (of, at): (Address, Address),
+        tenant: &Arc<Tenant>,
+        program: Arc<Program>,
+        stand_in: StandIn,
+        held: Permit,
+    ) -> Channel {
+        let name = format!("{of}");
+        Channel::make((of, at), &name, (Arc::downgrade(tenant), Weak::new()), program, Role::StandIn(stand_in), held)
+    }
+
+    fn make(
+        (address, at): (Address, Address),
+        name: &str,
+        (tenant, owner): (Weak<Tenant>, Weak<Group>),
+        program: Arc<Program>,
+        role: Role,
+        held: Permit,
+    ) -> Channel {
         Channel {
             address,
+            at,
+            role,
             name: name.to_owned(),
-            tenant: Arc::downgrade(&opener.group.tenant),
-            owner: Arc::downgrade(&opener.group),
-            program: opener.program(),
+            tenant,
+            owner,
+            program,
             state: Mutex::new(State {
                 subscriptions: Subscriptions::default(),
                 turn: Turn::default(),
@@ -129,7 +180,12 @@ impl Channel {
 
     /// Errors: denied.
     pub fn check_owner(&self, control: &Control, what: &str) -> Result<(), Refusal> {
-        if self.is_owned_by(&control.group) {
+        self.check_owned(|owner| std::ptr::eq(owner, Arc::as_ptr(&control.group)), what)
+    }
+
+    /// The same of whoever this says owns what. Errors: denied.
+    pub(super) fn check_owned(&self, owns: impl Fn(&Group) -> bool, what: &str) -> Result<(), Refusal> {
+        if self.owner.upgrade().is_some_and(|owner| owns(&owner)) {
             return Ok(());
         }
         let text = format!(
@@ -139,9 +195,45 @@ impl Channel {
         Err(Refusal::new(Code::Denied, text))
     }
 
-    /// `None` when the computation is over.
+    /// `None` when the computation is over. Nobody here owns what stands for a channel of another node: it works for those who
+    /// are subscribed, of which this is the computation of one.
     pub(super) fn owner(&self) -> Option<Arc<Group>> {
-        self.owner.upgrade()
+        if self.stands_in().is_none() {
+            return self.owner.upgrade();
+        }
+        let subscribers = self.state.lock().subscriptions.snapshot();
+        subscribers.iter().find_map(|subscription| subscription.to.group())
+    }
+
+    /// No stand-in.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self.role, Role::Own)
+    }
+
+    pub(super) fn stands_in(&self) -> Option<&StandIn> {
+        match &self.role {
+            Role::StandIn(stand_in) => Some(stand_in),
+            _ => None,
+        }
+    }
+
+    /// Some who are subscribed hold publishers.
+    pub(super) fn holds(&self) -> bool {
+        let subscribers = self.state.lock().subscriptions.snapshot();
+        subscribers.iter().any(|subscription| subscription.terms().policy == Policy::HoldPublisher)
+    }
+
+    /// A message as it goes on from here; `None` when it has come far enough.
+    pub(super) fn entered(&self, message: &Message) -> Option<Message> {
+        match &self.role {
+            Role::Branch(_) => Some(message.clone()),
+            Role::Own | Role::StandIn(_) => message.further(self.address),
+        }
+    }
+
+    /// The secret of its address here.
+    pub fn secret(&self) -> u64 {
+        self.at.secret
     }
 
     pub fn tenant(&self) -> Option<Arc<Tenant>> {
@@ -197,7 +289,11 @@ impl Channel {
 pub(super) fn release(subscription: &Subscribed) {
     let control = match &subscription.to {
         To::Coroutine(control) => control,
+        To::Node(_) => return,
         To::Channel(child) => {
+            if let Role::Branch(link) = &child.role {
+                return link.finish(child);
+            }
             let publishers: Vec<_> = child.state.lock().turn.publishers().cloned().collect();
             return publishers.into_iter().for_each(Waker::wake);
         }
@@ -206,6 +302,25 @@ pub(super) fn release(subscription: &Subscribed) {
     let publisher = control.post.lock().mailbox.let_go(subscription.via);
     publisher.into_iter().for_each(Waker::wake);
     drop(forgotten);
+}
+
+impl To {
+    /// For whose work it is.
+    pub fn group(&self) -> Option<Arc<Group>> {
+        match self {
+            To::Coroutine(control) => Some(Arc::clone(&control.group)),
+            To::Channel(channel) => channel.owner(),
+            To::Node(_) => None,
+        }
+    }
+
+    pub fn program(&self) -> Option<Arc<Program>> {
+        match self {
+            To::Coroutine(control) => Some(control.program()),
+            To::Channel(channel) => Some(Arc::clone(&channel.program)),
+            To::Node(_) => None,
+        }
+    }
 }
 
 impl fmt::Debug for Channel {
@@ -219,6 +334,7 @@ impl fmt::Debug for To {
         match self {
             To::Coroutine(control) => write!(f, "To({})", control.address),
             To::Channel(channel) => write!(f, "To({channel:?})"),
+            To::Node(link) => write!(f, "To({link:?})"),
         }
     }
 }

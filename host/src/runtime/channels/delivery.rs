@@ -8,6 +8,7 @@ use super::pump::{self, Rest};
 use super::transform;
 use super::turn::Turn;
 use crate::runtime::control::Control;
+use crate::runtime::mail::FOREVER;
 use crate::runtime::refusal::Refusal;
 use corovan_core::code::Code;
 use corovan_core::limits;
@@ -66,6 +67,8 @@ impl Delivery {
                 match &subscription.to {
                     To::Coroutine(control) => self.give(subscription, control),
                     To::Channel(child) => self.descend(turn, subscription, child, pace).await,
+                    To::Node(link) if link.give_now(subscription, &self.message) => {}
+                    To::Node(_) => self.held.push(Arc::clone(subscription)),
                 }
             }
         })
@@ -77,6 +80,7 @@ impl Delivery {
             let served = match &subscription.to {
                 To::Coroutine(control) => hold::give(&subscription, control, &self.message, way).await,
                 To::Channel(child) => self.follow(turn, &subscription, child, way).await,
+                To::Node(link) => link.give(&subscription, &self.message, way).await,
             };
             if let Err(refusal) = served {
                 self.refusal.get_or_insert(refusal);
@@ -107,7 +111,7 @@ impl Delivery {
     /// Over an edge that holds nobody: at once where the turn of the sub-channel is free and nothing there takes long, else
     /// it is left to a pump.
     async fn descend(&mut self, turn: &Turn, edge: &Arc<Subscribed>, child: &Arc<Channel>, pace: &mut Pace) {
-        let Some(message) = self.message.further(child.address) else { return too_far(turn, edge) };
+        let Some(message) = child.entered(&self.message) else { return too_far(turn, edge) };
         let terms = edge.terms();
         let Some(drop) = drop_of(terms.policy) else { return self.held.push(Arc::clone(edge)) };
         let (child_turn, is_slow) = {
@@ -119,9 +123,10 @@ impl Delivery {
                 let Ok(held) = state.held.beside(Resource::Held, limits::LETTER_BYTES) else {
                     return edge.count_dropped();
                 };
-                let pending = message.pending();
-                let post = Post { message, edge: Arc::clone(edge), pending, _held: held };
-                let posted = state.turn.post(edge.via, post, terms.cap, drop);
+                let (pending, via) = (message.pending(), edge.via);
+                let from = Some(Arc::clone(edge));
+                let post = Post { message, edge: from, pending, wait: FOREVER, awaited: None, _held: held };
+                let posted = state.turn.post(via, post, terms.cap, drop);
                 std::mem::drop(state);
                 // What was dropped goes here, outside of the lock.
                 return if !matches!(posted, Posted::Taken) {
@@ -151,7 +156,7 @@ impl Delivery {
         child: &Arc<Channel>,
         way: &mut Way<'_>,
     ) -> Result<(), Refusal> {
-        let Some(message) = self.message.further(child.address) else {
+        let Some(message) = child.entered(&self.message) else {
             too_far(turn, edge);
             return Ok(());
         };

@@ -31,8 +31,13 @@ pub(super) struct Message {
 pub(super) struct Post {
     pub message: Message,
     /// The edge it came over.
-    pub edge: Arc<Subscribed>,
+    /// `None`: from the channel's own node.
+    pub edge: Option<Arc<Subscribed>>,
     pub pending: Option<Pending>,
+    /// How long it may wait for those who hold publishers, in nanoseconds.
+    pub wait: u64,
+    /// Who waits for it on another node.
+    pub awaited: Option<Arc<Awaited>>,
     /// What the tenant is charged for its place in the queue.
     pub _held: Permit,
 }
@@ -44,6 +49,8 @@ pub(super) struct Tally(Mutex<Count>);
 #[derive(Debug, Default)]
 struct Count {
     delivered: usize,
+    /// Somebody who holds publishers had no room in time.
+    late: bool,
     /// Deliveries that were left to a pump and are not done.
     pending: usize,
     waker: Option<Waker>,
@@ -53,10 +60,15 @@ struct Count {
 #[derive(Debug)]
 pub(super) struct Pending(Arc<Tally>);
 
+/// Whether anybody on another node still waits for a delivery.
+#[derive(Debug, Default)]
+pub(super) struct Awaited(Mutex<(bool, Option<Waker>)>);
+
 /// How long, and for whom, a delivery may wait.
 pub(super) struct Way<'a> {
     /// `None`: for nobody, so nobody interrupts it.
     pub from: Option<&'a Arc<Control>>,
+    awaited: Option<Arc<Awaited>>,
     patience: Patience,
     /// It waits no more.
     pub over: Option<Refusal>,
@@ -77,8 +89,14 @@ impl Message {
 
     /// One more mailbox has it.
     pub fn count(&self) {
+        self.count_many(1);
+    }
+
+    /// So many more.
+    pub fn count_many(&self, mailboxes: usize) {
         if let Some(tally) = &self.tally {
-            tally.0.lock().delivered += 1;
+            let mut count = tally.0.lock();
+            count.delivered = count.delivered.saturating_add(mailboxes);
         }
     }
 
@@ -93,6 +111,22 @@ impl Message {
 impl Tally {
     pub fn delivered(&self) -> usize {
         self.0.lock().delivered
+    }
+
+    /// One to be told when all is done, before anything is begun.
+    pub fn watched(waker: Waker) -> Arc<Tally> {
+        Arc::new(Tally(Mutex::new(Count { waker: Some(waker), ..Count::default() })))
+    }
+
+    /// How many have it, and whether somebody who holds publishers had no room in time; `None`: not all is done.
+    pub fn outcome(&self) -> Option<(usize, bool)> {
+        let count = self.0.lock();
+        (count.pending == 0).then_some((count.delivered, count.late))
+    }
+
+    /// Not all had room in time.
+    pub fn set_late(&self) {
+        self.0.lock().late = true;
     }
 
     /// Waits until all that was left to others is done.
@@ -124,7 +158,20 @@ impl Drop for Pending {
 
 impl<'a> Way<'a> {
     pub fn new(from: Option<&'a Arc<Control>>, patience: Patience) -> Way<'a> {
-        Way { from, patience, over: None }
+        Way { from, awaited: None, patience, over: None }
+    }
+
+    /// The same for whoever waits on another node.
+    pub fn awaited(awaited: Option<Arc<Awaited>>, patience: Patience) -> Way<'static> {
+        Way { from: None, awaited, patience, over: None }
+    }
+
+    /// Nanoseconds that it may still wait; `u64::MAX`: for ever.
+    pub fn left(&self, now: u64) -> u64 {
+        match self.over {
+            Some(_) => 0,
+            None => self.patience.left(now),
+        }
     }
 
     /// Why it waits no longer, if that is so.
@@ -132,6 +179,9 @@ impl<'a> Way<'a> {
         if self.over.is_none() {
             self.over = match self.from.and_then(|from| from.take_interrupt()) {
                 Some(reason) => Some(Refusal::new(Code::Interrupted, reason)),
+                None if self.awaited.as_ref().is_some_and(|awaited| awaited.is_over(cx)) => {
+                    Some(Refusal::new(Code::Interrupted, "nobody waits for it any more"))
+                }
                 None if self.patience.poll(cx).is_ready() => Some(Refusal::timeout(LATE)),
                 None => None,
             };
@@ -150,4 +200,24 @@ impl<'a> Way<'a> {
     }
 }
 
-const LATE: &str = "not all had room in time: the message went to those that did, and to no other";
+impl Awaited {
+    /// Nobody waits any more.
+    pub fn abandon(&self) {
+        let waker = {
+            let (over, waker) = &mut *self.0.lock();
+            *over = true;
+            waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn is_over(&self, cx: &Context<'_>) -> bool {
+        let (over, waker) = &mut *self.0.lock();
+        if !*over {
+            *waker = Some(cx.waker().clone());
+        }
+        *over
+    }
+}
+
+pub(super) const LATE: &str = "not all had room in time: the message went to those that did, and to no other";

@@ -4,12 +4,18 @@
 //! Locks are taken in this order: a tenant's book, a channel's state, a coroutine's ties or mailbox. Nobody is woken under
 //! one.
 
+mod branch;
 mod channel;
 mod delivery;
+mod edges;
+mod errand;
 mod hold;
 mod message;
 mod publish;
 mod pump;
+mod remote;
+mod serve;
+mod stand_in;
 mod subscribe;
 #[cfg(test)]
 mod tests;
@@ -26,16 +32,23 @@ pub use channel::{Channel, Figures};
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use corovan_core::limits;
+use corovan_core::link::channel::ChannelCall;
 use corovan_core::sync::channel::audience::Audience;
 use corovan_core::sync::channel::graph::Graph;
 pub use corovan_core::sync::channel::subscriptions::Terms;
 use corovan_core::tenancy::quota::Resource;
 use parking_lot::Mutex;
-pub use publish::{deliver, send, shared};
+pub use publish::shared;
+pub use remote::{deliver, send};
+pub use serve::Caller;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 pub use transform::Transform;
+
+/// What only the computation may do that owns a channel.
+const HOLDING: &str = "subscribe with hold-publisher, which holds up whoever sends";
+const CLOSING: &str = "close it";
 
 /// A tenant's channels.
 #[derive(Debug, Default)]
@@ -47,7 +60,9 @@ pub struct Channels {
 #[derive(Debug, Default)]
 struct Book {
     by_name: BTreeMap<String, Arc<Channel>>,
+    /// Those, and what stands here for channels of other nodes.
     by_address: BTreeMap<Address, Arc<Channel>>,
+    stand_ins: usize,
     graph: Graph,
     /// Publishers that wait for subscribers.
     audience: Audience<Waker>,
@@ -100,15 +115,17 @@ impl Runtime {
         Ok(address)
     }
 
-    /// Finds a channel. Errors: gone, denied (another tenant's), node-lost, invalid (no channel's address).
+    /// Finds a channel of this node. Errors: gone, denied (another tenant's), node-lost, unsupported (on another node).
     pub fn find_channel(&self, from: &Control, address: &Address) -> Result<Arc<Channel>, Refusal> {
         if address.node != self.node {
-            return Err(Refusal::new(Code::NodeLost, format!("no node {} is known to this one", address.node)));
+            self.away(&from.group, address)?;
+            let text = format!("channel {address} is on another node, and this is done where it is");
+            return Err(Refusal::new(Code::Unsupported, text));
         }
         let resident = if address.incarnation == self.incarnation { self.registry.get(address) } else { None };
         match resident {
-            Some(Resident::Channel(channel)) if channel.is_of(&from.group.tenant) => Ok(channel),
-            Some(Resident::Channel(_)) => Err(self.foreign(from, address)),
+            Some(Resident::Channel(channel)) if channel.is_of(&from.group.tenant) && channel.is_own() => Ok(channel),
+            Some(Resident::Channel(channel)) if !channel.is_of(&from.group.tenant) => Err(self.foreign(from, address)),
             Some(Resident::Coroutine(other)) if !other.is_of(from) => Err(self.foreign(from, address)),
             Some(Resident::Ended(past)) if !Arc::ptr_eq(&past.tenant, &from.group.tenant) => {
                 Err(self.foreign(from, address))
@@ -116,14 +133,6 @@ impl Runtime {
             // What is no channel never was there as one.
             _ => Err(Refusal::gone(format!("channel {address}"))),
         }
-    }
-
-    /// Ends a channel and all subscriptions to it. Errors: gone, denied (another computation's).
-    pub fn close_channel(&self, control: &Control, address: &Address) -> Result<(), Refusal> {
-        let channel = self.find_channel(control, address)?;
-        channel.check_owner(control, "close it")?;
-        self.end_channel(&control.group.tenant, &channel);
-        Ok(())
     }
 
     /// A computation is over, and its channels with it.
@@ -137,7 +146,7 @@ impl Runtime {
 
     fn end_channel(&self, tenant: &Arc<Tenant>, channel: &Arc<Channel>) {
         self.registry.remove(channel.address.counter);
-        let (audience, parents) = {
+        let (audience, parents, above) = {
             let mut book = tenant.channels.book.lock();
             if book.by_address.remove(&channel.address).is_none() {
                 return;
@@ -147,16 +156,30 @@ impl Runtime {
             for parent in &parents {
                 parent.forget_child(&channel.address);
             }
+            let above = book.stand_ins_above(&channel.address);
             book.graph.close(&channel.address);
-            (book.audience.closed(&channel.address), parents)
+            (book.audience.closed(&channel.address), parents, above)
         };
         audience.into_iter().for_each(Waker::wake);
-        drop(parents);
+        for parent in parents.iter().filter(|parent| parent.stands_in().is_some()) {
+            parent.tell_up(ChannelCall::Cut { child: channel.address });
+        }
         channel.shut();
+        above.iter().for_each(|above| above.announce());
     }
 }
 
 impl Book {
+    /// What stands for channels of other nodes among those whose messages reach this one, and this one.
+    fn stand_ins_above(&self, channel: &Address) -> Vec<Arc<Channel>> {
+        if self.stand_ins == 0 {
+            return Vec::new();
+        }
+        let above = self.graph.above(channel);
+        let known = above.iter().filter_map(|above| self.by_address.get(above));
+        known.filter(|above| above.stands_in().is_some()).cloned().collect()
+    }
+
     fn next_via(&mut self) -> u64 {
         self.last_via += 1;
         self.last_via

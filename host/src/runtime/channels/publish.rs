@@ -9,9 +9,9 @@ use crate::runtime::launch::Runtime;
 use crate::runtime::mail::Patience;
 use crate::runtime::message::Payload;
 use crate::runtime::refusal::Refusal;
+use crate::runtime::tenant::Tenant;
 use bytes::Bytes;
 use corovan_core::code::Code;
-use corovan_core::ids::Address;
 use corovan_core::sync::channel::audience::Seat;
 use corovan_core::tenancy::quota::{Exhausted, Permit, Resource};
 use std::sync::Arc;
@@ -31,7 +31,12 @@ struct Waiting<'a> {
 
 /// A payload that lies in memory once, and is charged once, however many have it. Errors: overloaded.
 pub fn shared(control: &Control, payload: Payload) -> Result<Payload, Refusal> {
-    Ok(shared_beside(&Permit::nothing(&control.group.tenant.ledger, Resource::Held), payload)?)
+    charged(&control.group.tenant, payload)
+}
+
+/// The same, charged to this tenant. Errors: overloaded.
+pub(super) fn charged(tenant: &Arc<Tenant>, payload: Payload) -> Result<Payload, Refusal> {
+    Ok(shared_beside(&Permit::nothing(&tenant.ledger, Resource::Held), payload)?)
 }
 
 /// The same, charged to the tenant of this permit.
@@ -41,17 +46,15 @@ pub(super) fn shared_beside(permit: &Permit, payload: Payload) -> Result<Payload
     Ok(Payload::Shared(Bytes::from_owner(Charged { bytes, _held: held })))
 }
 
-/// Sends to all who are subscribed. Errors: gone, denied, node-lost, overloaded, invalid (the transform failed) - nobody
-/// has it; timeout, interrupted - some may have it.
-pub async fn send(
+/// Sends to all who are subscribed to a channel of this node. Errors: gone, overloaded, invalid (the transform failed) -
+/// nobody has it; timeout, interrupted - some may have it.
+pub(super) async fn send(
     runtime: &Arc<Runtime>,
     control: &Arc<Control>,
-    channel: &Address,
-    tag: u64,
-    payload: Payload,
+    channel: Arc<Channel>,
+    (tag, payload): (u64, Payload),
     patience: Patience,
 ) -> Result<(), Refusal> {
-    let channel = runtime.find_channel(control, channel)?;
     let _doing = control.waits(Waits::Channel);
     let mut way = Way::new(Some(control), patience);
     let turn = Turn::wait(runtime, &channel, None, &mut way).await?;
@@ -62,15 +65,14 @@ pub async fn send(
 
 /// Waits for `n` subscribers, sends to all, and waits until their mailboxes have it: how many do. 0: there were not so many
 /// in time, and nothing was sent. Errors: as [`send`], but for timeout.
-pub async fn deliver(
+pub(super) async fn deliver(
     runtime: &Arc<Runtime>,
     control: &Arc<Control>,
-    channel: &Address,
+    channel: Arc<Channel>,
     n: usize,
     (tag, payload): (u64, Payload),
     patience: Patience,
 ) -> Result<usize, Refusal> {
-    let channel = runtime.find_channel(control, channel)?;
     let _doing = control.waits(Waits::Channel);
     let mut way = Way::new(Some(control), patience);
     if n > 0 && !audience(control, &channel, n, &mut way).await? {

@@ -2,10 +2,11 @@
 //! delivery whose publisher is not to be held. Started only when there is such a thing, and ends when there is none.
 
 use super::delivery::{self, Delivery};
+use super::errand::{self, For};
 use super::message::{Message, Pending, Way};
 use super::turn::Turn;
-use crate::runtime::control::{Birth, Control};
 use crate::runtime::mail::FOREVER;
+use corovan_core::code::Code;
 use std::sync::Arc;
 
 /// What is to be done before the messages that wait.
@@ -28,17 +29,8 @@ pub(super) fn start(turn: Turn, rest: Rest) {
         return;
     };
     let (runtime, channel) = (Arc::clone(&turn.runtime), &turn.channel);
-    // The scheduler knows tasks by controls. This one is nobody's: it is found nowhere, and counts for no computation.
-    let control = Arc::new(Control::new(Birth {
-        address: channel.address,
-        group,
-        tree: Arc::default(),
-        daemon: true,
-        program: Arc::clone(&channel.program),
-        input: None,
-        made: runtime.clock().now(),
-    }));
-    runtime.scheduler.spawn(control, pump(Pumping(Some(turn)), rest));
+    let work_for = For { group, program: Arc::clone(&channel.program), address: channel.address };
+    errand::start(&runtime, work_for, |_| pump(Pumping(Some(turn)), rest));
 }
 
 async fn pump(mut pumping: Pumping, rest: Rest) {
@@ -57,8 +49,13 @@ async fn pump(mut pumping: Pumping, rest: Rest) {
         }
     }
     while let Some(post) = turn.next_post() {
-        post.edge.count_delivered();
-        let _ = delivery::forward(turn, post.message, &mut way).await;
+        let tally = post.message.tally.clone().filter(|_| post.edge.is_none());
+        post.edge.into_iter().for_each(|edge| edge.count_delivered());
+        let mut way = Way::awaited(post.awaited, turn.runtime.patience(post.wait));
+        let passed = delivery::forward(turn, post.message, &mut way).await;
+        if passed.is_err_and(|refusal| refusal.code == Code::Timeout) {
+            tally.into_iter().for_each(|tally| tally.set_late());
+        }
         drop(post.pending);
     }
     drop(pumping.0.take());
@@ -68,7 +65,7 @@ impl Drop for Pumping {
     fn drop(&mut self) {
         let Some(turn) = self.0.take() else { return };
         while let Some(post) = turn.next_post() {
-            post.edge.count_dropped();
+            post.edge.into_iter().for_each(|edge| edge.count_dropped());
         }
     }
 }

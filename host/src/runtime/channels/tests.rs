@@ -38,7 +38,7 @@ fn ten_thousand_subscribers_share_one_payload_which_is_charged_once() {
     let channel = runtime.open_channel(publisher, "news").unwrap();
     let terms = Terms { cap: 2, policy: Policy::DropOldest };
     for subscriber in subscribers {
-        runtime.subscribe(publisher, &channel, &subscriber.address, terms).unwrap();
+        finish(runtime.subscribe(publisher, &channel, &subscriber.address, terms, FOREVER)).unwrap();
     }
     let before = held(ledger);
     for byte in [1, 2, 3] {
@@ -62,7 +62,7 @@ fn ten_thousand_subscribers_share_one_payload_which_is_charged_once() {
         post.take(place, check).unwrap();
     }
     assert_eq!(held(ledger), before + SIZE as u64, "read by all, it is given back");
-    runtime.close_channel(publisher, &channel).unwrap();
+    finish(runtime.close_channel(publisher, &channel)).unwrap();
     subscribers.iter().for_each(|subscriber| drop(subscriber.post.lock().close()));
     assert_eq!(held(ledger), 0);
 }

@@ -1,11 +1,14 @@
 //! The turn of a channel, as a value: it is left when this is dropped, whatever happened.
 
 use super::channel::{Channel, Subscribed};
+use super::errand::{self, For};
 use super::message::{Post, Way};
 use super::pump;
+use crate::runtime::group::Group;
 use crate::runtime::launch::Runtime;
 use crate::runtime::refusal::Refusal;
 use corovan_core::code::Code;
+use corovan_core::limits;
 use corovan_core::sync::channel::turn::{Next, Ticket};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -93,6 +96,31 @@ impl Drop for Turn {
         let next = self.channel.state.lock().turn.leave();
         follow(next, &self.runtime, &self.channel);
     }
+}
+
+/// Does this once all that waits for the channel's turn is through, for the work of this group; at once where nothing waits, or
+/// nobody is left to work for.
+pub(super) fn drain(
+    runtime: &Arc<Runtime>,
+    channel: &Arc<Channel>,
+    group: Option<Arc<Group>>,
+    then: impl FnOnce() + Send + 'static,
+) {
+    let is_idle = {
+        let state = channel.state.lock();
+        state.turn.is_free() && state.turn.is_empty()
+    };
+    let Some(group) = group.filter(|_| !is_idle) else { return then() };
+    let work_for = For { group, program: Arc::clone(&channel.program), address: channel.address };
+    let (runs, channel) = (Arc::clone(runtime), Arc::clone(channel));
+    errand::start(runtime, work_for, move |_| async move {
+        let most = u64::try_from(limits::CHANNEL_CALL.as_nanos()).unwrap_or(u64::MAX);
+        let mut way = Way::new(None, runs.patience(most));
+        // In vain where somebody is waited for who does not come.
+        let turn = Turn::wait(&runs, &channel, None, &mut way).await;
+        then();
+        drop(turn);
+    });
 }
 
 fn follow(next: Next<Waker>, runtime: &Arc<Runtime>, channel: &Arc<Channel>) {

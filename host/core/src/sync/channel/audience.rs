@@ -78,6 +78,7 @@ impl<W> Default for Audience<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::NodeId;
 
     fn address(counter: u64) -> Address {
         Address { counter, ..Address::default() }
@@ -88,15 +89,15 @@ mod tests {
         let (mut graph, mut audience) = (Graph::default(), Audience::default());
         let (top, below) = (address(1), address(2));
         assert!(graph.open(top) && graph.open(below));
-        graph.connect(top, below).unwrap();
+        graph.connect(NodeId::default(), top, below).unwrap();
         audience.wait(top, 2, "two above");
         audience.wait(top, 3, "three above");
         audience.wait(below, 1, "one below");
         let gone = audience.wait(below, 1, "not any more");
         audience.withdraw(gone);
-        graph.add_leaf(&top);
+        graph.add_leaves(&top, 1);
         assert!(audience.grown(&graph, &top).is_empty());
-        graph.add_leaf(&below);
+        graph.add_leaves(&below, 1);
         let mut woken = audience.grown(&graph, &below);
         woken.sort_unstable();
         assert_eq!(woken, ["one below", "two above"]);
@@ -111,11 +112,11 @@ mod tests {
         let middle = address(0);
         assert!((0..=2 * SIDE).all(|channel| graph.open(address(channel))));
         for side in 1..=SIDE {
-            graph.connect(address(side), middle).unwrap();
-            graph.connect(middle, address(SIDE + side)).unwrap();
+            graph.connect(NodeId::default(), address(side), middle).unwrap();
+            graph.connect(NodeId::default(), middle, address(SIDE + side)).unwrap();
             audience.wait(address(side), 2, side);
         }
-        graph.add_leaf(&middle);
+        graph.add_leaves(&middle, 1);
         let woken = audience.grown(&graph, &middle);
         // Each count looks at 4,002 channels, and after 10,000 there are no more.
         assert_eq!((woken.len(), audience.len()), (SIDE as usize - 3, 3));

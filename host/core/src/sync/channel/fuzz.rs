@@ -45,7 +45,11 @@ pub fn graph(data: &[u8]) {
             model.retain(|(one, other)| *one != parent && *other != parent);
         } else {
             let expected = allowed(&model, parent, child);
-            assert_eq!(graph.connect(address(parent), address(child)), expected, "{model:?} {parent} {child}");
+            assert_eq!(
+                graph.connect(NodeId::default(), address(parent), address(child)),
+                expected,
+                "{model:?} {parent} {child}"
+            );
             if expected.is_ok() && !model.contains(&(parent, child)) {
                 model.push((parent, child));
             }
@@ -100,7 +104,9 @@ fn walk(graph: &mut Graph, reserved: &mut VecDeque<Claimed>, committed: &[(u8, u
     match walk.verdict() {
         Ok(outranked) => {
             assert!(outranked.iter().all(|other| *other > claim), "the lower claim goes on");
-            outranked.into_iter().for_each(|other| graph.abort(other));
+            for other in outranked {
+                graph.abort(other);
+            }
             return Some((claim, parent, child));
         }
         Err(Refused::Retry) => {}

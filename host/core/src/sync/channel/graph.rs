@@ -6,13 +6,15 @@
 use super::walk::{Claim, Direction, Refused, Walk};
 use crate::ids::{Address, NodeId};
 use crate::limits;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The channels of one tenant on one node, and the edges that begin or end there.
 #[derive(Debug, Default)]
 pub struct Graph {
     channels: BTreeMap<Address, Channel>,
     reserved: BTreeMap<Claim, (Address, Address)>,
+    /// Edges of attempts that this node leads and that are not over, also where their claim is gone.
+    led: BTreeSet<(Address, Address)>,
     edges: usize,
     next_claim: u64,
 }
@@ -49,24 +51,52 @@ impl Graph {
         self.reserved.retain(|_, (parent, child)| parent != channel && child != channel);
     }
 
-    /// All three steps. An edge that is there already stays.
-    pub fn connect(&mut self, parent: Address, child: Address) -> Result<(), Refused> {
+    /// First step of an attempt that this node leads until [`Graph::end_lead`]. One at a time for each edge: what an older one
+    /// takes back at the parent's end would be the newer one's.
+    pub fn lead(&mut self, here: NodeId, parent: Address, child: Address) -> Result<Claim, Refused> {
+        if self.led.contains(&(parent, child)) {
+            return Err(Refused::Retry);
+        }
+        let claim = self.claim(here);
+        self.reserve(claim, parent, child)?;
+        self.led.insert((parent, child));
+        Ok(claim)
+    }
+
+    /// The attempt is over, and has been taken back at the parent's end unless it was committed here.
+    pub fn end_lead(&mut self, claim: Claim, parent: Address, child: Address) {
+        self.abort(claim);
+        self.led.remove(&(parent, child));
+    }
+
+    fn claim(&mut self, node: NodeId) -> Claim {
+        self.next_claim += 1;
+        Claim { number: self.next_claim, node }
+    }
+
+    /// All three steps, of channels of this node, as long as no way leads to another. An edge that is there already stays.
+    pub fn connect(&mut self, here: NodeId, parent: Address, child: Address) -> Result<(), Refused> {
         if !self.channels.contains_key(&parent) || !self.channels.contains_key(&child) {
             return Err(Refused::Unknown);
         }
         if self.has_edge(&parent, &child) {
             return Ok(());
         }
-        self.next_claim += 1;
-        let claim = Claim { number: self.next_claim, node: NodeId::default() };
+        let claim = self.claim(here);
         self.reserve(claim, parent, child)?;
         let mut walk = Walk::new(claim, parent, child);
         while let Some(ask) = walk.next_ask() {
+            if ask.channel.node != here {
+                self.abort(claim);
+                return Err(Refused::Elsewhere);
+            }
             walk.answer(ask, self.neighbours(&ask.channel, ask.direction()));
         }
         match walk.verdict() {
             Ok(outranked) => {
-                outranked.iter().for_each(|claim| self.abort(*claim));
+                for outranked in outranked {
+                    self.abort(outranked);
+                }
                 self.commit(claim)
             }
             Err(refused) => {
@@ -103,11 +133,26 @@ impl Graph {
         Ok(())
     }
 
-    /// Third step of a claim that is refused, or has to give way.
-    pub fn abort(&mut self, claim: Claim) {
-        if let Some((parent, child)) = self.reserved.remove(&claim) {
-            self.cut(&parent, &child);
+    /// Third step of a claim that is refused, or has to give way. `false`: it is not reserved, or not any more.
+    pub fn abort(&mut self, claim: Claim) -> bool {
+        let reserved = self.reserved.remove(&claim);
+        if let Some((parent, child)) = &reserved {
+            self.cut(parent, child);
         }
+        reserved.is_some()
+    }
+
+    /// A node is not reached any more: its channels, and claims on them, are no children of this one.
+    pub fn forget_node(&mut self, parent: &Address, node: NodeId) {
+        let of_node = |child: &&Address| child.node == node;
+        let children: Vec<Address> = self
+            .channels
+            .get(parent)
+            .map_or_else(Vec::new, |channel| channel.children.keys().filter(of_node).copied().collect());
+        for child in &children {
+            self.cut(parent, child);
+        }
+        self.reserved.retain(|_, (from, to)| from != parent || to.node != node);
     }
 
     /// Takes a committed edge away; `false` when there is none.
@@ -117,6 +162,14 @@ impl Graph {
             self.cut(parent, child);
         }
         committed
+    }
+
+    /// Takes an edge away, committed or not.
+    pub fn forget_edge(&mut self, parent: &Address, child: &Address) {
+        if self.edge(parent, child).is_some() {
+            self.cut(parent, child);
+            self.reserved.retain(|_, edge| *edge != (*parent, *child));
+        }
     }
 
     /// A committed edge.
@@ -137,17 +190,17 @@ impl Graph {
         neighbours.into_iter().flatten().map(|(channel, claim)| (*channel, *claim))
     }
 
-    /// A subscriber that is not a channel has come.
-    pub fn add_leaf(&mut self, channel: &Address) {
+    /// Subscribers that are not channels have come; those of other nodes together.
+    pub fn add_leaves(&mut self, channel: &Address, count: usize) {
         if let Some(channel) = self.channels.get_mut(channel) {
-            channel.leaves += 1;
+            channel.leaves = channel.leaves.saturating_add(count);
         }
     }
 
-    /// It has gone.
-    pub fn remove_leaf(&mut self, channel: &Address) {
+    /// They have gone.
+    pub fn remove_leaves(&mut self, channel: &Address, count: usize) {
         if let Some(channel) = self.channels.get_mut(channel) {
-            channel.leaves = channel.leaves.saturating_sub(1);
+            channel.leaves = channel.leaves.saturating_sub(count);
         }
     }
 
@@ -161,7 +214,7 @@ impl Graph {
     pub fn count_leaves(&self, channel: &Address) -> (usize, usize) {
         let (mut leaves, mut looks) = (0, 0);
         self.visit(channel, Direction::Down, |channel| {
-            leaves += self.channels.get(channel).map_or(0, |c| c.leaves);
+            leaves = self.channels.get(channel).map_or(leaves, |c| c.leaves.saturating_add(leaves));
             looks += 1;
         });
         (leaves, looks)
@@ -236,9 +289,13 @@ mod tests {
         for length in [1, 2, 100] {
             let mut graph = graph(length);
             for channel in 1..length {
-                graph.connect(address(channel - 1), address(channel)).unwrap();
+                graph.connect(NodeId::default(), address(channel - 1), address(channel)).unwrap();
             }
-            assert_eq!(graph.connect(address(length - 1), address(0)), Err(Refused::Cycle), "{length}");
+            assert_eq!(
+                graph.connect(NodeId::default(), address(length - 1), address(0)),
+                Err(Refused::Cycle),
+                "{length}"
+            );
             assert_eq!(graph.edges(), length as usize - 1, "nothing is left of it");
         }
     }
@@ -247,15 +304,19 @@ mod tests {
     fn a_diamond_is_refused_where_it_closes_and_a_child_may_have_two_parents() {
         let mut graph = graph(5);
         for (parent, child) in [(0, 1), (0, 2), (1, 3), (4, 3)] {
-            graph.connect(address(parent), address(child)).unwrap();
+            graph.connect(NodeId::default(), address(parent), address(child)).unwrap();
         }
-        assert_eq!(graph.connect(address(2), address(3)), Err(Refused::SecondPath));
-        assert_eq!(graph.connect(address(0), address(3)), Err(Refused::SecondPath), "also an edge past it");
-        assert_eq!(graph.connect(address(0), address(1)), Ok(()), "which is there already");
-        assert_eq!(graph.connect(address(0), address(9)), Err(Refused::Unknown));
+        assert_eq!(graph.connect(NodeId::default(), address(2), address(3)), Err(Refused::SecondPath));
+        assert_eq!(
+            graph.connect(NodeId::default(), address(0), address(3)),
+            Err(Refused::SecondPath),
+            "also an edge past it"
+        );
+        assert_eq!(graph.connect(NodeId::default(), address(0), address(1)), Ok(()), "which is there already");
+        assert_eq!(graph.connect(NodeId::default(), address(0), address(9)), Err(Refused::Unknown));
         assert!(graph.disconnect(&address(1), &address(3)));
         assert!(!graph.disconnect(&address(1), &address(3)));
-        assert_eq!(graph.connect(address(2), address(3)), Ok(()));
+        assert_eq!(graph.connect(NodeId::default(), address(2), address(3)), Ok(()));
     }
 
     #[test]
@@ -263,16 +324,16 @@ mod tests {
         let hops = limits::CHANNEL_HOPS as u64;
         let mut graph = graph(hops + 2);
         for channel in 0..hops + 2 {
-            graph.add_leaf(&address(channel));
+            graph.add_leaves(&address(channel), 1);
             if channel > 0 {
-                graph.connect(address(channel - 1), address(channel)).unwrap();
+                graph.connect(NodeId::default(), address(channel - 1), address(channel)).unwrap();
             }
         }
         assert_eq!(graph.leaves(&address(0)), limits::CHANNEL_HOPS + 1);
         assert_eq!(graph.leaves(&address(1)), limits::CHANNEL_HOPS + 1);
         assert_eq!(graph.leaves(&address(hops + 1)), 1);
         assert_eq!(graph.above(&address(hops + 1)).len(), limits::CHANNEL_HOPS + 1);
-        graph.remove_leaf(&address(1));
+        graph.remove_leaves(&address(1), 1);
         assert_eq!(graph.leaves(&address(0)), limits::CHANNEL_HOPS);
     }
 
@@ -283,7 +344,8 @@ mod tests {
         // Two layers, each of the upper over each of the lower: many edges, and never two ways.
         let width = 101;
         let mut edges = (0..width).flat_map(|upper| (0..width).map(move |lower| (upper, 1_000 + lower)));
-        let refused = edges.find_map(|(upper, lower)| graph.connect(address(upper), address(lower)).err());
+        let refused =
+            edges.find_map(|(upper, lower)| graph.connect(NodeId::default(), address(upper), address(lower)).err());
         assert_eq!((refused, graph.edges()), (Some(Refused::Full), limits::TENANT_CHANNEL_EDGES));
         graph.close(&address(0));
         assert_eq!(graph.edges(), limits::TENANT_CHANNEL_EDGES - width as usize);
@@ -306,7 +368,9 @@ mod tests {
         assert_eq!(graph.reserve(claim(3), a, b), Err(Refused::Retry), "another has it");
         assert_eq!(walk(&graph, claim(2), b, a), Err(Refused::Retry));
         let outranked = walk(&graph, claim(1), a, b).unwrap();
-        outranked.into_iter().for_each(|claim| graph.abort(claim));
+        for claim in outranked {
+            graph.abort(claim);
+        }
         graph.commit(claim(1)).unwrap();
         assert_eq!(graph.commit(claim(2)), Err(Refused::Retry));
         assert_eq!((graph.edges(), graph.has_edge(&a, &b), graph.has_edge(&b, &a)), (1, true, false));

@@ -62,6 +62,10 @@ impl<H> Subscription<H> {
         Terms::from_bits(self.terms.load(Ordering::Acquire))
     }
 
+    pub fn set_terms(&self, terms: Terms) {
+        self.terms.store(terms.to_bits(), Ordering::Release);
+    }
+
     /// It was ended: what is on its way to it is not to be delivered, and nobody waits for its room.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
@@ -85,7 +89,7 @@ impl<H> Subscriptions<H> {
     /// New terms for one that is subscribed; `None` when it is not.
     pub fn change(&mut self, subscriber: &Address, terms: Terms) -> Option<Arc<Subscription<H>>> {
         let subscription = self.get(subscriber)?;
-        subscription.terms.store(terms.to_bits(), Ordering::Release);
+        subscription.set_terms(terms);
         Some(Arc::clone(subscription))
     }
 

@@ -2,10 +2,11 @@
 //! another, of whoever has that channel, and then knows. It reads nothing itself, so it goes across nodes as well.
 
 use crate::ids::{Address, NodeId};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// An attempt to add an edge. Of two that are in each other's way the lower one goes on.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Claim {
     pub number: u64,
     pub node: NodeId,
@@ -24,6 +25,8 @@ pub enum Refused {
     Full,
     /// A channel is not there.
     Unknown,
+    /// The walk leads to another node, where this one cannot look.
+    Elsewhere,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
