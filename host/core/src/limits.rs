@@ -258,6 +258,15 @@ pub const PEER_UNI_STREAMS: u32 = 48;
 pub const DATAGRAM_BUFFER: usize = 64 << 10;
 /// Connections with other nodes at a time. In a larger mesh those that nobody needs are closed for others.
 pub const MESH_LINKS: usize = 256;
+/// Datagrams of one node on average and at once: some ten a second come from each, a hundred while views are compared. Others'
+/// are not to be lost for them.
+pub const PEER_DATAGRAM_INTERVAL: Duration = Duration::from_millis(2);
+pub const PEER_DATAGRAM_BURST: u64 = 512;
+/// Lines that a tenant's coroutines made for other nodes write into this node's log, on average and at once.
+pub const GUEST_LINE_INTERVAL: Duration = Duration::from_millis(20);
+pub const GUEST_LINE_BURST: u64 = 1_000;
+/// Connections that one node has made and not said its first word on: two of them where connections are made again and again.
+pub const MESH_GREETINGS: usize = 8;
 /// A connection between nodes that nobody has used for so long is closed.
 pub const LINK_IDLE: Duration = Duration::from_secs(60);
 /// Bytes of frames of one lane that are not acknowledged: as much as a link of a gigabit takes in 16 ms, and a session of 18 lanes
@@ -300,9 +309,13 @@ pub const GRANT_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const GRANTS_KNOWN: usize = 4_096;
 /// Computations of other nodes that have no coroutine here any more, of which exit records are kept.
 pub const GUESTS_IDLE: usize = 1_024;
-/// Modules that are read for other nodes at a time, each whole into memory, and pieces of modules that may be asked for.
+/// Modules that are read for other nodes at a time, each whole into memory, and pieces of modules that one node may ask for.
 pub const MODULE_READS: usize = 2;
 pub const MODULE_READS_ASKED: usize = 1_024;
+/// How long a module is waited for that another asker gives just now; and how long fetching one may take in all: 32 MiB at five
+/// megabits a second.
+pub const MODULE_TURN: Duration = Duration::from_secs(2);
+pub const MODULE_FETCH: Duration = Duration::from_secs(60);
 /// How long a spawn on another node waits, unless it says otherwise: its module may have to be fetched and compiled there.
 pub const SPAWN_AWAY: Duration = Duration::from_secs(10);
 /// Computations' grants that are shown in one session at a time; beyond, the oldest are shown again when they are used again.
@@ -383,6 +396,8 @@ pub const NAME_CALL: Duration = Duration::from_secs(3);
 pub const NAME_BATCH: usize = 64;
 /// Requests that a home holds back while it settles.
 pub const NAMES_DEFERRED: usize = 10_000;
+/// Registrations that a node gives back at a time because a home says that it has them and nobody wants them.
+pub const NAMES_RETURNED: usize = 1_024;
 /// How far ahead of one's own another's clock is believed, in milliseconds, when registrations are numbered.
 pub const NAME_CLOCK_AHEAD: u64 = 60_000;
 

@@ -14,13 +14,13 @@ use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::link::call::{Call, Spawn};
 use corovan_core::link::frame::{Header, Kind, Local};
+use corovan_core::tenancy::quota::{Permit, Resource};
 use corovan_core::text::cut;
 use corovan_core::wire::ExitRecord;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
 /// What runs guests.
@@ -71,12 +71,16 @@ pub struct Hosting {
     hosts: Arc<dyn Hosts>,
     tasks: Tasks,
     guests: Arc<Mutex<HashMap<Key, Handle>>>,
-    /// One transfer of a module at a time, however many ask for it.
-    transfers: Arc<Mutex<HashMap<ModuleHash, Arc<tokio::sync::Mutex<()>>>>>,
-    /// Pieces of modules that are being read for other nodes, and that wait for that: each reads a whole module.
+    /// One transfer of a module at a time, however many ask for it: from one node, and, as long as that one gives it, from all.
+    transfers: Arc<Mutex<Transfers>>,
+    /// Pieces of modules that are being read for other nodes: each reads a whole module.
     reads: Arc<Semaphore>,
-    asked: Arc<AtomicUsize>,
+    /// Those that are asked for and not given yet, by session.
+    asked: Arc<Mutex<HashMap<usize, usize>>>,
 }
+
+/// By whom a module is fetched from, or all, and by the module.
+type Transfers = HashMap<(Option<NodeId>, ModuleHash), Arc<tokio::sync::Mutex<()>>>;
 
 /// A session, by where it is in memory, and the number of a guest's end in it.
 type Key = (usize, u64);
@@ -104,16 +108,26 @@ impl Hosting {
         let watched = session.watch(over, Box::new(move || stop.cancel("node", &lost)))?;
         let call = header.call;
         let refused = match watched {
-            Err(refused) => Err(Refusal::new(Code::Overloaded, refused.to_string())),
+            // What is watched under that number, if anything is, stays.
+            Err(refused) => {
+                answer(session, call, Err(Refusal::new(Code::Overloaded, refused.to_string())));
+                return Ok(());
+            }
             // The module of a service is its owner's choice.
             Ok(()) if spawn.service.is_some() => Ok(()),
             Ok(()) => granted.runs(&spawn.module),
         };
-        if let Err(refusal) = refused {
-            session.unwatch(over);
-            answer(session, call, Err(refusal));
-            return Ok(());
-        }
+        // As an open job of a client is: also while its module is fetched, for which the other node may take its time.
+        let weight = (limits::JOB_BYTES + spawn.function.len() + args.len()) as u64;
+        let held = refused.and_then(|()| Ok(granted.tenant.ledger.take(Resource::Held, weight)?));
+        let held = match held {
+            Ok(held) => held,
+            Err(refusal) => {
+                session.unwatch(over);
+                answer(session, call, Err(refusal));
+                return Ok(());
+            }
+        };
         self.guests.lock().insert(key, handle.clone());
         let (guests, at, about) = (Arc::clone(&self.guests), Arc::clone(session), *header);
         let guest = Guest {
@@ -122,6 +136,7 @@ impl Hosting {
             args: Bytes::copy_from_slice(&args),
             peer: session.peer,
             over: Box::new(move |record: &Arc<ExitRecord>| {
+                drop(held);
                 guests.lock().remove(&key);
                 if at.unwatch(over) {
                     let monitor = Header { call: over, to: Local::from(record.address), from: about.from, ..about };
@@ -164,26 +179,26 @@ impl Hosting {
         offset: u64,
     ) {
         let (session, hosts, granted) = (Arc::clone(session), Arc::clone(&self.hosts), Arc::clone(granted));
-        let (reads, asked) = (Arc::clone(&self.reads), Asked(Arc::clone(&self.asked)));
-        if asked.0.fetch_add(1, Ordering::Relaxed) >= limits::MODULE_READS_ASKED {
+        let reads = Arc::clone(&self.reads);
+        let Some(asked) = Asked::one_more(&self.asked, &session) else {
             let text = "so many pieces of modules are asked of this node already (MODULE_READS_ASKED)";
             return answer(&session, call, Err(Refusal::new(Code::Overloaded, text)));
-        }
+        };
         self.tasks.spawn(TaskKind::Stream, "module", async move {
             let _asked = asked;
+            let header = Header { call, ..Header::new(Kind::Answer) };
+            // Before it is read: who takes nothing keeps nothing in memory here, and others from nothing.
+            while !session.has_ended() && !session.has_room_for(&header, 8 + limits::MESSAGE_BYTES) {
+                tokio::time::sleep(limits::KEEP_ALIVE / 10).await;
+            }
             // It is never closed.
-            let _one = reads.acquire().await;
+            let one = reads.acquire().await;
             let piece = hosts.bytes(&granted, hash).await.map(|bytes| {
                 let rest = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
                 let piece = &rest[..rest.len().min(limits::MESSAGE_BYTES)];
                 [&(bytes.len() as u64).to_le_bytes()[..], piece].concat().into()
             });
-            let header = Header { call, ..Header::new(Kind::Answer) };
-            // Pieces go one after the other, as the other node asks for them.
-            let room = piece.as_ref().map_or(0, |piece: &Bytes| piece.len());
-            while !session.has_ended() && !session.has_room_for(&header, room) {
-                tokio::time::sleep(limits::KEEP_ALIVE / 10).await;
-            }
+            drop(one);
             answer(&session, call, piece);
             Ok::<(), Infallible>(())
         });
@@ -201,15 +216,25 @@ impl Hosting {
         Box::pin(async move {
             let hash = guest.spawn.module;
             if !hosts.has(&guest.granted, &hash) {
-                let transfer = Arc::clone(transfers.lock().entry(hash).or_default());
-                let one = transfer.lock().await;
-                let fetched = match hosts.has(&guest.granted, &hash) {
-                    true => Ok(()),
-                    false => fetch(me, &session, &guest.granted, &*hosts, hash).await,
+                let fetched = async {
+                    let one_of = |from: Option<NodeId>| {
+                        let mut transfers = transfers.lock();
+                        transfers.retain(|_, transfer| Arc::strong_count(transfer) > 1);
+                        Arc::clone(transfers.entry((from, hash)).or_default())
+                    };
+                    let (of_this, of_all) = (one_of(Some(session.peer)), one_of(None));
+                    let _one = of_this.lock().await;
+                    // A node that asks for a module and does not give it keeps others waiting for a moment only.
+                    let _turn = tokio::time::timeout(limits::MODULE_TURN, of_all.lock()).await;
+                    match hosts.has(&guest.granted, &hash) {
+                        true => Ok(()),
+                        false => fetch(me, &session, &guest.granted, &*hosts, hash).await,
+                    }
                 };
-                drop(one);
-                transfers.lock().retain(|_, transfer| Arc::strong_count(transfer) > 1);
-                fetched?;
+                let fetched = tokio::time::timeout(limits::MODULE_FETCH, fetched).await;
+                let late =
+                    |_| Err(Refusal::new(Code::Timeout, "its module did not come in time from the node that asks"));
+                fetched.unwrap_or_else(late)?;
             }
             hosts.host(guest).await
         })
@@ -249,11 +274,31 @@ impl Handle {
 }
 
 /// A piece of a module that is asked for, until dropped.
-struct Asked(Arc<AtomicUsize>);
+struct Asked(Arc<Mutex<HashMap<usize, usize>>>, usize);
+
+impl Asked {
+    /// `None`: so many are asked for in this session already.
+    fn one_more(asked: &Arc<Mutex<HashMap<usize, usize>>>, session: &Arc<Session>) -> Option<Asked> {
+        let at = Arc::as_ptr(session).addr();
+        let mut table = asked.lock();
+        let count = table.entry(at).or_default();
+        if *count >= limits::MODULE_READS_ASKED {
+            return None;
+        }
+        *count += 1;
+        Some(Asked(Arc::clone(asked), at))
+    }
+}
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut table = self.0.lock();
+        if let Some(count) = table.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                table.remove(&self.1);
+            }
+        }
     }
 }
 
@@ -268,6 +313,8 @@ async fn fetch(
     let back = Remote::back(session, &granted.bytes);
     let from = Address { node: me, ..Address::default() };
     let mut bytes = BytesMut::new();
+    // As what a client ships.
+    let mut held = Permit::nothing(&granted.tenant.ledger, Resource::Held);
     loop {
         let ask = Call::Module { hash, offset: bytes.len() as u64 };
         let mut piece = back.ask_for(&from, &ask, Bytes::new()).await?;
@@ -279,8 +326,11 @@ async fn fetch(
             let text = format!("the module has {size} bytes, and the limit is {}", limits::MODULE_BYTES);
             return Err(Refusal::new(Code::TooLarge, text));
         }
+        held.grow(size.saturating_sub(held.amount()))?;
         bytes.extend_from_slice(&piece);
         if bytes.len() as u64 >= size {
+            // More than it said has not the hash either.
+            bytes.truncate(usize::try_from(size).unwrap_or(usize::MAX));
             break;
         }
         if piece.is_empty() {

@@ -6,7 +6,7 @@ use crate::cluster::hosting::{Guest, Hosts};
 use crate::cluster::link::Granted;
 use crate::runtime::ports::{Observer, Pending, Told};
 use crate::runtime::stdio::Output;
-use crate::runtime::{Group, Nobody, Refusal};
+use crate::runtime::{Group, Nobody, Refusal, Tenant};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
@@ -42,7 +42,8 @@ struct Stay {
 /// Follows a guest's job.
 struct Follower {
     peer: NodeId,
-    tenant: String,
+    tenant: Arc<Tenant>,
+    dispatch: Dispatch,
     started: Mutex<Option<oneshot::Sender<Result<Address, Refusal>>>>,
     over: Mutex<Option<Told>>,
     output: Output,
@@ -129,7 +130,8 @@ impl Hosts for Guests {
             let group = Arc::clone(&stay.group);
             let follower = Arc::new(Follower {
                 peer,
-                tenant: granted.tenant.name().to_owned(),
+                tenant: Arc::clone(&granted.tenant),
+                dispatch: guests.dispatch.clone(),
                 started: Mutex::new(Some(started)),
                 over: Mutex::new(Some(over)),
                 output: Output::default(),
@@ -166,7 +168,16 @@ impl Follower {
     fn print(&self) {
         while let Some((_, bytes)) = self.output.take(limits::TEXT_BYTES) {
             let text = String::from_utf8_lossy(&bytes);
-            tracing::info!(tenant = self.tenant, peer = %self.peer, "a guest printed: {}", text.escape_debug());
+            self.tell(|tenant, dropped| {
+                tracing::info!(tenant, peer = %self.peer, dropped, "a guest printed: {}", text.escape_debug());
+            });
+        }
+    }
+
+    /// Within what a tenant may write into the node's log.
+    fn tell(&self, line: impl FnOnce(&str, u64)) {
+        if let Some(dropped) = self.tenant.lines.admit(self.dispatch.runtime().clock().now()) {
+            line(self.tenant.name(), dropped);
         }
     }
 }
@@ -181,7 +192,9 @@ impl Observer for Follower {
     fn progress(&self, _: u64, _: u64, _: String) {}
 
     fn log(&self, level: u8, text: String) {
-        tracing::info!(tenant = self.tenant, peer = %self.peer, level, "a guest said: {}", text.escape_debug());
+        self.tell(|tenant, dropped| {
+            tracing::info!(tenant, peer = %self.peer, level, dropped, "a guest said: {}", text.escape_debug());
+        });
     }
 
     fn output(&self) -> &Output {

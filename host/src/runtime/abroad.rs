@@ -67,10 +67,14 @@ impl Ending {
 impl EndFollower for Ending {
     fn ended(self: Box<Self>, end: Option<End>) {
         let record = end.map(|end| end.record);
-        let before = std::mem::replace(&mut *self.0.lock(), State::Over(None));
-        match before {
-            State::Standing(standing) => record.iter().for_each(|record| standing.ended(record)),
-            _ => *self.0.lock() = State::Over(record),
+        let mut state = self.0.lock();
+        match std::mem::replace(&mut *state, State::Over(None)) {
+            State::Standing(standing) => {
+                drop(state);
+                record.iter().for_each(|record| standing.ended(record));
+            }
+            // Under the same lock: whoever stands in for it the next moment finds its record.
+            _ => *state = State::Over(record),
         }
     }
 }

@@ -180,6 +180,8 @@ pub struct End {
     pub record: ExitRecord,
     /// Its record is not kept any more, or it was never there: the record says that and nothing else.
     pub expired: bool,
+    /// It gave a value that is not in the record.
+    pub cut: bool,
 }
 
 /// Answers a request that came from another node. Dropped without: no answer will come.

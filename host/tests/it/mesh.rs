@@ -1,5 +1,7 @@
 //! Nodes in processes of their own that form a mesh: the tutorial's programs of several nodes, as their user runs them.
 
+mod restart;
+
 use crate::nodes::NodeProcess;
 use crate::process::{Place, Running, job};
 use rustix::process::Signal;

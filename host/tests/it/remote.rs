@@ -2,6 +2,7 @@
 //! gone, is another tenant's, or its node is lost.
 
 mod channels;
+mod guests;
 mod names;
 
 use crate::in_process::run;
@@ -85,6 +86,15 @@ impl Follower for Watch {
 
 impl Node {
     pub fn start(authority: &Authority, name: &str) -> Node {
+        Node::with(authority, name, Arc::new(NoGuests))
+    }
+
+    pub fn with(authority: &Authority, name: &str, hosts: Arc<dyn Hosts>) -> Node {
+        Node::that_says(authority, name, name, hosts)
+    }
+
+    /// One that says it has another name than its certificate has.
+    pub fn that_says(authority: &Authority, name: &str, says: &str, hosts: Arc<dyn Hosts>) -> Node {
         let credentials = credentials(authority, name);
         let node = credentials.identity.principal().node_id();
         let bench = Arc::new(Bench::of_node(200, node));
@@ -97,21 +107,21 @@ impl Node {
         let carrier = Arc::new(Outward::new(links.clone(), &bench.runtime, Arc::clone(&shown)));
         let membership = mesh::Config {
             me: Presence::new(node, 1, address),
-            about: About { name: name.into(), ..About::default() },
+            about: About { name: says.into(), ..About::default() },
             cluster: "test".into(),
             seed: 1,
             clock: Arc::new(RealClock::new()),
         };
         let (service, handle) = Service::new(membership, carrier).unwrap();
         std::thread::spawn(move || service.run());
-        let hosting = Hosting::new(node, Arc::new(NoGuests), Tasks::here());
+        let hosting = Hosting::new(node, hosts, Tasks::here());
         let receiver = Receiver::new(&bench.runtime, Arc::clone(&trust) as _, handle.clone(), hosting);
         links.open(Arc::new(receiver), Arc::new(Inward(handle.clone())));
         assert!(
             bench
                 .runtime
                 .mesh
-                .set(Arc::new(Remote::new(links.clone(), Arc::clone(&trust) as _, handle.clone())))
+                .set(Arc::new(Remote::new(links.clone(), Arc::clone(&trust) as _, handle.clone(), "test")))
                 .is_ok()
         );
         assert!(bench.runtime.names.set(Arc::new(MeshNames::new(handle.clone(), trust, shown))).is_ok());
@@ -215,6 +225,7 @@ const HEAD: &str = r#"(module
     (import "corovan" "self" (func $self (param i32) (result i32)))
     (import "corovan" "register" (func $register_as (param i32 i32 i32 i64) (result i32)))
     (import "corovan" "locate" (func $locate (param i32 i32 i64 i32) (result i32)))
+    (import "corovan" "finish" (func $finish (param i32 i32) (result i32)))
     (import "corovan" "sleep" (func $sleep (param i64) (result i32)))
     (import "corovan" "channel_open" (func $open (param i32 i32 i32) (result i32)))
     (import "corovan" "channel_subscribe" (func $subscribe (param i32 i32 i32 i32 i64) (result i32)))
@@ -224,6 +235,9 @@ const HEAD: &str = r#"(module
     (import "corovan" "channel_close" (func $close (param i32) (result i32)))
     (memory (export "memory") 32)
     (data (i32.const 64) "hello")
+    ;; Ends with the CBOR of 100,000 bytes.
+    (data (i32.const 2000) "\5a\00\01\86\a0")
+    (func $large (result i32) (call $finish (i32.const 2000) (i32.const 100005)))
     (func $tell (param i32)
         (drop (call $progress (i64.extend_i32_s (local.get 0)) (i64.const 0) (i32.const 0) (i32.const 0))))
     (func $register (result i32)
