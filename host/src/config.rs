@@ -39,6 +39,8 @@ pub struct Mesh {
     pub external: Option<SocketAddr>,
     /// It accepts no connections of other nodes.
     pub dial_out: bool,
+    /// It passes on what those ask who want to join.
+    pub forwards_joins: bool,
     /// Shown to others.
     pub labels: BTreeMap<String, String>,
 }

@@ -1,5 +1,6 @@
 //! The composition root: builds a node out of its parts, and takes it down in order.
 
+mod joins;
 mod mesh;
 
 use crate::api::{self, Nodes, Service};
@@ -26,6 +27,7 @@ use corovan_client::Credentials;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
 use corovan_core::tenancy::identity::{Principal, Role};
+use joins::{Forwards, Issues};
 use mesh::{Believes, Mesh, Parts};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -105,7 +107,10 @@ impl Node {
         };
         let known = known_imports(&engine, &linker).map_err(Error::Linker)?;
         let modules = Modules::open(store, engine.clone(), known)?;
-        let door = door(&config, &clock)?.map(Arc::new);
+        let (issuer, forwards) = (issuer(&config, &clock)?, Forwards::default());
+        let hands_on = config.mesh.as_ref().is_some_and(|mesh| mesh.forwards_joins);
+        let behind = issuer.clone().or_else(|| hands_on.then(|| Arc::new(forwards.clone()) as Arc<dyn Issuer>));
+        let door = behind.map(|issuer| Arc::new(Door::new(issuer, Arc::clone(&clock))));
         let endpoint = Endpoint::bind(config.listen, &config.credentials, door.is_some())?;
         let address = endpoint.local_address().map_err(Error::Threads)?;
         let grants = Arc::new(Verifier::new(
@@ -127,7 +132,8 @@ impl Node {
         let me = (id, config.name.clone());
         let service = Service::new(dispatch, Tenants::default(), Tasks::here(), me, Arc::clone(&grants));
         let service = Arc::new(service);
-        let me = mesh::myself(&runtime, &config.name, address, config.workers, config.mesh.as_ref());
+        let issues = issuer.is_some();
+        let me = mesh::myself(&runtime, &config.name, address, config.workers, config.mesh.as_ref(), issues);
         let roster = Arc::new(Roster::new(me.clone(), Arc::clone(&clock)));
         let mesh = config.mesh.map(|mesh| {
             Mesh::start(Parts {
@@ -143,6 +149,8 @@ impl Node {
                 tasks: &service.tasks,
                 grants: Arc::new(Believes::new(&service, &clock)),
                 hosts: Arc::new(Guests::new(service.dispatch.clone())),
+                joins: issuer.map(|issuer| Arc::new(Issues::new(issuer, &clock, &service.tasks)) as _),
+                forwards,
             })
         });
         let mesh = mesh.transpose()?;
@@ -199,7 +207,7 @@ impl Node {
 }
 
 /// Where strangers ask to join, if this node issues.
-fn door(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Door>, Error> {
+fn issuer(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Arc<dyn Issuer>>, Error> {
     let Some(authority) = &config.enrolment.issuer else { return Ok(None) };
     let own = &config.credentials.identity;
     let now = UNIX_EPOCH + Duration::from_nanos(clock.unix());
@@ -208,8 +216,7 @@ fn door(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Door>, Error> 
         .map_err(|why| Error::OtherIssuer(own.principal().clone(), why))?;
     let name = own.principal().name();
     let issuer = LocalIssuer::open(Arc::clone(authority), &config.data, name, Arc::clone(clock))?;
-    let issuer: Arc<dyn Issuer> = Arc::new(issuer);
-    Ok(Some(Door::new(issuer, Arc::clone(clock))))
+    Ok(Some(Arc::new(issuer)))
 }
 
 fn renewal(endpoint: &Endpoint, credentials: Credentials, enrolment: Enrolment, clock: &Arc<dyn Clock>) -> Renewal {

@@ -43,7 +43,8 @@ impl MeshArgs {
             Some(given) => resolve_address(&given).await.context("--external")?.first().copied(),
             None => None,
         };
-        Ok(config::Mesh { peers: self.peers, discover: self.discover, external, dial_out: self.dial_out, labels })
+        let MeshArgs { peers, discover, dial_out, .. } = self;
+        Ok(config::Mesh { peers, discover, external, dial_out, labels, ..config::Mesh::default() })
     }
 }
 

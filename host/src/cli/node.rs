@@ -59,14 +59,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("--grace: at most {}", humantime::format_duration(limits::SHUTDOWN_GRACE * 12));
     }
     runtime()?.block_on(async {
+        let mut mesh = args.mesh.checked().await?;
+        mesh.forwards_joins = true;
         let (credentials, enrolment) = identity::find(args.identity, &args.name, &args.data, args.listen).await?;
+        // Where it joined it also finds the others.
+        mesh.peers.extend(enrolment.ask.clone().filter(|at| !mesh.peers.contains(at)));
         let config = Config {
             listen: args.listen,
             name: args.name,
             data: args.data,
             credentials,
             enrolment,
-            mesh: Some(args.mesh.checked().await?),
+            mesh: Some(mesh),
             slots: args.slots,
             workers: args.workers.map_or_else(cores, usize::from),
             grace: args.grace,

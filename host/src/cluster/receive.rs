@@ -4,6 +4,7 @@
 use super::channels;
 use super::grants::Grants;
 use super::hosting::Hosting;
+use super::joins::{self, Joins};
 use super::link::{Fault, Granted, Inbox, Session};
 use super::mesh::Handle;
 use super::names;
@@ -31,11 +32,17 @@ pub struct Receiver {
     grants: Arc<dyn Grants>,
     names: Handle,
     hosting: Hosting,
+    joins: Option<Arc<dyn Joins>>,
 }
 
 impl Receiver {
     pub fn new(runtime: &Arc<Runtime>, grants: Arc<dyn Grants>, names: Handle, hosting: Hosting) -> Receiver {
-        Receiver { runtime: Arc::downgrade(runtime), grants, names, hosting }
+        Receiver { runtime: Arc::downgrade(runtime), grants, names, hosting, joins: None }
+    }
+
+    /// The same of a node that issues certificates.
+    pub fn with_joins(self, joins: Option<Arc<dyn Joins>>) -> Receiver {
+        Receiver { joins, ..self }
     }
 
     /// What a call asks, for a tenant. `None`: it is answered later, or not at all.
@@ -79,7 +86,7 @@ impl Receiver {
                 channels::serve(runtime, session, (header, granted), &is, (call, bytes))?;
                 return Ok(None);
             }
-            Call::Demonitor | Call::Names | Call::Abandon | Call::Unknown => {
+            Call::Demonitor | Call::Names | Call::Abandon | Call::Join | Call::Unknown => {
                 let text = "this node does not know that call";
                 return Ok(Some(Err(Refusal::new(Code::Unsupported, text))));
             }
@@ -135,6 +142,10 @@ impl Inbox for Receiver {
         match call {
             Call::Demonitor => {
                 session.unwatch(header.call);
+                return Ok(());
+            }
+            Call::Join => {
+                joins::serve(self.joins.as_ref(), session, header.call, &bytes);
                 return Ok(());
             }
             Call::Abandon => {

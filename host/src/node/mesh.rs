@@ -1,10 +1,12 @@
 //! How a node takes part in a mesh: links, membership and names are put together here and given to its runtime.
 
 use super::Error;
+use super::joins::Forwards;
 use crate::api::Service;
 use crate::cluster::discovery;
 use crate::cluster::grants::Grants;
 use crate::cluster::hosting::{Hosting, Hosts};
+use crate::cluster::joins::{Joins, Passing};
 use crate::cluster::link::{self, Links};
 use crate::cluster::mesh::{self, Handle};
 use crate::cluster::names::{Inward, MeshNames, Outward, Shown};
@@ -54,6 +56,9 @@ pub(super) struct Parts<'a> {
     pub tasks: &'a Tasks,
     pub grants: Arc<dyn Grants>,
     pub hosts: Arc<dyn Hosts>,
+    /// Of a node that issues certificates; of one that hands on what it is asked.
+    pub joins: Option<Arc<dyn Joins>>,
+    pub forwards: Forwards,
 }
 
 impl Mesh {
@@ -79,7 +84,8 @@ impl Mesh {
         let (service, handle) = mesh::Service::new(membership, carrier)?;
         let remote = Arc::new(Remote::new(links.clone(), Arc::clone(&grants), handle.clone(), &parts.cluster));
         let hosting = Hosting::new(runtime.node, parts.hosts, tasks.clone());
-        let receiver = Receiver::new(runtime, Arc::clone(&grants), handle.clone(), hosting);
+        let receiver = Receiver::new(runtime, Arc::clone(&grants), handle.clone(), hosting).with_joins(parts.joins);
+        parts.forwards.to(Passing::new(links.clone(), handle.clone()));
         links.open(Arc::new(receiver), Arc::new(Inward(handle.clone())));
         // A runtime is given these once, by its node.
         let _ = runtime.mesh.set(remote);
@@ -169,6 +175,7 @@ pub(super) fn myself(
     address: SocketAddr,
     workers: usize,
     mesh: Option<&config::Mesh>,
+    issues: bool,
 ) -> Member {
     let about = About {
         name: name.to_owned(),
@@ -178,6 +185,7 @@ pub(super) fn myself(
         cores: u32::try_from(workers).unwrap_or(u32::MAX),
         memory: engine::machine_memory().unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").into(),
+        issues,
         ..About::default()
     };
     let presence = Presence::new(runtime.node, runtime.incarnation, address);

@@ -4,7 +4,7 @@ mod renewal;
 mod strangers;
 
 use crate::nodes::NodeProcess;
-use crate::process::{Done, Place, Running};
+use crate::process::{Done, Place, Running, until};
 use corovan::tenancy::ca::Authority;
 use corovan::tenancy::kept::Kept;
 use corovan::tenancy::{chain, request};
@@ -116,6 +116,33 @@ fn a_node_joins_with_a_token_works_and_needs_none_when_it_starts_again() {
 }
 
 #[test]
+fn a_node_that_does_not_issue_hands_on_what_those_ask_who_join_and_renew() {
+    let cluster = Cluster::new();
+    let a = cluster.issuing();
+    let gate = cluster.node("plain", &["--certs", "certs", "--peer", &a.address]);
+    // As soon as it knows the issuing node; a token that is not good is told so, from there.
+    let token = cluster.token(&a, &["--node", "b"]);
+    let b = loop {
+        let mut joining = cluster.starting("b", &["--join", &gate.address, "--token", &token]);
+        let joined = until("it joins or is refused", || {
+            let joined = joining.stdout.text().contains("listening on ");
+            (joined || joining.has_ended()).then_some(joined)
+        });
+        if joined {
+            break NodeProcess::started(joining, cluster.place.path("certs"));
+        }
+        joining.wait().has_code(122).says(&["knows of none that does"]);
+    };
+    cluster.works(&b);
+    cluster
+        .starting("b", &["--data", "thief", "--join", &gate.address, "--token", &token])
+        .wait()
+        .has_code(122)
+        .says(&["the token is not good"]);
+    a.running.stderr.wait_for("it was used already, for node b", 1);
+}
+
+#[test]
 fn every_wrong_way_to_join_is_told_what_is_wrong_and_keeps_nothing() {
     let cluster = Cluster::new();
     let a = cluster.issuing();
@@ -134,7 +161,7 @@ fn every_wrong_way_to_join_is_told_what_is_wrong_and_keeps_nothing() {
         ("a", &a.address, Some(&any[..]), 122, &["there is a node a already", "--node a"]),
         ("b", &a.address, Some(&foreign[..]), 123, &["not of the cluster that the token is for"]),
         ("b", &theirs.address, Some(&token[..]), 123, &["not of the cluster that the token is for"]),
-        ("b", &plain.address, Some(&token[..]), 123, &["takes no new nodes", "--issuer"]),
+        ("b", &plain.address, Some(&token[..]), 122, &["does not issue certificates, and knows of none that does"]),
         ("b", &"127.0.0.1:9".to_owned(), Some(&token[..]), 123, &["127.0.0.1:9"]),
         ("b", &"127.0.0.1".to_owned(), Some(&token[..]), 125, &["HOST:PORT"]),
     ] {
@@ -170,7 +197,7 @@ fn tokens_are_made_by_operators_at_nodes_that_issue() {
     let refused = |at: &NodeProcess, options: &[&str], code, parts: &[&str]| {
         cluster.asked_for_token(at, options).has_code(code).says(parts);
     };
-    refused(&plain, &[], 123, &["takes no new nodes", "--issuer"]);
+    refused(&plain, &[], 122, &["that does not issue certificates; ask one that does"]);
     refused(&a, &["--expires", "8d"], 125, &["--expires", "7days"]);
     refused(&a, &["--expires", "0s"], 125, &["--expires"]);
     refused(&a, &["--node", "B"], 125, &["1 to 63"]);

@@ -58,6 +58,8 @@ pub enum Call {
     Channel(ChannelCall),
     /// Nobody waits any more for the answer to the call of the frame's number. Not answered.
     Abandon,
+    /// A question of one who wants to join follows, as on a connection of the joining protocol; answered with the answer.
+    Join,
     /// Whatever a later version asks.
     #[serde(other)]
     Unknown,

@@ -40,6 +40,9 @@ pub struct About {
     /// It takes no new work.
     #[serde(rename = "d", default, skip_serializing_if = "is_false")]
     pub draining: bool,
+    /// It issues certificates to those who join.
+    #[serde(rename = "i", default, skip_serializing_if = "is_false")]
+    pub issues: bool,
     /// It is about to go, so that it will have left rather than failed.
     #[serde(rename = "g", default, skip_serializing_if = "is_false")]
     pub leaving: bool,
