@@ -158,7 +158,8 @@ fn who_sends_datagrams_without_end_is_heard_at_times_and_others_always() {
 /// So many of these have been closed, and why.
 async fn first_closed(open: &[Connection], count: usize) -> Vec<(Option<Code>, String)> {
     let mut tasks = tokio::task::JoinSet::new();
-    for connection in open.iter().cloned() {
+    for connection in open {
+        let connection = connection.clone();
         tasks.spawn(async move { closed(&connection).await });
     }
     let mut refused = Vec::new();
