@@ -249,3 +249,27 @@ fn a_node_is_chosen_by_the_name_that_its_certificate_has_and_not_by_one_that_it_
         }
     });
 }
+
+#[test]
+fn a_grant_that_is_shown_under_many_numbers_is_kept_once() {
+    run(async {
+        let authority = authority();
+        let victim = Node::start(&authority, "victim");
+        let mallory = Mallory::new(&authority, "mallory");
+        let (connection, _send, mut recv) = mallory.says(victim.address, &encoded(&mallory.hello())).await;
+        recv.read_exact(&mut [0; 4]).await.unwrap();
+        let tenant = victim.bench.tenant.name().as_bytes().to_vec();
+        let frames: Vec<_> =
+            (1..=100).map(|grant| (Header { grant, ..Header::new(Kind::Grant) }, &tenant[..])).collect();
+        let mut stream = connection.quic.open_uni().await.unwrap();
+        stream.write_all(&lane(CONTROL, 1, &frames)).await.unwrap();
+        let session = victim.links.sessions().remove(0);
+        while session.was_granted(100).is_none() {
+            tokio::task::yield_now().await;
+        }
+        let first = session.was_granted(1).unwrap().unwrap();
+        for number in 2..=100 {
+            assert!(Arc::ptr_eq(&first, &session.was_granted(number).unwrap().unwrap()), "{number}");
+        }
+    });
+}
