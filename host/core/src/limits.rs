@@ -120,6 +120,11 @@ pub const BRANCH_POSTS: usize = 4_096;
 pub const CHANNEL_CALL: Duration = Duration::from_secs(10);
 /// Channels of other nodes that are asked for their neighbours before a subscription of a channel is refused.
 pub const CHANNEL_WALK: usize = 4_096;
+/// What is counted as held for a service, beside its names.
+pub const SERVICE_BYTES: u64 = 512;
+/// Coroutines of one node that are told when the peers change, and peers in one such message.
+pub const PEER_WATCHERS: usize = 1_000;
+pub const PEER_NOTICE: usize = 1_000;
 /// What a transform may take for one message; whoever sent it, and all behind, wait for it.
 pub const TRANSFORM_TIME: Duration = Duration::from_secs(5);
 

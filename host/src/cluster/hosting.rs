@@ -6,6 +6,7 @@ use super::receive::{answer, tell};
 use super::remote::Remote;
 use crate::runtime::Refusal;
 use crate::runtime::ports::{Pending, Told};
+use crate::runtime::services::Told as ServiceTold;
 use crate::tasks::{TaskKind, Tasks};
 use bytes::{Buf, Bytes, BytesMut};
 use corovan_core::code::Code;
@@ -96,7 +97,7 @@ impl Hosting {
         session: &Arc<Session>,
         header: &Header,
         granted: &Arc<Granted>,
-        spawn: Spawn,
+        (spawn, told): (Spawn, Option<ServiceTold>),
         args: Bytes,
     ) -> Result<(), Fault> {
         let over = spawn.over;
@@ -112,6 +113,8 @@ impl Hosting {
                 answer(session, call, Err(Refusal::new(Code::Overloaded, refused.to_string())));
                 return Ok(());
             }
+            // The module of a service is its owner's choice.
+            Ok(()) if spawn.service.is_some() => Ok(()),
             Ok(()) => granted.runs(&spawn.module),
         };
         // As an open job of a client is: also while its module is fetched, for which the other node may take its time.
@@ -146,6 +149,9 @@ impl Hosting {
         let (session, guests) = (Arc::clone(session), Arc::clone(&self.guests));
         self.tasks.spawn(TaskKind::Stream, "guest", async move {
             let outcome = made.await;
+            if let (Ok(address), Some(told)) = (&outcome, told) {
+                told.made(*address);
+            }
             if outcome.is_err() {
                 guests.lock().remove(&key);
                 session.unwatch(over);

@@ -9,12 +9,13 @@ use super::mesh::Handle;
 use super::names;
 use super::remote::{CUT, EXPIRED};
 use crate::runtime::ports::{Ask, Replier};
+use crate::runtime::services::Told as ServiceTold;
 use crate::runtime::{Arrival, Arrived, Followed, Following, Group, Refusal, Runtime, Settles};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use corovan_core::limits;
-use corovan_core::link::call::{self, Call};
+use corovan_core::link::call::{self, Call, Spawn};
 use corovan_core::link::credit::Amount;
 use corovan_core::link::frame::{Frame, Header, Kind};
 use corovan_core::tenancy::grant::Right;
@@ -58,7 +59,11 @@ impl Receiver {
             Call::Resume => Ask::Resume { bytes: Bytes::copy_from_slice(&bytes) },
             Call::Status => Ask::Status,
             Call::Spawn(spawn) => {
-                self.hosting.spawn(session, header, granted, spawn, bytes)?;
+                let (spawn, told) = match offered(runtime, granted, spawn) {
+                    Ok(spawn) => spawn,
+                    Err(refusal) => return Ok(Some(Err(refusal))),
+                };
+                self.hosting.spawn(session, header, granted, (spawn, told), bytes)?;
                 return Ok(None);
             }
             Call::Module { hash, offset } => {
@@ -147,6 +152,8 @@ impl Inbox for Receiver {
         }
         let Some(runtime) = self.runtime.upgrade() else { return Ok(()) };
         let right = match call {
+            // What is offered here is its owner's: whoever may send may call it.
+            Call::Spawn(Spawn { service: Some(_), .. }) => Right::Send,
             Call::Spawn(_) | Call::Cancel { .. } => Right::Spawn,
             Call::Module { .. } => Right::Fetch,
             _ => Right::Send,
@@ -197,6 +204,18 @@ impl Inbox for Receiver {
     fn ended(&self, session: &Arc<Session>) {
         self.hosting.ended(session);
     }
+}
+
+/// Of a service: its module and function, and its owner, who is to be told. Errors: not-found, denied, overloaded.
+fn offered(
+    runtime: &Arc<Runtime>,
+    granted: &Arc<Granted>,
+    spawn: Spawn,
+) -> Result<(Spawn, Option<ServiceTold>), Refusal> {
+    let Some(address) = spawn.service else { return Ok((spawn, None)) };
+    let service = runtime.service(&granted.tenant, &address)?;
+    let told = service.tell(runtime)?;
+    Ok((Spawn { module: service.module, function: service.function.clone(), ..spawn }, told))
 }
 
 /// Has the end of a coroutine told to the other node.

@@ -116,6 +116,7 @@ impl Mesh for Remote {
             let sprout = Arc::new(Remotely { to: to.clone(), over });
             let call = Call::Spawn(call::Spawn {
                 module: what.module,
+                service: what.service,
                 function: what.function,
                 memory: what.memory,
                 deadline: what.deadline,

@@ -32,6 +32,21 @@ impl Names {
         self.mesh.get().into_iter().for_each(|mesh| mesh.forget(*holder));
     }
 
+    /// Who has it here.
+    pub(super) fn find(&self, name: &str) -> Option<Address> {
+        self.table.lock().find(name).map(|found| found.holder)
+    }
+
+    /// Gives it to one of this node: who waited for it. Errors: taken, overloaded.
+    pub(super) fn register(&self, name: &str, holder: Address) -> Result<Vec<Waker>, Refusal> {
+        self.table.lock().register(name, holder).map_err(|refused| refuse(name, refused))
+    }
+
+    /// Where others find them from now on.
+    pub(super) fn set_mesh(&self, mesh: &Arc<dyn ports::Names>) {
+        let _ = self.mesh.set(Arc::clone(mesh));
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.table.lock().len()
@@ -68,7 +83,7 @@ impl Runtime {
             Some(found) => return Err(refuse(name, Refused::Taken(found.holder))),
             None => {}
         }
-        let _ = names.mesh.set(Arc::clone(mesh));
+        names.set_mesh(mesh);
         let slot = Slot::promised(self, target.as_ref(), name)?;
         let deadline = self.clock().now().saturating_add(timeout);
         let asked = mesh.register(&control.group, name, *holder, deadline);
@@ -90,7 +105,7 @@ impl Runtime {
             Ok(channel) => {
                 let mut woken = Vec::new();
                 channel.name(|| {
-                    woken = names.table.lock().register(name, *holder).map_err(|refused| refuse(name, refused))?;
+                    woken = names.register(name, *holder)?;
                     Ok(())
                 })?;
                 woken.into_iter().for_each(Waker::wake);
@@ -105,7 +120,7 @@ impl Runtime {
         if ties.ended {
             return Err(Refusal::gone(holder));
         }
-        let woken = names.table.lock().register(name, *holder).map_err(|refused| refuse(name, refused))?;
+        let woken = names.register(name, *holder)?;
         ties.named = true;
         drop(ties);
         woken.into_iter().for_each(Waker::wake);
@@ -117,6 +132,10 @@ impl Runtime {
         let names = &control.group.tenant.names;
         let not_found = || Refusal::new(Code::NotFound, format!("nobody has the name {name:?}"));
         let found = names.table.lock().find(name).ok_or_else(not_found)?;
+        if let Some(Resident::Service(_)) = self.registry.get(&found.holder) {
+            let text = format!("{name:?} is the name of a service: unserve gives it up");
+            return Err(Refusal::new(Code::Denied, text));
+        }
         let is_foreign = match self.find_channel(control, &found.holder) {
             Ok(channel) => !channel.is_owned_by(&control.group),
             Err(_) => {
@@ -144,19 +163,19 @@ impl Runtime {
     pub fn name_lost(&self, name: &str, holder: &Address) {
         let tenant = match self.registry.get(holder) {
             Some(Resident::Coroutine(control)) => {
-                let held = control.ties.lock().lost_names.remove(name);
-                let letter = Letter {
-                    kind: Kind::NameLost,
-                    tag: 0,
-                    sender: *holder,
-                    via: 0,
-                    size: 0,
-                    body: Parcel { payload: Payload::copy(name.as_bytes()), reply: None, held },
-                };
-                if letter.body.held.is_some() {
-                    control.push_reserved(letter);
-                }
+                tell_lost(&control, name, holder);
                 Arc::clone(&control.group.tenant)
+            }
+            Some(Resident::Service(service)) => {
+                if let Some(owner) = service.owner() {
+                    owner.ties.lock().services.remove(name);
+                    tell_lost(&owner, name, holder);
+                }
+                self.registry.remove(holder.counter);
+                match service.tenant() {
+                    Some(tenant) => tenant,
+                    None => return,
+                }
             }
             Some(Resident::Channel(channel)) => match channel.tenant() {
                 Some(tenant) => tenant,
@@ -216,8 +235,24 @@ impl Runtime {
     }
 }
 
+/// The message for which room was promised.
+fn tell_lost(control: &Control, name: &str, holder: &Address) {
+    let held = control.ties.lock().lost_names.remove(name);
+    let letter = Letter {
+        kind: Kind::NameLost,
+        tag: 0,
+        sender: *holder,
+        via: 0,
+        size: 0,
+        body: Parcel { payload: Payload::copy(name.as_bytes()), reply: None, held },
+    };
+    if letter.body.held.is_some() {
+        control.push_reserved(letter);
+    }
+}
+
 /// Room in a holder's mailbox for the message that it has lost a name; given back when dropped.
-struct Slot<'a> {
+pub(super) struct Slot<'a> {
     holder: &'a Arc<Control>,
     name: &'a str,
     held: Option<Permit>,
@@ -225,7 +260,7 @@ struct Slot<'a> {
 
 impl<'a> Slot<'a> {
     /// Of a coroutine; a channel is told nothing. Errors: overloaded, gone.
-    fn promised(
+    pub fn promised(
         runtime: &Runtime,
         holder: Option<&'a Arc<Control>>,
         name: &'a str,
@@ -234,7 +269,7 @@ impl<'a> Slot<'a> {
         Ok(Some(Slot { holder, name, held: Some(runtime.promise(holder)?) }))
     }
 
-    fn keep(mut self) {
+    pub fn keep(mut self) {
         if let Some(held) = self.held.take() {
             self.holder.ties.lock().lost_names.insert(self.name.to_owned(), held);
         }
@@ -271,7 +306,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn refuse(name: &str, refused: Refused) -> Refusal {
+pub(super) fn refuse(name: &str, refused: Refused) -> Refusal {
     let code = match refused {
         Refused::Taken(_) => Code::Taken,
         Refused::TooMany | Refused::TooManyWait => Code::Overloaded,

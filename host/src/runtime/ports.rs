@@ -82,6 +82,8 @@ pub type Told = Box<dyn FnOnce(&Arc<ExitRecord>) + Send + Sync>;
 #[derive(Debug)]
 pub struct SpawnAway {
     pub module: ModuleHash,
+    /// Of what is offered there, in place of a function of a module.
+    pub service: Option<Address>,
     pub function: String,
     pub args: Bytes,
     /// Bytes; 0: as much as the program wants.

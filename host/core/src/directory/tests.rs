@@ -176,7 +176,8 @@ fn only_the_home_that_was_asked_answers_and_what_nobody_asked_for_makes_no_work_
     let asked = drain(&mut directory);
     let [Output::Send(to, Message::Request(Request::Locate { call, .. }))] = asked[..] else { panic!("{asked:?}") };
     assert_eq!(to, home.node);
-    let found = |by: &Presence| Response::Found { call, registration: Registration { number: 1, holder: holder(by, 1) } };
+    let found =
+        |by: &Presence| Response::Found { call, registration: Registration { number: 1, holder: holder(by, 1) } };
     directory.handle(1, bad.node, Message::Response(found(&bad)));
     assert_eq!(drain(&mut directory), []);
     directory.handle(1, home.node, Message::Response(found(&home)));
@@ -191,7 +192,9 @@ fn only_the_home_that_was_asked_answers_and_what_nobody_asked_for_makes_no_work_
     directory.handle(3, home.node, Message::Response(given));
     assert!(directory.unregister(4, &wanted, &holder(&me, 1)));
     let asked: Vec<_> = drain(&mut directory);
-    let Some(Output::Send(_, Message::Request(Request::Release { call, .. }))) = asked.last() else { panic!("{asked:?}") };
+    let Some(Output::Send(_, Message::Request(Request::Release { call, .. }))) = asked.last() else {
+        panic!("{asked:?}")
+    };
     directory.handle(5, bad.node, Message::Response(Response::Released { call: *call }));
     assert_eq!(directory.holder.open(), 1);
     directory.handle(5, home.node, Message::Response(Response::Released { call: *call }));
@@ -206,7 +209,11 @@ fn only_the_home_that_was_asked_answers_and_what_nobody_asked_for_makes_no_work_
     assert_eq!(directory.holder.open(), limits::NAMES_RETURNED);
     let others = Registration { number: 1, holder: holder(&bad, 9) };
     let before = directory.holder.open();
-    directory.handle(7, bad.node, Message::Response(Response::Registered { call: 1 << 60, name: wanted, registration: others }));
+    directory.handle(
+        7,
+        bad.node,
+        Message::Response(Response::Registered { call: 1 << 60, name: wanted, registration: others }),
+    );
     assert_eq!((directory.holder.open(), drain(&mut directory)), (before, vec![]));
 }
 

@@ -5,7 +5,7 @@
 //! ```
 
 use super::channel::ChannelCall;
-use crate::ids::ModuleHash;
+use crate::ids::{Address, ModuleHash};
 use crate::limits;
 use crate::wire::ExitRecord;
 use crate::wire::exit::ExitHead;
@@ -79,6 +79,9 @@ pub struct Spawn {
     /// The number under which the end of all that it makes is told, as that of a monitor.
     #[serde(rename = "o")]
     pub over: u64,
+    /// Of what is offered there, in place of a function of a module.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Address>,
 }
 
 /// Why bytes are no such payload.
@@ -142,7 +145,14 @@ mod tests {
 
     #[test]
     fn calls_survive_their_bytes_and_what_follows_them_is_kept_apart() {
-        let spawn = Spawn { module: ModuleHash([7; 32]), function: "work".into(), memory: 1, deadline: 2, over: 3 };
+        let spawn = Spawn {
+            module: ModuleHash([7; 32]),
+            function: "work".into(),
+            memory: 1,
+            deadline: 2,
+            over: 3,
+            service: None,
+        };
         for call in [
             Call::Monitor,
             Call::Terminate { by: "a".into(), reason: "b".into() },

@@ -75,8 +75,16 @@ fn a_node_does_what_the_grant_that_it_is_shown_gives_and_nothing_else() {
             |nodes: &[&str]| Grant { nodes: Some(nodes.iter().map(|node| (*node).into()).collect()), ..whole("alice") };
         let status = || Call::Status;
         let fetch = || Call::Module { hash: of_alice, offset: 0 };
-        let spawn =
-            || Call::Spawn(Spawn { module: of_alice, function: "none".into(), memory: 0, deadline: 1 << 40, over: 0 });
+        let spawn = || {
+            Call::Spawn(Spawn {
+                module: of_alice,
+                function: "none".into(),
+                memory: 0,
+                deadline: 1 << 40,
+                over: 0,
+                service: None,
+            })
+        };
         let other = Some(vec![ModuleHash([3; 32])]);
         let denied = Some(Code::Denied);
         let cases = [

@@ -74,7 +74,7 @@ async fn ask(from: &Node, to: &Node, record: Call, bytes: Bytes) -> Receiver<Ans
 }
 
 fn spawn() -> Call {
-    Call::Spawn(Spawn { module: HASH, function: "f".into(), memory: 0, deadline: 1 << 40, over: 0 })
+    Call::Spawn(Spawn { module: HASH, function: "f".into(), memory: 0, deadline: 1 << 40, over: 0, service: None })
 }
 
 fn code(answer: Answer) -> Option<Code> {
