@@ -129,10 +129,11 @@ mod tests {
     #[test]
     fn a_busy_session_asks_for_signs_of_life_and_ends_without_them() {
         let mut pulse = connected();
-        assert_eq!(pulse.poll(0), Action::Wait(500 * MS));
-        assert_eq!(pulse.poll(500 * MS), Action::KeepAlive { answer: true });
-        pulse.sent(500 * MS);
-        assert_eq!(pulse.poll(500 * MS), Action::Wait(1_000 * MS));
+        let soon = after(0, limits::KEEP_ALIVE);
+        assert_eq!(pulse.poll(0), Action::Wait(soon));
+        assert_eq!(pulse.poll(soon), Action::KeepAlive { answer: true });
+        pulse.sent(soon);
+        assert_eq!(pulse.poll(soon), Action::Wait(2 * soon));
         assert_eq!(pulse.poll(2_500 * MS), Action::End);
         pulse.heard(2_499 * MS);
         assert_ne!(pulse.poll(2_500 * MS), Action::End);
