@@ -309,6 +309,10 @@ pub const GRANT_BYTES: usize = 48 << 10;
 pub const GRANT_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Grants whose signatures a node has checked, and remembers.
 pub const GRANTS_KNOWN: usize = 4_096;
+/// Grants with a false signature or certificate that a node may show, on average and at once; each costs two signatures' checks.
+/// Beyond, nothing that it shows is looked at for a while. An honest node has checked what it shows.
+pub const FALSE_GRANT_INTERVAL: Duration = Duration::from_millis(100);
+pub const FALSE_GRANT_BURST: u64 = 64;
 /// Computations of other nodes that have no coroutine here any more, of which exit records are kept.
 pub const GUESTS_IDLE: usize = 1_024;
 /// Modules that are read for other nodes at a time, each whole into memory, and pieces of modules that one node may ask for.

@@ -188,18 +188,25 @@ impl Hosting {
             let _asked = asked;
             let header = Header { call, ..Header::new(Kind::Answer) };
             // Before it is read: who takes nothing keeps nothing in memory here, and others from nothing.
-            while !session.has_ended() && !session.has_room_for(&header, 8 + limits::MESSAGE_BYTES) {
-                tokio::time::sleep(limits::KEEP_ALIVE / 10).await;
-            }
-            // It is never closed.
-            let one = reads.acquire().await;
+            let can_go = || session.has_ended() || session.has_room_for(&header, 8 + limits::MESSAGE_BYTES);
+            let one = loop {
+                while !can_go() {
+                    tokio::time::sleep(limits::KEEP_ALIVE / 10).await;
+                }
+                // It is never closed.
+                let one = reads.acquire().await;
+                // Others may have taken the room meanwhile.
+                if can_go() {
+                    break one;
+                }
+            };
             let piece = hosts.bytes(&granted, hash).await.map(|bytes| {
                 let rest = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
                 let piece = &rest[..rest.len().min(limits::MESSAGE_BYTES)];
                 [&(bytes.len() as u64).to_le_bytes()[..], piece].concat().into()
             });
-            drop(one);
             answer(&session, call, piece);
+            drop(one);
             Ok::<(), Infallible>(())
         });
     }

@@ -20,11 +20,16 @@ use crate::runtime::engine;
 use crate::runtime::ports::Random;
 use crate::runtime::{Clock, Group, Refusal, Runtime, Tenant};
 use crate::tasks::{TaskKind, Tasks};
+use crate::tenancy::grant;
 use bytes::Bytes;
 use corovan_core::code::Code;
+use corovan_core::limits;
 use corovan_core::membership::member::{About, Member};
 use corovan_core::membership::presence::Presence;
 use corovan_core::tenancy::grant::Grant;
+use corovan_core::tenancy::rate::Rate;
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
@@ -144,11 +149,32 @@ impl Mesh {
 pub(super) struct Believes {
     service: Weak<Service>,
     clock: Arc<dyn Clock>,
+    /// By the node that shows them, how many false ones it may still show.
+    false_ones: Mutex<HashMap<String, Rate>>,
 }
 
 impl Believes {
     pub fn new(service: &Arc<Service>, clock: &Arc<dyn Clock>) -> Believes {
-        Believes { service: Arc::downgrade(service), clock: Arc::clone(clock) }
+        Believes { service: Arc::downgrade(service), clock: Arc::clone(clock), false_ones: Mutex::default() }
+    }
+
+    /// What may be looked at of a node that shows false grants. `count`: this was one.
+    fn trusts(&self, node: &str, count: bool) -> bool {
+        let (now, mut table) = (self.clock.now(), self.false_ones.lock());
+        let Some(rate) = table.get_mut(node) else {
+            if count {
+                // Names are certified ones; too many are forgotten together.
+                if table.len() >= limits::MESH_NODES {
+                    table.clear();
+                }
+                let interval = u64::try_from(limits::FALSE_GRANT_INTERVAL.as_nanos()).unwrap_or(u64::MAX);
+                let mut rate = Rate::new(interval, limits::FALSE_GRANT_BURST);
+                rate.take(now);
+                table.insert(node.to_owned(), rate);
+            }
+            return true;
+        };
+        if count { rate.take(now) } else { rate.has_one(now) }
     }
 }
 
@@ -160,7 +186,16 @@ impl Grants for Believes {
     fn verify(&self, shown_by: &str, grant: &Bytes) -> Result<(Arc<Tenant>, Arc<Grant>), Refusal> {
         let denied = |text: String| Refusal::new(Code::Denied, text);
         let service = self.service.upgrade().ok_or_else(|| denied("the node is shutting down".into()))?;
-        let grant = service.grants.verify(grant, self.clock.unix()).map_err(|error| denied(error.to_string()))?;
+        if !self.trusts(shown_by, false) {
+            return Err(denied("the node that shows it has shown too many false ones just now".into()));
+        }
+        let verified = service.grants.verify(grant, self.clock.unix()).inspect_err(|error| {
+            // One that was good does not become false by its end.
+            if !matches!(error, grant::Error::Grant(_)) {
+                self.trusts(shown_by, true);
+            }
+        });
+        let grant = verified.map_err(|error| denied(error.to_string()))?;
         for node in [shown_by, &service.node_name] {
             grant.admits(node).map_err(|error| denied(error.to_string()))?;
         }

@@ -10,7 +10,7 @@ use corovan_core::limits;
 use corovan_core::tenancy::grant::{self, Grant};
 use corovan_core::tenancy::identity::Role;
 use coset::iana::{Algorithm, EnumI64, HeaderParameter};
-use coset::{CborSerializable, CoseSign1, Label, RegisteredLabelWithPrivate};
+use coset::{CborSerializable, CoseSign1, Header, Label, RegisteredLabelWithPrivate};
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 use std::collections::{HashMap, VecDeque};
@@ -44,6 +44,8 @@ pub enum Error {
     Signature,
     #[error("it is signed with an algorithm that is not used for grants")]
     Algorithm,
+    #[error("it is not written in the one way in which grants are")]
+    Form,
     #[error("it says that a part of its header must be understood that this node does not know")]
     Critical,
     #[error("{signer:?} has signed for tenant {tenant:?}")]
@@ -88,6 +90,13 @@ impl Verifier {
             return Err(Error::Critical);
         }
         let chain = x5chain(&message).ok_or(Error::Chain)?;
+        // What is not signed anybody can change: a second writing of one grant would count as another computation.
+        let header = &message.unprotected;
+        let plain = Header { rest: header.rest.clone(), ..Header::default() };
+        let written = message.clone().to_vec().map_err(|error| Error::Message(error.to_string()))?;
+        if *header != plain || header.rest.len() > 1 || written != bytes {
+            return Err(Error::Form);
+        }
         // An issuing node's CA is believed about nodes only.
         let [certificate] = &chain[..] else {
             return Err(Error::Certificate("the root itself signs tenants' certificates".into()));
@@ -152,7 +161,6 @@ mod tests {
     use super::*;
     use crate::tenancy::ca::Authority;
     use corovan_client::{Identity, grant::sign};
-    use coset::Header;
     use std::time::SystemTime;
 
     const DAY: u64 = 24 * 3_600;
@@ -246,6 +254,33 @@ mod tests {
         ] {
             assert!(matches!(verifier().verify(&bytes, now), Err(Error::Critical)));
         }
+    }
+
+    #[test]
+    fn one_grant_is_not_made_many_by_what_is_not_signed() {
+        let authority = Authority::generate("dev", time()).unwrap();
+        let alice = identity(&authority, Role::Tenant, "alice");
+        let good = sign(&alice, &whole("alice")).unwrap();
+        let verify = |bytes: &[u8]| Verifier::new("dev", authority.roots().unwrap()).verify(bytes, NOW * 1_000_000_000);
+        assert!(verify(&good).is_ok());
+        let more = |change: &dyn Fn(&mut Header)| {
+            let mut message = CoseSign1::from_slice(&good).unwrap();
+            change(&mut message.unprotected);
+            message.to_vec().unwrap()
+        };
+        // The same array of four, in more bytes.
+        assert_eq!(good[0], 0x84);
+        let long = [&[0x98, 4], &good[1..]].concat();
+        for other in [
+            more(&|header| header.rest.push((Label::Int(-70_000), Value::Bytes(vec![0; 9])))),
+            more(&|header| header.rest.push((Label::Text("x".into()), Value::Null))),
+            more(&|header| header.key_id = vec![1]),
+            more(&|header| header.iv = vec![1]),
+            long,
+        ] {
+            assert!(matches!(verify(&other), Err(Error::Form)), "{:?}", verify(&other));
+        }
+        assert!(verify(&[&good[..], &[0]].concat()).is_err());
     }
 
     #[test]

@@ -15,12 +15,17 @@ impl Rate {
         Rate { clear: 0, interval, burst }
     }
 
+    /// There is one to be used.
+    pub fn has_one(&self, now: u64) -> bool {
+        let clear = self.clear.max(now).saturating_add(self.interval);
+        clear - now <= self.interval.saturating_mul(self.burst)
+    }
+
     /// Uses one if there is one.
     pub fn take(&mut self, now: u64) -> bool {
-        let clear = self.clear.max(now).saturating_add(self.interval);
-        let fits = clear - now <= self.interval.saturating_mul(self.burst);
+        let fits = self.has_one(now);
         if fits {
-            self.clear = clear;
+            self.clear = self.clear.max(now).saturating_add(self.interval);
         }
         fits
     }
@@ -34,7 +39,9 @@ mod tests {
     fn a_burst_is_followed_by_one_each_interval_however_many_ask() {
         let mut rate = Rate::new(10, 3);
         let taken = |rate: &mut Rate, now| (0..100).filter(|_| rate.take(now)).count();
+        assert!(rate.has_one(0) && rate.has_one(0));
         assert_eq!(taken(&mut rate, 0), 3);
+        assert!(!rate.has_one(9) && rate.has_one(10));
         assert_eq!((1..=100).map(|now| taken(&mut rate, now)).sum::<usize>(), 10);
         assert_eq!(taken(&mut rate, 1_000_000), 3, "more than a burst is not saved up");
         assert_eq!(taken(&mut Rate::new(u64::MAX, u64::MAX), u64::MAX), 100, "no number is too large");

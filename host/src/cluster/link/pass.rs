@@ -10,8 +10,8 @@ use corovan_core::link::frame::{Header, Kind, LANES};
 use corovan_core::tenancy::grant::{self, Grant, Right};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
 /// A computation's grant as this node shows it in one session.
 pub struct Pass {
@@ -32,7 +32,11 @@ pub(super) struct Passes {
 
 /// What the other node has shown, by its numbers: what it may do for whom, or why nothing.
 #[derive(Default)]
-pub(super) struct Shown(BTreeMap<u32, Result<Arc<Granted>, Refusal>>);
+pub(super) struct Shown {
+    by_number: BTreeMap<u32, Result<Arc<Granted>, Refusal>>,
+    /// Good ones, each once however many numbers it has.
+    good: HashMap<[u8; 32], Weak<Granted>>,
+}
 
 /// A grant that was found good.
 #[derive(Debug)]
@@ -126,15 +130,26 @@ impl Session {
     pub fn set_granted(&self, number: u32, granted: Result<Arc<Granted>, Refusal>) {
         let mut shown = self.shown.write();
         // Twice as many as a sender uses: what is on its way under an older number has come by then.
-        while shown.0.len() >= 2 * limits::LINK_GRANTS && !shown.0.contains_key(&number) {
-            shown.0.pop_first();
+        while shown.by_number.len() >= 2 * limits::LINK_GRANTS && !shown.by_number.contains_key(&number) {
+            shown.by_number.pop_first();
         }
-        shown.0.insert(number, granted);
+        if let Ok(granted) = &granted {
+            if shown.good.len() >= 4 * limits::LINK_GRANTS {
+                shown.good.retain(|_, good| good.strong_count() > 0);
+            }
+            shown.good.insert(granted.hash, Arc::downgrade(granted));
+        }
+        shown.by_number.insert(number, granted);
+    }
+
+    /// One that was found good in this session and is still shown under some number, by its hash.
+    pub fn known_grant(&self, hash: &[u8; 32]) -> Option<Arc<Granted>> {
+        self.shown.read().good.get(hash).and_then(Weak::upgrade)
     }
 
     /// What was shown under this number before.
     pub fn was_granted(&self, number: u32) -> Option<Result<Arc<Granted>, Refusal>> {
-        self.shown.read().0.get(&number).cloned()
+        self.shown.read().by_number.get(&number).cloned()
     }
 
     /// It has shown a grant of this tenant's that counts now and gives this right.
@@ -143,7 +158,7 @@ impl Session {
         let good = |granted: &&Arc<Granted>| {
             granted.tenant.name() == tenant && granted.counts(now).is_ok() && granted.gives(right).is_ok()
         };
-        self.shown.read().0.values().flatten().any(|granted| good(&granted))
+        self.shown.read().by_number.values().flatten().any(|granted| good(&granted))
     }
 
     /// For whom the other node speaks under this number. `Err` of the outer: it has shown nothing there.
@@ -152,7 +167,13 @@ impl Session {
             // Also one that was good when it was shown comes to its end.
             Some(granted) => Ok(granted.and_then(|granted| granted.counts(self.clock.unix()).map(|()| granted))),
             // Shown before, and forgotten for newer ones.
-            None if self.shown.read().0.first_key_value().is_some_and(|(first, _)| number < *first && number > 0) => {
+            None if self
+                .shown
+                .read()
+                .by_number
+                .first_key_value()
+                .is_some_and(|(first, _)| number < *first && number > 0) =>
+            {
                 Ok(Err(Refusal::new(Code::Denied, "the computation's grant is to be shown again")))
             }
             None => Err(Fault(format!("it speaks for a computation under grant {number}, which it has not shown"))),

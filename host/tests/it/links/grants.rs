@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Shows these grants, makes a call of one coroutine under each, and gives the codes of the answers.
-async fn ask(cluster: &Cluster, cases: &[(Vec<u8>, Call, Address)]) -> Vec<Option<Code>> {
-    let mallory = Mallory::new(&cluster.authority, "mallory");
+async fn ask(cluster: &Cluster, as_node: &str, cases: &[(Vec<u8>, Call, Address)]) -> Vec<Option<Code>> {
+    let mallory = Mallory::new(&cluster.authority, as_node);
     let (connection, _send, mut recv) = mallory.says(cluster.node.address(), &encoded(&mallory.hello())).await;
     recv.read_exact(&mut [0; 4]).await.unwrap();
     let records: Vec<_> = cases.iter().map(|(_, call, _)| call::encode(call).unwrap()).collect();
@@ -112,8 +112,32 @@ fn a_node_does_what_the_grant_that_it_is_shown_gives_and_nothing_else() {
         asked.push((b"no grant".to_vec(), status(), living));
         let mut expected: Vec<_> = cases.iter().map(|(what, .., code)| (*what, *code)).collect();
         expected.push(("rubbish", denied));
-        let answers = ask(&cluster, &asked).await;
+        let answers = ask(&cluster, "mallory", &asked).await;
         let got: Vec<_> = expected.iter().map(|(what, _)| *what).zip(answers).collect();
         assert_eq!(got, expected);
+    });
+}
+
+#[test]
+fn who_shows_false_grants_without_end_is_not_looked_at_for_a_while_and_others_are() {
+    run(async {
+        let cluster = Cluster::in_mesh(16).await;
+        let alice = cluster.credentials(Role::Tenant, "alice").identity;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let good = sign(&alice, &Grant::whole("test", "alice", [1; 16], now - 10, now + 1_000)).unwrap();
+        let nobody =
+            Address { node: cluster.node.service().dispatch.runtime().node, incarnation: 1, ..Address::default() };
+        let mut cases: Vec<_> = (0..100 * limits::FALSE_GRANT_BURST)
+            .map(|_| {
+                let mut bytes = good.clone();
+                *bytes.last_mut().unwrap() ^= 1;
+                (bytes, Call::Status, nobody)
+            })
+            .collect();
+        cases.push((good.clone(), Call::Status, nobody));
+        let mut answers = ask(&cluster, "mallory", &cases).await;
+        assert_eq!(answers.pop(), Some(Some(Code::Denied)));
+        assert!(answers.iter().all(|code| *code == Some(Code::Denied)));
+        assert_eq!(ask(&cluster, "innocent", &[(good, Call::Status, nobody)]).await, [Some(Code::Gone)]);
     });
 }
