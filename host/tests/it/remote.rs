@@ -2,6 +2,7 @@
 //! gone, is another tenant's, or its node is lost.
 
 mod channels;
+mod false_channels;
 mod guests;
 mod names;
 mod services;
