@@ -119,6 +119,7 @@ impl Mesh for Remote {
                 service: what.service,
                 function: what.function,
                 memory: what.memory,
+                most: what.most,
                 deadline: what.deadline,
                 over,
             });

@@ -122,6 +122,7 @@ impl Hosts for Guests {
                 terminals: 0,
             };
             let spec = guests.dispatch.prepare(&granted.tenant, prepare).await?;
+            let spec = if spawn.most > 0 { spec.with_at_most(spawn.most) } else { spec };
             if handle.is_cancelled() {
                 return Err(Refusal::new(Code::Interrupted, "whoever asked for it has given up"));
             }

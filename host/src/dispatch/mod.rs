@@ -176,6 +176,24 @@ impl Dispatch {
     }
 }
 
+impl Spec {
+    /// The same with no more memory than this.
+    fn with_at_most(self: Arc<Self>, memory: u64) -> Arc<Spec> {
+        if self.memory <= memory {
+            return self;
+        }
+        Arc::new(Spec {
+            program: Arc::clone(&self.program),
+            memory,
+            deadline: self.deadline,
+            cpu: self.cpu,
+            env: Arc::clone(&self.env),
+            terminals: self.terminals,
+            name: self.name.clone(),
+        })
+    }
+}
+
 /// Coroutines that coroutines make.
 impl Spawn for Dispatch {
     fn program(

@@ -153,6 +153,7 @@ impl Parent {
             function: request.function,
             args: request.args,
             memory: if memory == 0 { 0 } else { memory.min(most) },
+            most,
             deadline: if asked == 0 { left } else { asked.min(left) },
         };
         let mut promised = match flags & MONITOR {

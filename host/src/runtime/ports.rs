@@ -86,8 +86,9 @@ pub struct SpawnAway {
     pub service: Option<Address>,
     pub function: String,
     pub args: Bytes,
-    /// Bytes; 0: as much as the program wants.
+    /// Bytes; 0: as much as the program wants, and at most `most`.
     pub memory: u64,
+    pub most: u64,
     /// Nanoseconds that it and what it makes may run.
     pub deadline: u64,
 }

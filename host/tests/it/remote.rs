@@ -5,6 +5,7 @@ mod channels;
 mod false_channels;
 mod guests;
 mod names;
+mod services;
 
 use crate::in_process::run;
 use crate::links::{authority, credentials};
@@ -234,6 +235,9 @@ const HEAD: &str = r#"(module
     (import "corovan" "channel_send" (func $publish (param i32 i64 i32 i32 i64) (result i32)))
     (import "corovan" "channel_deliver" (func $spread (param i32 i64 i32 i32 i32 i64) (result i32)))
     (import "corovan" "channel_close" (func $close (param i32) (result i32)))
+    (import "corovan" "serve" (func $offer (param i32 i32 i32 i32 i32 i32) (result i32)))
+    (import "corovan" "unserve" (func $withdraw (param i32 i32) (result i32)))
+    (import "corovan" "call" (func $call_as (param i32 i32 i32 i32 i64 i32) (result i32)))
     (memory (export "memory") 32)
     (data (i32.const 64) "hello")
     ;; Ends with the CBOR of 100,000 bytes.
@@ -241,6 +245,13 @@ const HEAD: &str = r#"(module
     (func $large (result i32) (call $finish (i32.const 2000) (i32.const 100005)))
     (func $tell (param i32)
         (drop (call $progress (i64.extend_i32_s (local.get 0)) (i64.const 0) (i32.const 0) (i32.const 0))))
+    (data (i32.const 80) "sleeps") (data (i32.const 96) "\80")
+    (func (export "sleeps") (drop (call $sleep (i64.const -1))))
+    ;; Offers that as "hello", and is told each call; calls it, and what was made is at 980.
+    (func $offers (result i32)
+        (call $offer (i32.const 64) (i32.const 5) (i32.const 0) (i32.const 80) (i32.const 6) (i32.const 1)))
+    (func $calls (param $timeout i64) (result i32)
+        (call $call_as (i32.const 64) (i32.const 5) (i32.const 96) (i32.const 1) (local.get $timeout) (i32.const 980)))
     (func $register (result i32)
         (drop (call $self (i32.const 900)))
         (call $register_as (i32.const 64) (i32.const 5) (i32.const 900) (i64.const -1)))

@@ -84,6 +84,9 @@ pub struct Spawn {
     /// Of what is offered there, in place of a function of a module.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Address>,
+    /// Bytes that whoever makes it may have, which is the most that the program gets of what it wants; 0: it is not said.
+    #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
+    pub most: u64,
 }
 
 /// Why bytes are no such payload.
@@ -140,6 +143,10 @@ pub fn decode_exit(payload: Bytes) -> Result<ExitRecord, Error> {
     Ok(ExitRecord::from_head(head, value))
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +161,7 @@ mod tests {
             deadline: 2,
             over: 3,
             service: None,
+            most: 4,
         };
         for call in [
             Call::Monitor,

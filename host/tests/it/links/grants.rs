@@ -83,6 +83,7 @@ fn a_node_does_what_the_grant_that_it_is_shown_gives_and_nothing_else() {
                 deadline: 1 << 40,
                 over: 0,
                 service: None,
+                most: 0,
             })
         };
         let other = Some(vec![ModuleHash([3; 32])]);

@@ -80,7 +80,15 @@ async fn ask(from: &Node, to: &Node, record: Call, bytes: Bytes) -> Receiver<Ans
 }
 
 fn spawn() -> Call {
-    Call::Spawn(Spawn { module: HASH, function: "f".into(), memory: 0, deadline: 1 << 40, over: 0, service: None })
+    Call::Spawn(Spawn {
+        module: HASH,
+        function: "f".into(),
+        memory: 0,
+        deadline: 1 << 40,
+        over: 0,
+        service: None,
+        most: 0,
+    })
 }
 
 fn code(answer: Answer) -> Option<Code> {
