@@ -296,6 +296,10 @@ pub const GUESTS_IDLE: usize = 1_024;
 /// Modules that are read for other nodes at a time, each whole into memory, and pieces of modules that may be asked for.
 pub const MODULE_READS: usize = 2;
 pub const MODULE_READS_ASKED: usize = 1_024;
+/// Nodes beside the one that asks that are asked for a module: who has it is one of a few, or nobody near.
+pub const MODULE_SOURCES: usize = 16;
+/// Swaps that other nodes wait for: each may wait for an hour, and keeps a task.
+pub const SWAPS_ASKED: usize = 1_024;
 /// How long a spawn on another node waits, unless it says otherwise: its module may have to be fetched and compiled there.
 pub const SPAWN_AWAY: Duration = Duration::from_secs(10);
 /// Computations' grants that are shown in one session at a time; beyond, the oldest are shown again when they are used again.

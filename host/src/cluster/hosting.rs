@@ -1,26 +1,25 @@
 //! Coroutines that this node makes for others: their modules are fetched where they are missing, they run as jobs of a guest
 //! computation, their end is told to the node that asked, and they end with the session in which it asked.
 
-use super::link::{Fault, Granted, Session};
+use super::link::{Fault, Granted, Peers, Session};
 use super::receive::{answer, tell};
-use super::remote::Remote;
+use super::transfers::Transfers;
 use crate::runtime::Refusal;
 use crate::runtime::ports::{Pending, Told};
 use crate::tasks::{TaskKind, Tasks};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
-use corovan_core::link::call::{Call, Spawn};
-use corovan_core::link::frame::{Header, Kind, Local};
+use corovan_core::link::call::Spawn;
+use corovan_core::link::frame::{Header, Local};
 use corovan_core::text::cut;
 use corovan_core::wire::ExitRecord;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::Semaphore;
+use std::sync::atomic::AtomicUsize;
 
 /// What runs guests.
 pub trait Hosts: Send + Sync {
@@ -64,26 +63,24 @@ enum State {
     Over,
 }
 
-/// Guests of all nodes, and transfers of modules.
+/// Guests of all nodes, transfers of modules, and swaps that are asked for.
 pub struct Hosting {
-    me: NodeId,
     hosts: Arc<dyn Hosts>,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
+    pub(super) transfers: Transfers,
     guests: Arc<Mutex<HashMap<Key, Handle>>>,
-    /// One transfer of a module at a time, however many ask for it.
-    transfers: Arc<Mutex<HashMap<ModuleHash, Arc<tokio::sync::Mutex<()>>>>>,
-    /// Pieces of modules that are being read for other nodes, and that wait for that: each reads a whole module.
-    reads: Arc<Semaphore>,
-    asked: Arc<AtomicUsize>,
+    /// Swaps that other nodes wait for.
+    pub(super) swaps: Arc<AtomicUsize>,
 }
 
 /// A session, by where it is in memory, and the number of a guest's end in it.
 type Key = (usize, u64);
 
 impl Hosting {
-    pub fn new(me: NodeId, hosts: Arc<dyn Hosts>, tasks: Tasks) -> Hosting {
-        let reads = Arc::new(Semaphore::new(limits::MODULE_READS));
-        Hosting { me, hosts, tasks, guests: Arc::default(), transfers: Arc::default(), reads, asked: Arc::default() }
+    /// `peers` are asked for modules that the node that wants one to run has not.
+    pub fn new(me: NodeId, hosts: Arc<dyn Hosts>, peers: Peers, tasks: Tasks) -> Hosting {
+        let transfers = Transfers::new(me, Arc::clone(&hosts), peers);
+        Hosting { hosts, tasks, transfers, guests: Arc::default(), swaps: Arc::default() }
     }
 
     /// The other node asks for a coroutine, under a grant that lets it.
@@ -149,38 +146,8 @@ impl Hosting {
     }
 
     /// The other node asks for a module, from an offset on, under a grant that lets it.
-    pub(super) fn module(
-        &self,
-        session: &Arc<Session>,
-        call: u64,
-        granted: &Arc<Granted>,
-        hash: ModuleHash,
-        offset: u64,
-    ) {
-        let (session, hosts, granted) = (Arc::clone(session), Arc::clone(&self.hosts), Arc::clone(granted));
-        let (reads, asked) = (Arc::clone(&self.reads), Asked(Arc::clone(&self.asked)));
-        if asked.0.fetch_add(1, Ordering::Relaxed) >= limits::MODULE_READS_ASKED {
-            let text = "so many pieces of modules are asked of this node already (MODULE_READS_ASKED)";
-            return answer(&session, call, Err(Refusal::new(Code::Overloaded, text)));
-        }
-        self.tasks.spawn(TaskKind::Stream, "module", async move {
-            let _asked = asked;
-            // It is never closed.
-            let _one = reads.acquire().await;
-            let piece = hosts.bytes(&granted, hash).await.map(|bytes| {
-                let rest = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
-                let piece = &rest[..rest.len().min(limits::MESSAGE_BYTES)];
-                [&(bytes.len() as u64).to_le_bytes()[..], piece].concat().into()
-            });
-            let header = Header { call, ..Header::new(Kind::Answer) };
-            // Pieces go one after the other, as the other node asks for them.
-            let room = piece.as_ref().map_or(0, |piece: &Bytes| piece.len());
-            while !session.has_ended() && !session.has_room_for(&header, room) {
-                tokio::time::sleep(limits::KEEP_ALIVE / 10).await;
-            }
-            answer(&session, call, piece);
-            Ok::<(), Infallible>(())
-        });
+    pub(super) fn module(&self, asked: (&Arc<Session>, u64), granted: &Arc<Granted>, what: (ModuleHash, u64)) {
+        self.transfers.give(&self.tasks, asked, granted, what);
     }
 
     /// Nothing of a session's guests is kept; they have been stopped by the session itself.
@@ -190,21 +157,9 @@ impl Hosting {
     }
 
     fn make(&self, session: &Arc<Session>, guest: Guest) -> Pending<Result<Address, Refusal>> {
-        let (session, hosts, transfers) = (Arc::clone(session), Arc::clone(&self.hosts), Arc::clone(&self.transfers));
-        let me = self.me;
+        let (session, hosts, transfers) = (Arc::clone(session), Arc::clone(&self.hosts), self.transfers.clone());
         Box::pin(async move {
-            let hash = guest.spawn.module;
-            if !hosts.has(&guest.granted, &hash) {
-                let transfer = Arc::clone(transfers.lock().entry(hash).or_default());
-                let one = transfer.lock().await;
-                let fetched = match hosts.has(&guest.granted, &hash) {
-                    true => Ok(()),
-                    false => fetch(me, &session, &guest.granted, &*hosts, hash).await,
-                };
-                drop(one);
-                transfers.lock().retain(|_, transfer| Arc::strong_count(transfer) > 1);
-                fetched?;
-            }
+            transfers.fetch(&session, &guest.granted, guest.spawn.module).await?;
             hosts.host(guest).await
         })
     }
@@ -240,48 +195,6 @@ impl Handle {
     pub fn is_cancelled(&self) -> bool {
         matches!(*self.0.lock(), State::Cancelled(..))
     }
-}
-
-/// A piece of a module that is asked for, until dropped.
-struct Asked(Arc<AtomicUsize>);
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Gets a module's bytes from the node that asks for it to run, piece by piece, and keeps them if they have its hash.
-async fn fetch(
-    me: NodeId,
-    session: &Arc<Session>,
-    granted: &Arc<Granted>,
-    hosts: &dyn Hosts,
-    hash: ModuleHash,
-) -> Result<(), Refusal> {
-    let back = Remote::back(session, &granted.bytes);
-    let from = Address { node: me, ..Address::default() };
-    let mut bytes = BytesMut::new();
-    loop {
-        let ask = Call::Module { hash, offset: bytes.len() as u64 };
-        let mut piece = back.ask_for(&from, &ask, Bytes::new()).await?;
-        if piece.len() < 8 {
-            return Err(Refusal::new(Code::Protocol, "a piece of a module without its size"));
-        }
-        let size = piece.get_u64_le();
-        if size > limits::MODULE_BYTES as u64 {
-            let text = format!("the module has {size} bytes, and the limit is {}", limits::MODULE_BYTES);
-            return Err(Refusal::new(Code::TooLarge, text));
-        }
-        bytes.extend_from_slice(&piece);
-        if bytes.len() as u64 >= size {
-            break;
-        }
-        if piece.is_empty() {
-            return Err(Refusal::new(Code::Protocol, "an empty piece of a module that has more"));
-        }
-    }
-    hosts.keep(granted, hash, bytes.freeze()).await
 }
 
 fn key(session: &Arc<Session>, over: u64) -> Key {

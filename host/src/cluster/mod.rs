@@ -12,3 +12,5 @@ pub mod receive;
 pub mod remote;
 pub mod roster;
 pub mod seeds;
+mod swaps;
+mod transfers;

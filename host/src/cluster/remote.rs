@@ -9,7 +9,7 @@ use crate::runtime::ports::{Ask, End, EndFollower, Guard, Made, Mesh, Pending, S
 use crate::runtime::{Group, Refusal};
 use bytes::Bytes;
 use corovan_core::code::Code;
-use corovan_core::ids::{Address, NodeId};
+use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::link::call::{self, Call};
 use corovan_core::link::calls;
@@ -166,6 +166,14 @@ impl Way for To {
             Ask::Status => (Call::Status, Bytes::new()),
         };
         self.ask_for(from, &record, bytes)
+    }
+
+    fn swap(&self, from: &Address, module: Option<ModuleHash>, function: String) -> Pending<Result<(), Refusal>> {
+        let (to, header) = (self.clone(), self.header(Kind::Call, from, 0));
+        Box::pin(async move {
+            let record = encode(&Call::Swap { module, function })?;
+            to.call_for(header, [record, Bytes::new()], true).await.map(drop)
+        })
     }
 
     fn pass_now(&self, from: &Address, hops: u8, tag: u64, bytes: &[u8]) -> Result<bool, Refusal> {

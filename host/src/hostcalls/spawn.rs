@@ -6,7 +6,7 @@ use crate::runtime::abroad::Ending;
 use crate::runtime::control::Waits;
 use crate::runtime::mail::{self, Place};
 use crate::runtime::ports::{Observer, SpawnAway};
-use crate::runtime::{Control, Coroutine, Launch, Program, Runtime};
+use crate::runtime::{Control, Coroutine, Group, Launch, Program, Runtime};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
@@ -134,10 +134,7 @@ impl Parent {
             memory: if memory == 0 { 0 } else { memory.min(most) },
             deadline: if asked == 0 { left } else { asked.min(left) },
         };
-        let mut promised = match flags & MONITOR {
-            0 => None,
-            _ => Some(Promised(&control, Some(runtime.promise(&control)?))),
-        };
+        let promised = if flags & MONITOR != 0 { Some(runtime.promise(&control)?) } else { None };
         let ending = Ending::default();
         let making = mesh.spawn(&control.group, node, &control.address, what, Box::new(ending.clone()));
         let waits = "the other node has not made it in time: if it is made later, it is ended at once";
@@ -151,22 +148,11 @@ impl Parent {
             return Err(Refusal::new(Code::ShuttingDown, text));
         };
         ending.stand(standing);
-        if let Some(held) = promised.as_mut().and_then(|promised| promised.1.take()) {
+        if let Some(promised) = promised {
             let way = runtime.away(&control.group, &address)?;
-            runtime.watch_away(&control, &address, &*way, held)?;
+            runtime.watch_away(&control, &address, &*way, promised)?;
         }
         Ok(address)
-    }
-}
-
-/// Room for an exit message, given back if the spawn comes to nothing.
-struct Promised<'a>(&'a Control, Option<Permit>);
-
-impl Drop for Promised<'_> {
-    fn drop(&mut self) {
-        if self.1.take().is_some() {
-            self.0.break_promise();
-        }
     }
 }
 
@@ -190,24 +176,15 @@ fn make(
 }
 
 /// A function of a module, made ready once for a computation. `control` waits for it. Errors: interrupted, and those of
-/// [`Spawn::program`](crate::runtime::ports::Spawn::program).
+/// [`Group::ready`].
 pub async fn program(
     control: &Control,
-    group: &Arc<crate::runtime::Group>,
+    group: &Arc<Group>,
     module: ModuleHash,
     function: &str,
 ) -> Result<Arc<Program>, Refusal> {
-    if function.len() > limits::NAME_BYTES {
-        let text = format!("a function name of {} bytes is over the limit of {}", function.len(), limits::NAME_BYTES);
-        return Err(Refusal::new(Code::UnknownFunction, text));
-    }
-    if let Some(program) = group.program(module, function) {
-        return Ok(program);
-    }
-    let made = control.interruptible_if_it_waits(group.spawn.program(group, module, function)).await;
-    let program = made.map_err(|reason| Refusal::new(Code::Interrupted, reason))??;
-    group.remember(&program);
-    Ok(program)
+    let made = control.interruptible_if_it_waits(group.ready(module, function)).await;
+    made.map_err(|reason| Refusal::new(Code::Interrupted, reason))?
 }
 
 impl Parent {
@@ -248,15 +225,7 @@ impl Parent {
             };
             runtime.launch(launch).inspect_err(|_| group.spawn.give_back(&group))
         });
-        let child = match launched {
-            Ok(child) => child,
-            Err(refusal) => {
-                if promised.is_some() {
-                    control.break_promise();
-                }
-                return Err(refusal);
-            }
-        };
+        let child = launched?;
         if let Some(promised) = promised {
             runtime.watch(&control, &child.address, Some(&Place::Here(Arc::clone(&child))), promised);
         }

@@ -122,6 +122,9 @@ pub trait Way: Send + Sync + fmt::Debug {
     fn request(&self, from: &Address, tag: u64, bytes: Bytes) -> Pending<Result<Bytes, Refusal>>;
     /// Asks the other node to do something to it, and waits for what it says.
     fn ask(&self, from: &Address, ask: Ask) -> Pending<Result<Bytes, Refusal>>;
+    /// Asks that it go on as another function, of its own module where none is named, and waits until it does. Dropped before,
+    /// the other node is told that nobody waits for it.
+    fn swap(&self, from: &Address, module: Option<ModuleHash>, function: String) -> Pending<Result<(), Refusal>>;
     /// Sends a message of channel `from`, which came through so many, to what stands for that there, if that needs no waiting;
     /// `false`: it does.
     fn pass_now(&self, from: &Address, hops: u8, tag: u64, bytes: &[u8]) -> Result<bool, Refusal>;

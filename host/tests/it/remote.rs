@@ -104,7 +104,7 @@ impl Node {
         };
         let (service, handle) = Service::new(membership, carrier).unwrap();
         std::thread::spawn(move || service.run());
-        let hosting = Hosting::new(node, Arc::new(NoGuests), Tasks::here());
+        let hosting = Hosting::new(node, Arc::new(NoGuests), links.peers(), Tasks::here());
         let receiver = Receiver::new(&bench.runtime, Arc::clone(&trust) as _, handle.clone(), hosting);
         links.open(Arc::new(receiver), Arc::new(Inward(handle.clone())));
         assert!(

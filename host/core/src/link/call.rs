@@ -58,6 +58,13 @@ pub enum Call {
     Channel(ChannelCall),
     /// Nobody waits any more for the answer to the call of the frame's number. Not answered.
     Abandon,
+    /// Go on as another function, of this module or of the one that it runs. Answered when it does, or will not.
+    Swap {
+        #[serde(rename = "m", default)]
+        module: Option<ModuleHash>,
+        #[serde(rename = "f")]
+        function: String,
+    },
     /// Whatever a later version asks.
     #[serde(other)]
     Unknown,
@@ -148,6 +155,7 @@ mod tests {
             Call::Terminate { by: "a".into(), reason: "b".into() },
             Call::Spawn(spawn),
             Call::Module { hash: ModuleHash([1; 32]), offset: 9 },
+            Call::Swap { module: Some(ModuleHash([2; 32])), function: "next".into() },
         ] {
             let payload = [&encode(&call).unwrap()[..], b"rest"].concat();
             assert_eq!(decode::<Call>(payload.clone().into()).unwrap(), (call, Bytes::from_static(b"rest")));
