@@ -2,7 +2,9 @@
 //! gone, is another tenant's, or its node is lost.
 
 mod channels;
+mod hosts;
 mod names;
+mod swaps;
 
 use crate::in_process::run;
 use crate::links::{authority, credentials};
@@ -85,6 +87,11 @@ impl Follower for Watch {
 
 impl Node {
     pub fn start(authority: &Authority, name: &str) -> Node {
+        Node::start_with(authority, name, |_| Arc::new(NoGuests))
+    }
+
+    /// The same with what makes coroutines for other nodes.
+    pub fn start_with(authority: &Authority, name: &str, hosts: impl FnOnce(&Bench) -> Arc<dyn Hosts>) -> Node {
         let credentials = credentials(authority, name);
         let node = credentials.identity.principal().node_id();
         let bench = Arc::new(Bench::of_node(200, node));
@@ -104,7 +111,7 @@ impl Node {
         };
         let (service, handle) = Service::new(membership, carrier).unwrap();
         std::thread::spawn(move || service.run());
-        let hosting = Hosting::new(node, Arc::new(NoGuests), links.peers(), Tasks::here());
+        let hosting = Hosting::new(node, hosts(&bench), links.peers(), Tasks::here());
         let receiver = Receiver::new(&bench.runtime, Arc::clone(&trust) as _, handle.clone(), hosting);
         links.open(Arc::new(receiver), Arc::new(Inward(handle.clone())));
         assert!(
