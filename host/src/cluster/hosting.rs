@@ -2,17 +2,18 @@
 //! computation, their end is told to the node that asked, and they end with the session in which it asked.
 
 use super::link::{Fault, Granted, Peers, Session};
-use super::receive::{answer, tell};
+use super::receive::answer;
 use super::transfers::Transfers;
-use crate::runtime::Refusal;
+use super::voice::{self, Voice};
 use crate::runtime::ports::{Pending, Told};
+use crate::runtime::{Refusal, owned};
 use crate::tasks::{TaskKind, Tasks};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
-use corovan_core::link::call::Spawn;
-use corovan_core::link::frame::{Header, Local};
+use corovan_core::link::call::{Said, Spawn};
+use corovan_core::link::frame::Header;
 use corovan_core::text::cut;
 use corovan_core::wire::ExitRecord;
 use parking_lot::Mutex;
@@ -38,9 +39,9 @@ pub struct Guest {
     pub granted: Arc<Granted>,
     pub spawn: Spawn,
     pub args: Bytes,
-    /// For logs: who asked.
-    pub peer: NodeId,
-    /// Told when it and all that it made here have ended; not where it was never made.
+    /// What it says, and last its end.
+    pub voice: Arc<Voice>,
+    /// Told after that when it and all that it made here have ended; not where it was never made.
     pub over: Told,
     /// Given what ends it, as soon as there is something to end.
     pub handle: Handle,
@@ -109,18 +110,16 @@ impl Hosting {
             return Ok(());
         }
         self.guests.lock().insert(key, handle.clone());
-        let (guests, at, about) = (Arc::clone(&self.guests), Arc::clone(session), *header);
+        let voice = Voice::new(session, granted, (header.from, over), &self.tasks);
+        let (guests, tells) = (Arc::clone(&self.guests), voice.tells_end(*header));
         let guest = Guest {
             granted: Arc::clone(granted),
             spawn,
             args: Bytes::copy_from_slice(&args),
-            peer: session.peer,
+            voice,
             over: Box::new(move |record: &Arc<ExitRecord>| {
                 guests.lock().remove(&key);
-                if at.unwatch(over) {
-                    let monitor = Header { call: over, to: Local::from(record.address), from: about.from, ..about };
-                    tell(&at, &monitor, record, 0);
-                }
+                tells(record);
             }),
             handle: handle.clone(),
         };
@@ -143,6 +142,32 @@ impl Hosting {
         let handle = self.guests.lock().get(&key(session, over)).cloned();
         let (by, reason) = (cut(by.to_owned(), limits::TEXT_BYTES), cut(reason.to_owned(), limits::TEXT_BYTES));
         handle.into_iter().for_each(|handle| handle.cancel(&by, &reason));
+    }
+
+    /// The other node runs a coroutine for this one, and tells what it said.
+    pub(super) fn said(&self, session: &Arc<Session>, call: u64, said: Said, mut bytes: Bytes) {
+        let Said { over, progress, logs, stream } = said;
+        let Some(ear) = session.ear(over) else {
+            return answer(session, call, Err(Refusal::new(Code::Gone, "nobody here waits for its end")));
+        };
+        let Some(listening) = ear.listen() else {
+            let text = "what it said before has not found room yet";
+            return answer(session, call, Err(Refusal::new(Code::Protocol, text)));
+        };
+        listening.hear(progress, logs);
+        let Some(stream) = voice::stream(stream).filter(|_| !bytes.is_empty()) else {
+            drop(listening);
+            return answer(session, call, Ok(Bytes::new()));
+        };
+        // Most of it is there at once; where a client is slow, it waits here, and so does who printed it.
+        bytes = owned(bytes);
+        let session = Arc::clone(session);
+        self.tasks.spawn(TaskKind::Stream, "hears", async move {
+            std::future::poll_fn(|cx| listening.poll_print(cx, stream, &mut bytes)).await;
+            drop(listening);
+            answer(&session, call, Ok(Bytes::new()));
+            Ok::<(), Infallible>(())
+        });
     }
 
     /// The other node asks for a module, from an offset on, under a grant that lets it.

@@ -14,3 +14,4 @@ pub mod roster;
 pub mod seeds;
 mod swaps;
 mod transfers;
+pub mod voice;

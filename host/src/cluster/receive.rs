@@ -72,6 +72,10 @@ impl Receiver {
                 self.hosting.swap(runtime, session, (header, granted), (module, function));
                 return Ok(None);
             }
+            Call::Said(said) => {
+                self.hosting.said(session, header.call, said, bytes);
+                return Ok(None);
+            }
             Call::Channel(call) => {
                 let is = |group: &Group| self.grants.of(group).is_some_and(|grant| grant == granted.bytes);
                 channels::serve(runtime, session, (header, granted), &is, (call, bytes))?;
@@ -150,7 +154,7 @@ impl Inbox for Receiver {
         }
         let Some(runtime) = self.runtime.upgrade() else { return Ok(()) };
         let right = match call {
-            Call::Spawn(_) | Call::Cancel { .. } => Right::Spawn,
+            Call::Spawn(_) | Call::Cancel { .. } | Call::Said(_) => Right::Spawn,
             Call::Module { .. } => Right::Fetch,
             _ => Right::Send,
         };

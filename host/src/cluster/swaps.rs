@@ -6,6 +6,7 @@ use super::hosting::Hosting;
 use super::link::{Granted, Session};
 use super::transfers::Asked;
 use crate::runtime::ports::Answers;
+use crate::runtime::swap::Waiting;
 use crate::runtime::{Refusal, Runtime};
 use crate::tasks::TaskKind;
 use bytes::Bytes;
@@ -35,6 +36,8 @@ impl Hosting {
         let target = header.to.at(runtime.node, runtime.incarnation);
         let (runtime, session, granted) = (Arc::clone(runtime), Arc::clone(session), Arc::clone(granted));
         let transfers = self.transfers.clone();
+        let waiting = Arc::new(Waiting::default());
+        let stops = Arc::clone(&waiting);
         let swapped = async move {
             let present = runtime.swap_target(&granted.tenant, &target)?;
             let module = module.unwrap_or(present);
@@ -42,10 +45,14 @@ impl Hosting {
             if module != present {
                 transfers.fetch(&session, &granted, module).await?;
             }
-            runtime.serve_swap(&granted.tenant, (asker, &target), (module, &function)).await
+            runtime.serve_swap(&granted.tenant, (asker, &target), (module, &function), &waiting).await
         };
         let (stop, stopped) = oneshot::channel::<Infallible>();
-        answering.on_abandon(Box::new(move || drop(stop)));
+        answering.on_abandon(Box::new(move || {
+            // Here and now: what comes after it in the lane finds that the coroutine is not asked any more.
+            stops.stop();
+            drop(stop);
+        }));
         self.tasks.spawn(TaskKind::Stream, "swap", async move {
             let _asked = asked;
             let outcome = tokio::select! {

@@ -120,10 +120,6 @@ impl Parent {
     async fn launch_abroad(self, node: NodeId, module: ModuleHash, request: Request) -> Result<Address, Refusal> {
         let Parent { runtime, control, observer, memory: most, deadline: left } = self;
         let Options { flags, deadline: asked, memory, timeout, .. } = request.options;
-        if flags & LINK != 0 {
-            let text = "a link to a coroutine of another node is not possible yet: monitor it";
-            return Err(Refusal::new(Code::Unsupported, text));
-        }
         let Some(mesh) = runtime.mesh.get() else {
             return Err(Refusal::new(Code::NodeLost, "this node is in no mesh"));
         };
@@ -133,25 +129,30 @@ impl Parent {
             args: request.args,
             memory: if memory == 0 { 0 } else { memory.min(most) },
             deadline: if asked == 0 { left } else { asked.min(left) },
+            cpu: control.tree.left(),
         };
         let promised = if flags & MONITOR != 0 { Some(runtime.promise(&control)?) } else { None };
-        let ending = Ending::default();
+        let ending = Ending::new(observer);
         let making = mesh.spawn(&control.group, node, &control.address, what, Box::new(ending.clone()));
         let waits = "the other node has not made it in time: if it is made later, it is ended at once";
         let timeout = if timeout == 0 { limits::SPAWN_AWAY.as_nanos() as u64 } else { timeout };
         let made = mail::bounded(&control, Waits::Spawn, runtime.patience(timeout), waits, making).await?;
         let (address, sprout) = made?;
         let daemon = flags & DAEMON != 0;
-        let standing = runtime.made_abroad(&control.group, &control.tree, sprout, observer, daemon);
+        let standing = runtime.made_abroad(&control.group, &control.tree, Arc::clone(&sprout), daemon);
         let Some(standing) = standing else {
             let text = "its computation is being ended and makes no more coroutines";
             return Err(Refusal::new(Code::ShuttingDown, text));
         };
         ending.stand(standing);
-        if let Some(promised) = promised {
-            let way = runtime.away(&control.group, &address)?;
-            runtime.watch_away(&control, &address, &*way, promised)?;
-        }
+        // Whoever makes a coroutine that it cannot follow as it asked has made none.
+        let tied = runtime.away(&control.group, &address).and_then(|way| {
+            if flags & LINK != 0 {
+                runtime.link_away(&control, &address, &*way, &sprout)?;
+            }
+            promised.map_or(Ok(()), |promised| runtime.watch_away(&control, &address, &*way, promised))
+        });
+        tied.inspect_err(|why| sprout.cancel("node", &format!("whoever made it could not follow it: {why}")))?;
         Ok(address)
     }
 }

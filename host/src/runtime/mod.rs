@@ -14,6 +14,7 @@ pub mod engine;
 mod exit;
 pub mod group;
 pub mod launch;
+mod link_away;
 pub mod locks;
 pub mod mail;
 pub mod message;

@@ -4,6 +4,7 @@ use super::away::AwayEnd;
 use super::control::{Control, Waits};
 use super::exit;
 use super::launch::Runtime;
+use super::link_away;
 use super::mail::{Patience, Place, Room, claim};
 use super::promise::Promised;
 use super::refusal::Refusal;
@@ -101,8 +102,8 @@ impl Runtime {
             if let Some(Resident::Ended(past)) = self.registry.get(&from.address)
                 && past.record.outcome.is_abnormal()
             {
-                let reason = format!("{}, which it is linked to, ended: {}", from.address, past.record.outcome.name());
-                self.terminate(to, "link", &reason, limits::TERMINATE_GRACE);
+                let reason = link_away::reason(&from.address, past.record.outcome.name());
+                self.terminate(to, link_away::BY, &reason, limits::TERMINATE_GRACE);
             }
         }
     }

@@ -62,17 +62,18 @@ impl Runtime {
         Ok(self.resident(tenant, target)?.program().module)
     }
 
-    /// The same as a swap on this node, for a coroutine of another. Dropped before the target has agreed, it is not asked any
-    /// more. Errors: swap-failed, gone, denied, unknown-function, need-module, bad-module, timeout, overloaded.
+    /// The same as a swap on this node, for a coroutine of another, which may stop waiting. Errors: swap-failed, gone, denied, unknown-function, need-module, bad-module, timeout, overloaded.
     pub async fn serve_swap(
         &self,
         tenant: &Arc<Tenant>,
         (asker, target): (Address, &Address),
         (module, function): (ModuleHash, &str),
+        waiting: &Waiting,
     ) -> Result<(), Refusal> {
         let other = self.resident(tenant, target)?;
         let program = other.group.ready(module, function).await?;
         let asked = self.ask_swap(&other, program, asker)?;
+        waiting.asks(&asked);
         let mut longest = self.scheduler.sleep_until(self.after(limits::SWAP_TIME));
         std::future::poll_fn(|cx| {
             if let Poll::Ready(outcome) = asked.swap.poll(cx) {
@@ -147,6 +148,19 @@ pub(super) struct Swap {
     state: Mutex<State>,
 }
 
+/// Whether a coroutine of another node still waits for a swap that it has asked for.
+#[derive(Debug, Default)]
+pub struct Waiting(Mutex<Wait>);
+
+#[derive(Debug, Default)]
+enum Wait {
+    /// The target has not been asked yet.
+    #[default]
+    Begun,
+    For(Arc<Control>, Arc<Swap>),
+    Over,
+}
+
 #[derive(Debug, Default)]
 struct State {
     /// The target has agreed; whoever asked can no longer take it back.
@@ -208,6 +222,26 @@ impl Swap {
     }
 }
 
+impl Waiting {
+    /// From now on whoever asked does not wait any more. The target is not asked any more when this comes back, unless it has
+    /// agreed.
+    pub fn stop(&self) {
+        let before = std::mem::replace(&mut *self.0.lock(), Wait::Over);
+        if let Wait::For(target, swap) = before {
+            withdraw(&target, &swap);
+        }
+    }
+
+    fn asks(&self, asked: &Asked) {
+        let Asked { target, swap } = asked;
+        let mut state = self.0.lock();
+        match &*state {
+            Wait::Over => withdraw(target, swap),
+            _ => *state = Wait::For(Arc::clone(target), Arc::clone(swap)),
+        }
+    }
+}
+
 /// A swap that was asked for; taken back when dropped, unless the target has agreed.
 struct Asked {
     target: Arc<Control>,
@@ -216,10 +250,13 @@ struct Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        let Asked { target, swap } = self;
-        if swap.withdraw(Refusal::gone("who asked for it")) {
-            target.forget_swap(swap);
-        }
+        withdraw(&self.target, &self.swap);
+    }
+}
+
+fn withdraw(target: &Control, swap: &Arc<Swap>) {
+    if swap.withdraw(Refusal::gone("who asked for it")) {
+        target.forget_swap(swap);
     }
 }
 

@@ -2,6 +2,7 @@
 //! gone, is another tenant's, or its node is lost.
 
 mod channels;
+mod guests;
 mod hosts;
 mod names;
 mod swaps;

@@ -9,6 +9,7 @@ use crate::ids::ModuleHash;
 use crate::limits;
 use crate::wire::ExitRecord;
 use crate::wire::exit::ExitHead;
+use crate::wire::records::{Log, Progress};
 use bytes::{Buf, Bytes};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,9 @@ pub enum Call {
         #[serde(rename = "f")]
         function: String,
     },
+    /// What a coroutine has said that the other node asked for, or one that it made. Bytes of output follow; answered when all
+    /// of it has found room.
+    Said(Said),
     /// Whatever a later version asks.
     #[serde(other)]
     Unknown,
@@ -86,6 +90,24 @@ pub struct Spawn {
     /// The number under which the end of all that it makes is told, as that of a monitor.
     #[serde(rename = "o")]
     pub over: u64,
+    /// Nanoseconds of CPU time that it and all that it makes may use; absent: as many as they like.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u64>,
+}
+
+/// A part of what a coroutine says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Said {
+    /// The number of its end in `Spawn`.
+    #[serde(rename = "o")]
+    pub over: u64,
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    #[serde(rename = "l", default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<Log>,
+    /// Which output the bytes are of: 1 or 2.
+    #[serde(rename = "s", default)]
+    pub stream: u8,
 }
 
 /// Why bytes are no such payload.
@@ -149,11 +171,14 @@ mod tests {
 
     #[test]
     fn calls_survive_their_bytes_and_what_follows_them_is_kept_apart() {
-        let spawn = Spawn { module: ModuleHash([7; 32]), function: "work".into(), memory: 1, deadline: 2, over: 3 };
+        let spawn = Spawn { module: ModuleHash([7; 32]), function: "work".into(), memory: 1, deadline: 2, over: 3, cpu: Some(4) };
+        let log = Log { level: 3, text: "so".into(), dropped: 1 };
+        let said = Said { over: 3, progress: None, logs: vec![log], stream: 2 };
         for call in [
             Call::Monitor,
             Call::Terminate { by: "a".into(), reason: "b".into() },
             Call::Spawn(spawn),
+            Call::Said(said),
             Call::Module { hash: ModuleHash([1; 32]), offset: 9 },
             Call::Swap { module: Some(ModuleHash([2; 32])), function: "next".into() },
         ] {

@@ -125,7 +125,8 @@ fn a_swap_that_is_not_answered_is_taken_back_when_its_asker_gives_up_or_is_lost(
         let asks = r#"(func (export "f")
                 (call $tell (call $swap (i32.const 980) (i32.const 940) (i32.const 100) (i32.const 4) (i64.const 50000000)))
                 (call $tell (call $sent (i32.const 980) (i64.const 6))))"#;
-        assert_eq!(said(&b.play(&program(address, Some(module), &asks)).await), ["timeout", "0"]);
+        let asked = b.play(&program(address, Some(module), asks)).await;
+        assert_eq!(said(&asked), ["timeout", "0"]);
         until(|| (said(&seen).len() == 2).then_some(())).await;
         assert_eq!(said(&seen), ["1", "not-found"]);
         // It is free for another, whose node is lost.
