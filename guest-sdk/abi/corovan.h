@@ -97,7 +97,8 @@ enum corovan_message_kind {
   COROVAN_TIMER = 2,         /* from corovan_time_send_after to oneself */
   COROVAN_NAME_LOST = 3,     /* the name, as text */
   COROVAN_SWAP = 4,          /* asked to change module: the new function's name */
-  COROVAN_PEERS = 5,         /* the peers changed: the list, in CBOR */
+  COROVAN_PEERS = 5,         /* peers came, changed or went: a CBOR array of them; the node takes the place of the sender */
+  COROVAN_CALLED = 6,        /* a coroutine was made of one's service: its name, as text; the coroutine is the sender */
 };
 
 /* Which messages to receive; what is not chosen stays in its place. */
@@ -526,59 +527,63 @@ int32_t corovan_names_locate(const char *name, uint32_t name_len, uint64_t timeo
 
 /* ---- services: functions offered to callers who ship no code ---- */
 
-/* Offers this function of this module (NULL: own) at this node.
- * Errors: taken, denied, unknown-function, need-module, bad-module, overloaded.
+/* Offers this function of this module (NULL: own) at this node under a name, as long as this coroutine lives. With flag
+ * COROVAN_TELL it gets a message for each coroutine that is made of it. Where the names of a mesh cannot be asked: timeout.
+ * Errors: taken, unknown-function, need-module, bad-module, overloaded, invalid (the name or flags).
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(serve)
 int32_t corovan_services_serve(const char *name, uint32_t name_len, const corovan_hash *module, const char *function,
-    uint32_t function_len);
+    uint32_t function_len, uint32_t flags);
 
-/* Makes a coroutine of a service and writes its address. args is a CBOR array.
- * Errors: not-found, denied, overloaded, too-large, invalid, timeout, node-lost, interrupted.
+enum corovan_serve_flags { COROVAN_TELL = 1 };
+
+/* Waits until there is a service of this name, has a coroutine made of it where it is offered, which counts for the caller's
+ * computation, and writes its address. args is a CBOR array. With other nodes also denied, node-lost.
+ * Errors: not-found (the name is no service's), overloaded, too-large, invalid (args, or the name), timeout, interrupted.
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(call)
 int32_t corovan_services_call(const char *name, uint32_t name_len, const void *args, uint32_t args_len, uint64_t
     timeout, corovan_address *out);
 
-/* Ends an offer; what it made goes on.
- * Errors: not-found, denied.
+/* Ends an offer of this computation; what was made of it goes on.
+ * Errors: not-found, denied, invalid (the name).
  * Traps: pointer, text.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(unserve)
 int32_t corovan_services_unserve(const char *name, uint32_t name_len);
 
 /* ---- node: where this coroutine is, and who else is there ---- */
 
-/* This node's name and address, in CBOR: its size; it is in buf if that is at most cap. May be called again.
- * Errors: denied.
+/* This node as a peer (see README.md), in CBOR: its size; it is in buf if that is at most cap. May be called again.
+ * Errors: none.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(location)
 int32_t corovan_node_location(void *buf, uint32_t cap);
 
-/* The peers, a CBOR array.
- * Errors: denied, overloaded.
+/* The peers that are there, a CBOR array, without this node.
+ * Errors: overloaded.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(peers)
 int32_t corovan_node_peers(corovan_part *part, void *buf, uint32_t cap);
 
-/* Whether (1) or not (0) a message comes when the peers change; the first comes at once.
- * Errors: denied.
+/* Whether (1) or not (0) a message comes with those that came, changed or went; the first comes at once, with all that are
+ * there. What is not read yet is put together into one.
+ * Errors: overloaded.
  * Traps: none.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(watch_peers)
 int32_t corovan_node_watch_peers(uint32_t watch);
 
-/* What a peer (NULL: this node) has: cores, memory, labels, load, in CBOR.
- * Errors: denied, not-found, node-lost, timeout, interrupted, overloaded.
+/* The peer on whose node this address is (NULL: this node), in CBOR.
+ * Errors: not-found, overloaded.
  * Traps: pointer.
- * planned */
+ * since 1 */
 COROVAN_IMPORT(node_info)
-int32_t corovan_node_node_info(const corovan_address *node, uint64_t timeout, corovan_part *part, void *buf, uint32_t
-    cap);
+int32_t corovan_node_node_info(const corovan_address *node, corovan_part *part, void *buf, uint32_t cap);
 
 /* ---- locks: named, shared inside one computation on one node ---- */
 

@@ -33,8 +33,10 @@ const (
 	NameLost
 	// Swap: asked to go on as another function; the bytes are its name.
 	Swap
-	// Peers: the peers changed; the bytes are the list, in CBOR.
+	// Peers: peers came, changed or went; the bytes are a CBOR array of them.
 	Peers
+	// Called: a coroutine, the sender, was made of one's service; the bytes are its name, as text.
+	Called
 )
 
 // Message is what Receive gives.

@@ -260,7 +260,7 @@ fn resumed(target: &Address, bytes: &[u8], limit: u64) -> Result<(), Error> {
 }
 
 /// A result that comes with a part.
-fn part(call: impl FnOnce(*mut Part, *mut u8, usize) -> i32) -> Result<Incoming, Error> {
+pub(crate) fn part(call: impl FnOnce(*mut Part, *mut u8, usize) -> i32) -> Result<Incoming, Error> {
     Incoming::get(|buf, cap| {
         let mut part = Part::default();
         (call(&raw mut part, buf, cap), part.token)

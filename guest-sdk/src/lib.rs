@@ -33,6 +33,8 @@
 //!   messages, exits and times.
 //! - **In common.** [`channels`] send to all who are subscribed, [`names`] find an address, [`locks`] order who comes when.
 //!   Coroutines share no memory, not even with those they make: what they have in common, they send.
+//! - **Other nodes.** [`services`] offer functions to callers who ship no code; [`node`] tells who is there. All of the above works
+//!   the same wherever the other coroutine is.
 //!
 //! ```no_run
 //! use corovan_guest::messaging::Mailbox;
@@ -63,6 +65,8 @@ pub mod locks;
 pub mod log;
 pub mod messaging;
 pub mod names;
+pub mod node;
+pub mod services;
 pub mod supervisor;
 pub mod sys;
 pub mod time;

@@ -221,7 +221,7 @@ fn asked(time: Option<Duration>) -> u64 {
 }
 
 /// A CBOR array of these items.
-fn array(count: usize, items: &[u8]) -> Vec<u8> {
+pub(crate) fn array(count: usize, items: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD + items.len());
     match u8::try_from(count) {
         Ok(count @ 0..24) => bytes.push(ARRAY | count),
@@ -236,7 +236,7 @@ fn array(count: usize, items: &[u8]) -> Vec<u8> {
 }
 
 /// How many items an array has, and the items; null is none.
-fn items(mut array: Vec<u8>) -> Result<(usize, Vec<u8>), Error> {
+pub(crate) fn items(mut array: Vec<u8>) -> Result<(usize, Vec<u8>), Error> {
     let head = match array.first() {
         Some(0xf6) if array.len() == 1 => return Ok((0, Vec::new())),
         Some(short @ 0x80..=0x97) => Some((usize::from(short & 0x1f), 1)),

@@ -19,7 +19,8 @@ const IMPORTS: &[&str] = &[
 ];
 
 /// Interfaces that the SDK has all of.
-const OF_THE_SDK: &[&str] = &["lifecycle", "time", "log", "messaging", "channels", "names", "locks"];
+const OF_THE_SDK: &[&str] =
+    &["lifecycle", "time", "log", "messaging", "channels", "names", "services", "node", "locks"];
 
 /// Interfaces whose imports carry a word before the function's name, since others have functions of the same name.
 const PREFIXES: &[(&str, &str)] =

@@ -147,6 +147,8 @@ impl Node {
         });
         let mesh = mesh.transpose()?;
         let seeds = mesh.as_ref().map(|mesh| mesh.seeds.clone());
+        // In a mesh they are told again and again; here there is this node alone.
+        runtime.peers_changed(roster.peers());
         // A service is given this once, by its node.
         let _ = service.nodes.set(Nodes { roster, seeds });
         let links = mesh.as_ref().map(|mesh| mesh.links.clone());

@@ -190,6 +190,51 @@ fn delivers(name: String, seconds: f64) -> Result<(u64, u64, u64), Error> {
     Ok((delivered, not, unknown))
 }
 
+/// Says what it receives under a name, numbers of senders, until so many senders have said that they end.
+#[corovan_guest::coroutine]
+fn tallies(name: String, senders: u64) -> Result<(), Error> {
+    // The name is another's until its node is known to be gone.
+    loop {
+        match names::register(&name, self_address(), Duration::from_secs(5)) {
+            Err(error) if matches!(error.code, Code::Taken | Code::Timeout) => time::sleep(Duration::from_millis(50))?,
+            given => break given?,
+        }
+    }
+    let mailbox = Mailbox::<(String, u64)>::new();
+    let mut over = 0;
+    while over < senders {
+        let (sender, number) = mailbox.next()?.value;
+        over += u64::from(number == END);
+        println!("got {sender} {number}");
+    }
+    Ok(())
+}
+
+/// Delivers numbers to whoever has the name, and says what it was told of each, until there is somebody named `until`.
+#[corovan_guest::coroutine]
+fn streams(me: String, name: String, until: String) -> Result<(), Error> {
+    let mut number = END;
+    loop {
+        let Ok(to) = names::locate(&name, Duration::from_secs(1)) else { continue };
+        loop {
+            let ends = number % 16 == 15 && names::locate(&until, Duration::ZERO).is_ok();
+            let next = if ends { END } else { number + 1 };
+            match to.deliver(0, &(&me, next), Duration::from_secs(30)) {
+                Ok(()) if ends => return Ok(()),
+                Ok(()) => println!("ok {me} {next}"),
+                Err(error) => {
+                    println!("told {me} {next} {:?}", error.code);
+                    number = number.max(next);
+                    break;
+                }
+            }
+            number = next;
+            time::sleep(Duration::from_millis(2))?;
+        }
+        time::sleep(Duration::from_millis(20))?;
+    }
+}
+
 /// A number that no token has.
 const END: u64 = 0;
 const NAME: &str = "server_coro";

@@ -41,7 +41,7 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
         if !Cmd::new("erl").args(["-noshell", "-eval", "halt()."]).quiet().works() {
             apt::install(&["erlang-base"], "to run the same in Erlang")?;
         }
-        cargo = cargo.env("COROVAN_BENCH_ERLANG", repo.root().join("host/benches/peers/messages.escript"));
+        cargo = cargo.env("COROVAN_BENCH_ERLANG", repo.root().join("host/benches/peers"));
     }
     cargo
         .dir(repo.root())

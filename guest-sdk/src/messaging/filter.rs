@@ -33,8 +33,10 @@ pub enum Kind {
     NameLost,
     /// Asked to go on as another function.
     Swap,
-    /// The peers changed.
+    /// Peers came, changed or went.
     Peers,
+    /// A coroutine was made of a service of one's own.
+    Called,
     /// A kind newer than this SDK.
     Unknown(u32),
 }
@@ -89,6 +91,7 @@ impl Kind {
             Kind::NameLost => 3,
             Kind::Swap => 4,
             Kind::Peers => 5,
+            Kind::Called => 6,
             Kind::Unknown(number) => number,
         }
     }
@@ -101,6 +104,7 @@ impl Kind {
             3 => Kind::NameLost,
             4 => Kind::Swap,
             5 => Kind::Peers,
+            6 => Kind::Called,
             other => Kind::Unknown(other),
         }
     }
@@ -123,10 +127,11 @@ mod tests {
 
     #[test]
     fn kinds_are_numbered_as_the_node_numbers_them() {
+        use Theirs as T;
         use corovan_core::sync::mailbox::Kind as Theirs;
-        let theirs = [Theirs::Message, Theirs::Exit, Theirs::Timer, Theirs::NameLost, Theirs::Swap, Theirs::Peers]
-            .map(|k| k as u32);
-        let ours = [Kind::Message, Kind::Exit, Kind::Timer, Kind::NameLost, Kind::Swap, Kind::Peers].map(Kind::number);
+        let theirs = [T::Message, T::Exit, T::Timer, T::NameLost, T::Swap, T::Peers, T::Called].map(|k| k as u32);
+        use Kind as K;
+        let ours = [K::Message, K::Exit, K::Timer, K::NameLost, K::Swap, K::Peers, K::Called].map(Kind::number);
         assert_eq!(ours, theirs);
         for number in 0..9 {
             assert_eq!(Kind::from_number(number).number(), number);

@@ -7,6 +7,7 @@ use crate::cbor::{from_cbor, from_node};
 use crate::error::{Code, Error};
 use crate::exit::Exit;
 use crate::incoming::Incoming;
+use crate::node::Peer;
 use crate::swap::SwapRequest;
 use crate::sys::MessageHead;
 use crate::time::{FOREVER, nanoseconds};
@@ -116,8 +117,10 @@ pub enum Received<T, R: ?Sized = ()> {
     NameLost(String),
     /// Asked to go on as another function.
     Swap(SwapRequest),
-    /// The peers changed: the list, in CBOR.
-    Peers { bytes: Vec<u8> },
+    /// Peers came, changed or went, see [`watch_peers`](crate::node::watch_peers).
+    Peers(Vec<Peer>),
+    /// A coroutine was made of the service of this name, see [`serve_watched`](crate::services::serve_watched).
+    Called { name: String, made: Address },
     /// Of a kind newer than this SDK.
     Other(Message),
 }
@@ -262,7 +265,11 @@ fn read<T: DeserializeOwned, R: ?Sized>(head: &MessageHead, bytes: Incoming) -> 
         Kind::Timer => Received::Timer { tag, bytes: bytes.into_vec() },
         Kind::NameLost => Received::NameLost(text(&bytes)),
         Kind::Swap => Received::Swap(SwapRequest { function: text(&bytes), sender }),
-        Kind::Peers => Received::Peers { bytes: bytes.into_vec() },
+        Kind::Peers => match from_node(bytes.bytes()) {
+            Ok(peers) => Received::Peers(peers),
+            Err(error) => Received::Unreadable { message: message::message(head, bytes), why: error.detail },
+        },
+        Kind::Called => Received::Called { name: text(&bytes), made: sender },
         Kind::Unknown(_) => Received::Other(message::message(head, bytes)),
     }
 }
@@ -286,7 +293,9 @@ mod tests {
         assert_eq!(received(Kind::NameLost, 0, b"me"), Received::NameLost("me".into()));
         let swap = SwapRequest { function: "f".into(), sender };
         assert_eq!(received(Kind::Swap, 0, b"f"), Received::Swap(swap));
-        assert_eq!(received(Kind::Peers, 0, &[2]), Received::Peers { bytes: vec![2] });
+        assert_eq!(received(Kind::Peers, 0, &[0x80]), Received::Peers(Vec::new()));
+        assert!(matches!(received(Kind::Peers, 0, &[2]), Received::Unreadable { .. }));
+        assert_eq!(received(Kind::Called, 0, b"f"), Received::Called { name: "f".into(), made: sender });
         assert!(matches!(received(Kind::Unknown(77), 0, &[3]), Received::Other(Message { bytes, .. }) if bytes == [3]));
     }
 

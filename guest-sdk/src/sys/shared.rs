@@ -1,4 +1,6 @@
-//! Imports of interfaces `channels`, `names` and `locks`: what coroutines have in common.
+//! Imports of interfaces `channels`, `names`, `services`, `node` and `locks`: what coroutines have in common.
+
+use super::Part;
 
 imports! {
     /// Makes or finds a channel and writes its address.
@@ -21,6 +23,20 @@ imports! {
     fn unregister(name: *const u8, name_len: usize) -> i32;
     /// Waits for a holder of this name and writes its address.
     fn locate(name: *const u8, name_len: usize, timeout: u64, out: *mut u8) -> i32;
+    /// Offers a function at this node; `module` may be null.
+    fn serve(name: *const u8, name_len: usize, module: *const u8, function: *const u8, function_len: usize, flags: u32) -> i32;
+    /// Has a coroutine made of a service and writes its address.
+    fn call(name: *const u8, name_len: usize, args: *const u8, args_len: usize, timeout: u64, out: *mut u8) -> i32;
+    /// Ends an offer.
+    fn unserve(name: *const u8, name_len: usize) -> i32;
+    /// This node, in CBOR; its size, written if it fits.
+    fn location(buf: *mut u8, cap: usize) -> i32;
+    /// The peers, in CBOR; their size.
+    fn peers(part: *mut Part, buf: *mut u8, cap: usize) -> i32;
+    /// The peer on whose node an address is (null: this node), in CBOR; its size.
+    fn node_info(node: *const u8, part: *mut Part, buf: *mut u8, cap: usize) -> i32;
+    /// Whether a message comes with peers that changed.
+    fn watch_peers(watch: u32) -> i32;
     /// Makes or finds a lock of this kind; its handle.
     fn lock_open(kind: u32, name: *const u8, name_len: usize, value: u32) -> i32;
     /// Takes a lock, a condition, or one of a semaphore.

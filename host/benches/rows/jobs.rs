@@ -7,7 +7,6 @@ use anyhow::ensure;
 use corovan::runtime::engine::{self, Preemption};
 use corovan_client::{Arguments, ConnectOptions, Credentials, Event, Jobs, Module, Node, Prepare, SubmitOptions};
 use corovan_core::wire::Outcome;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 const EMPTY: &str = r#"(module (memory (export "memory") 17) (data (i32.const 1024) "data") (func (export "f")))"#;
@@ -57,10 +56,7 @@ pub fn attached() -> anyhow::Result<Vec<Row>> {
 }
 
 async fn echo_p50(address: &str, credentials: &Credentials, rounds: usize) -> anyhow::Result<f64> {
-    let mut endpoint = quinn::Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    endpoint.set_default_client_config(credentials.client_config()?);
-    let name = credentials.identity.principal().cluster_dns_name();
-    let connection = endpoint.connect(address.parse()?, &name)?.await?;
+    let (_endpoint, connection) = process::dial(address, credentials).await?;
     let (mut send, mut recv) = connection.open_bi().await?;
     let (mut samples, mut buffer) = (Vec::new(), [0; 64]);
     for _ in 0..rounds {

@@ -2,7 +2,9 @@
 //! `cargo xtask bench`. It measures and never judges: a missed target is shown, not an error.
 
 mod engine;
+mod erlang;
 mod jobs;
+mod loss;
 mod mesh;
 mod messages;
 mod process;
@@ -47,10 +49,12 @@ const ROWS: &[(&str, Measure)] = &[
     ("2", messages::ping_pong),
     ("3", messages::one_way),
     ("4", engine::suspended),
-    ("5", mesh::messages),
+    ("5", mesh::round_trips),
+    ("6", mesh::one_way),
     ("7", jobs::attached),
     ("8", jobs::first_run),
     ("9", engine::hard_stop),
+    ("11", loss::noticed),
     ("13", jobs::idle),
 ];
 

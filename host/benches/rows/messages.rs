@@ -3,6 +3,7 @@
 
 use super::Row;
 use super::engine::{Bench, bare_loop, median};
+use super::erlang;
 use anyhow::Context;
 use std::process::Command;
 use std::time::Instant;
@@ -70,8 +71,6 @@ pub const GUEST: &str = r#"(module
             (br_if $next (i32.lt_u (local.get $i) (i32.const ROUNDS)))))
     (func (export "empty")))"#;
 
-/// The program that is run as `PROGRAM pingpong|oneway|spawn COUNT` and prints how many a second.
-const ERLANG: &str = "COROVAN_BENCH_ERLANG";
 const TURNS: usize = 5;
 
 /// Row 1, from a guest: spawn, run, join.
@@ -138,7 +137,7 @@ pub fn one_way() -> anyhow::Result<Vec<Row>> {
 fn beside(function: &str, peer: &str, rounds: usize) -> anyhow::Result<(f64, Option<f64>)> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let bench = Bench::with_guest(workers, 1_000, &GUEST.replace("ROUNDS", &rounds.to_string()))?;
-    let program = std::env::var_os(ERLANG);
+    let program = erlang::program("messages.escript");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         let relay = bench.relay(function, 1)?;
@@ -148,9 +147,7 @@ fn beside(function: &str, peer: &str, rounds: usize) -> anyhow::Result<(f64, Opt
         ours.push(rounds as f64 / begin.elapsed().as_secs_f64());
         anyhow::ensure!(relay.is_good(), "{function} did not end well");
         if let Some(program) = program.as_ref().filter(|_| !peer.is_empty()) {
-            let output = Command::new(program).args([peer, &rounds.to_string()]).output()?;
-            let text = String::from_utf8_lossy(&output.stdout);
-            theirs.push(text.trim().parse().with_context(|| format!("Erlang said {text:?}"))?);
+            theirs.extend(erlang::numbers(Command::new(program).args([peer, &rounds.to_string()]))?);
         }
     }
     Ok((median(&mut ours), (!theirs.is_empty()).then(|| median(&mut theirs))))

@@ -7,6 +7,7 @@ use corovan_client::Credentials;
 use corovan_client::transport::{self, Accepts};
 use corovan_core::limits;
 use corovan_core::tenancy::identity::Role;
+use rustix::process::{Pid, Signal};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -46,13 +47,17 @@ impl Server {
         Server::start(command)
     }
 
-    fn start(mut command: Command) -> anyhow::Result<Server> {
+    pub fn start(mut command: Command) -> anyhow::Result<Server> {
         let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start a server process")?;
         let stdout = child.stdout.take().context("no standard output")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let address = line.trim().strip_prefix("listening on ").context("the server did not say where it listens")?;
         Ok(Server { address: address.to_owned(), child })
+    }
+
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        Ok(rustix::process::kill_process(Pid::from_child(&self.child), signal)?)
     }
 
     pub fn pid(&self) -> u32 {
@@ -78,6 +83,15 @@ pub fn certificates(dir: &Path) -> anyhow::Result<Credentials> {
     }
     let tenant = authority.issue(Role::Tenant, "t", now, limits::CERTIFICATE_LIFE)?;
     Ok(authority.credentials(&tenant)?)
+}
+
+/// A connection to the raw echo; the endpoint is to be kept as long.
+pub async fn dial(address: &str, credentials: &Credentials) -> anyhow::Result<(quinn::Endpoint, quinn::Connection)> {
+    let mut endpoint = quinn::Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    endpoint.set_default_client_config(credentials.client_config()?);
+    let name = credentials.identity.principal().cluster_dns_name();
+    let connection = endpoint.connect(address.parse()?, &name)?.await.context("the echo server")?;
+    Ok((endpoint, connection))
 }
 
 /// Echoes whatever comes on two-way streams, until killed.

@@ -120,6 +120,11 @@ pub const BRANCH_POSTS: usize = 4_096;
 pub const CHANNEL_CALL: Duration = Duration::from_secs(10);
 /// Channels of other nodes that are asked for their neighbours before a subscription of a channel is refused.
 pub const CHANNEL_WALK: usize = 4_096;
+/// What is counted as held for a service, beside its names.
+pub const SERVICE_BYTES: u64 = 512;
+/// Coroutines of one node that are told when the peers change, and peers in one such message.
+pub const PEER_WATCHERS: usize = 1_000;
+pub const PEER_NOTICE: usize = 1_000;
 /// What a transform may take for one message; whoever sent it, and all behind, wait for it.
 pub const TRANSFORM_TIME: Duration = Duration::from_secs(5);
 
@@ -181,7 +186,9 @@ pub const OUTBOX_BYTES: usize = 2 << 20;
 
 /// Silence after which the other side of a connection is taken for lost, and how often we break it.
 pub const SILENCE: Duration = Duration::from_millis(2_500);
-pub const KEEP_ALIVE: Duration = Duration::from_millis(500);
+/// QUIC begins the silence anew with the first thing it sends into it, and that is what breaks it: who is dead is known as such
+/// after both times, which is to be less than 3 s.
+pub const KEEP_ALIVE: Duration = Duration::from_millis(400);
 /// Establishing a connection, and the first exchange on it.
 pub const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// Flow-control windows of a connection and of one of its streams.
@@ -251,6 +258,15 @@ pub const PEER_UNI_STREAMS: u32 = 48;
 pub const DATAGRAM_BUFFER: usize = 64 << 10;
 /// Connections with other nodes at a time. In a larger mesh those that nobody needs are closed for others.
 pub const MESH_LINKS: usize = 256;
+/// Datagrams of one node on average and at once: some ten a second come from each, a hundred while views are compared. Others'
+/// are not to be lost for them.
+pub const PEER_DATAGRAM_INTERVAL: Duration = Duration::from_millis(2);
+pub const PEER_DATAGRAM_BURST: u64 = 512;
+/// Lines that a tenant's coroutines made for other nodes write into this node's log, on average and at once.
+pub const GUEST_LINE_INTERVAL: Duration = Duration::from_millis(20);
+pub const GUEST_LINE_BURST: u64 = 1_000;
+/// Connections that one node has made and not said its first word on: two of them where connections are made again and again.
+pub const MESH_GREETINGS: usize = 8;
 /// A connection between nodes that nobody has used for so long is closed.
 pub const LINK_IDLE: Duration = Duration::from_secs(60);
 /// Bytes of frames of one lane that are not acknowledged: as much as a link of a gigabit takes in 16 ms, and a session of 18 lanes
@@ -293,13 +309,19 @@ pub const GRANT_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const GRANTS_KNOWN: usize = 4_096;
 /// Computations of other nodes that have no coroutine here any more, of which exit records are kept.
 pub const GUESTS_IDLE: usize = 1_024;
-/// Modules that are read for other nodes at a time, each whole into memory, and pieces of modules that may be asked for.
+/// Modules that are read for other nodes at a time, each whole into memory, and pieces of modules that one node may ask for.
 pub const MODULE_READS: usize = 2;
 pub const MODULE_READS_ASKED: usize = 1_024;
 /// Nodes beside the one that asks that are asked for a module: who has it is one of a few, or nobody near.
 pub const MODULE_SOURCES: usize = 16;
-/// Swaps that other nodes wait for: each may wait for an hour, and keeps a task.
+/// How long each of those may take.
+pub const MODULE_SOURCE: Duration = Duration::from_secs(10);
+/// Swaps that one node may wait for: each may wait for an hour, and keeps a task.
 pub const SWAPS_ASKED: usize = 1_024;
+/// How long a module is waited for that another asker gives just now; and how long fetching one may take in all: 32 MiB at five
+/// megabits a second.
+pub const MODULE_TURN: Duration = Duration::from_secs(2);
+pub const MODULE_FETCH: Duration = Duration::from_secs(60);
 /// How long a spawn on another node waits, unless it says otherwise: its module may have to be fetched and compiled there.
 pub const SPAWN_AWAY: Duration = Duration::from_secs(10);
 /// Computations' grants that are shown in one session at a time; beyond, the oldest are shown again when they are used again.
@@ -340,6 +362,9 @@ pub const PROBE_ROUND_TRIP: Duration = Duration::from_millis(350);
 pub const PROBE_HELPERS: usize = 3;
 /// Between suspicion and failure: time for the suspect to hear of it and to be heard, in a thousand nodes at 10 % loss.
 pub const SUSPICION: Duration = Duration::from_secs(4);
+/// Who suspects a member asks it and one other, at once and so often until it knows better: nine times, of which all must be
+/// lost before a member that lives is given up for it.
+pub const DOUBT_PERIOD: Duration = Duration::from_millis(500);
 /// News go out so often, to so many, as long as there are any; each is told by one node so many times.
 pub const GOSSIP_PERIOD: Duration = Duration::from_millis(200);
 pub const GOSSIP_FANOUT: usize = 3;
@@ -347,8 +372,10 @@ pub const GOSSIP_TIMES: u8 = 12;
 /// Members that failed are asked whether they are back, so many each time.
 pub const REVIVE_PERIOD: Duration = Duration::from_secs(5);
 pub const REVIVE_FANOUT: usize = 2;
-/// Views are compared with one other member: so often, and when the last comparison brought news.
+/// Views are compared with one other member: so often, while what some member says of itself is not known, and when the last
+/// comparison brought news.
 pub const SYNC_PERIOD: Duration = Duration::from_secs(5);
+pub const SYNC_LACKING: Duration = Duration::from_secs(1);
 pub const SYNC_HURRY: Duration = Duration::from_millis(100);
 /// Datagrams that answer one comparison; what does not fit is asked for in the next.
 pub const SYNC_PAGES: usize = 8;
@@ -375,6 +402,8 @@ pub const NAME_CALL: Duration = Duration::from_secs(3);
 pub const NAME_BATCH: usize = 64;
 /// Requests that a home holds back while it settles.
 pub const NAMES_DEFERRED: usize = 10_000;
+/// Registrations that a node gives back at a time because a home says that it has them and nobody wants them.
+pub const NAMES_RETURNED: usize = 1_024;
 /// How far ahead of one's own another's clock is believed, in milliseconds, when registrations are numbered.
 pub const NAME_CLOCK_AHEAD: u64 = 60_000;
 

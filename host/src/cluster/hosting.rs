@@ -3,9 +3,10 @@
 
 use super::link::{Fault, Granted, Peers, Session};
 use super::receive::answer;
-use super::transfers::Transfers;
+use super::transfers::{Counted, Transfers};
 use super::voice::{self, Voice};
 use crate::runtime::ports::{Pending, Told};
+use crate::runtime::services::Told as ServiceTold;
 use crate::runtime::{Refusal, owned};
 use crate::tasks::{TaskKind, Tasks};
 use bytes::Bytes;
@@ -14,13 +15,13 @@ use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::link::call::{Said, Spawn};
 use corovan_core::link::frame::Header;
+use corovan_core::tenancy::quota::Resource;
 use corovan_core::text::cut;
 use corovan_core::wire::ExitRecord;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 /// What runs guests.
 pub trait Hosts: Send + Sync {
@@ -70,8 +71,8 @@ pub struct Hosting {
     pub(super) tasks: Tasks,
     pub(super) transfers: Transfers,
     guests: Arc<Mutex<HashMap<Key, Handle>>>,
-    /// Swaps that other nodes wait for.
-    pub(super) swaps: Arc<AtomicUsize>,
+    /// Swaps that other nodes wait for, by session.
+    pub(super) swaps: Counted,
 }
 
 /// A session, by where it is in memory, and the number of a guest's end in it.
@@ -90,7 +91,7 @@ impl Hosting {
         session: &Arc<Session>,
         header: &Header,
         granted: &Arc<Granted>,
-        spawn: Spawn,
+        (spawn, told): (Spawn, Option<ServiceTold>),
         args: Bytes,
     ) -> Result<(), Fault> {
         let over = spawn.over;
@@ -101,14 +102,26 @@ impl Hosting {
         let watched = session.watch(over, Box::new(move || stop.cancel("node", &lost)))?;
         let call = header.call;
         let refused = match watched {
-            Err(refused) => Err(Refusal::new(Code::Overloaded, refused.to_string())),
+            // What is watched under that number, if anything is, stays.
+            Err(refused) => {
+                answer(session, call, Err(Refusal::new(Code::Overloaded, refused.to_string())));
+                return Ok(());
+            }
+            // The module of a service is its owner's choice.
+            Ok(()) if spawn.service.is_some() => Ok(()),
             Ok(()) => granted.runs(&spawn.module),
         };
-        if let Err(refusal) = refused {
-            session.unwatch(over);
-            answer(session, call, Err(refusal));
-            return Ok(());
-        }
+        // As an open job of a client is: also while its module is fetched, for which the other node may take its time.
+        let weight = (limits::JOB_BYTES + spawn.function.len() + args.len()) as u64;
+        let held = refused.and_then(|()| Ok(granted.tenant.ledger.take(Resource::Held, weight)?));
+        let held = match held {
+            Ok(held) => held,
+            Err(refusal) => {
+                session.unwatch(over);
+                answer(session, call, Err(refusal));
+                return Ok(());
+            }
+        };
         self.guests.lock().insert(key, handle.clone());
         let voice = Voice::new(session, granted, (header.from, over), &self.tasks);
         let (guests, tells) = (Arc::clone(&self.guests), voice.tells_end(*header));
@@ -118,6 +131,7 @@ impl Hosting {
             args: Bytes::copy_from_slice(&args),
             voice,
             over: Box::new(move |record: &Arc<ExitRecord>| {
+                drop(held);
                 guests.lock().remove(&key);
                 tells(record);
             }),
@@ -127,6 +141,9 @@ impl Hosting {
         let (session, guests) = (Arc::clone(session), Arc::clone(&self.guests));
         self.tasks.spawn(TaskKind::Stream, "guest", async move {
             let outcome = made.await;
+            if let (Ok(address), Some(told)) = (&outcome, told) {
+                told.made(*address);
+            }
             if outcome.is_err() {
                 guests.lock().remove(&key);
                 session.unwatch(over);

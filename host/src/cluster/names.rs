@@ -10,6 +10,7 @@ use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::directory::message::{Message, Name, Request};
 use corovan_core::ids::{Address, NodeId};
+use corovan_core::limits;
 use corovan_core::link::call::{self, Call};
 use corovan_core::link::frame::{Header, Kind};
 use corovan_core::tenancy::grant::Right;
@@ -57,6 +58,10 @@ impl Carrier for Outward {
 
     fn names(&self, to: NodeId, message: Message) {
         let Some(session) = self.links.session(to) else { return };
+        // Asked again in a while; what coroutines ask without end ends no session.
+        if session.is_jammed(&Header::new(Kind::Call)) {
+            return;
+        }
         for tenant in tenants(&message) {
             let grant = self.shown.0.lock().get(tenant).cloned();
             grant.into_iter().for_each(|grant| session.show(&session.pass(&grant)));
@@ -74,15 +79,23 @@ impl Carrier for Outward {
 
 /// Takes what another node says about names. Errors: what is wrong with it.
 pub(super) fn heard(handle: &Handle, session: &Arc<Session>, bytes: &[u8]) -> Result<(), String> {
-    if corovan_core::wire::cbor::check(bytes).is_err() {
-        return Err("it is not CBOR".into());
-    }
-    let message: Message = ciborium::from_reader(bytes).map_err(|error| error.to_string())?;
+    let message = read(bytes)?;
     if let Some(tenant) = tenants(&message).into_iter().find(|tenant| !session.speaks_for(tenant, Right::Names)) {
         return Err(format!("it speaks of names of tenant {tenant:?} without a grant of that tenant's for names"));
     }
     handle.names(session.peer, message);
     Ok(())
+}
+
+/// A message of at most what a full announcement takes: many wait for the thread of names.
+fn read(bytes: &[u8]) -> Result<Message, String> {
+    if bytes.len() > limits::FRAME_HEAD {
+        return Err(format!("it has {} bytes, and the limit is {} (FRAME_HEAD)", bytes.len(), limits::FRAME_HEAD));
+    }
+    if corovan_core::wire::cbor::check(bytes).is_err() {
+        return Err("it is not CBOR".into());
+    }
+    ciborium::from_reader(bytes).map_err(|error| error.to_string())
 }
 
 /// Whose names a request is about. What is answered was asked by this node.
@@ -156,5 +169,25 @@ impl ports::Names for MeshNames {
 impl Datagrams for Inward {
     fn datagram(&self, from: SocketAddr, proven: NodeId, bytes: Bytes) {
         self.0.datagram(from, proven, bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use corovan_core::directory::message::Registration;
+
+    #[test]
+    fn a_full_announcement_is_read_and_a_larger_one_is_not() {
+        let longest = "x".repeat(limits::NAME_BYTES);
+        let one =
+            (Name::new(&longest, &longest).unwrap(), Registration { number: u64::MAX, holder: Address::default() });
+        for (names, good) in [(limits::NAME_BATCH, true), (20 * limits::NAME_BATCH, false)] {
+            let message = Message::Request(Request::Announce { names: vec![one.clone(); names] });
+            let mut bytes = Vec::new();
+            ciborium::into_writer(&message, &mut bytes).unwrap();
+            assert_eq!(read(&bytes).is_ok(), good, "{names} names");
+        }
+        assert!(read(b"rubbish").is_err());
     }
 }

@@ -7,18 +7,20 @@ use super::hosting::Hosting;
 use super::link::{Fault, Granted, Inbox, Session};
 use super::mesh::Handle;
 use super::names;
-use super::remote::EXPIRED;
+use super::remote::{CUT, EXPIRED};
 use crate::runtime::ports::{Ask, Replier};
+use crate::runtime::services::Told as ServiceTold;
 use crate::runtime::{Arrival, Arrived, Followed, Following, Group, Refusal, Runtime, Settles};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use corovan_core::limits;
-use corovan_core::link::call::{self, Call};
+use corovan_core::link::call::{self, Call, Spawn};
 use corovan_core::link::credit::Amount;
 use corovan_core::link::frame::{Frame, Header, Kind};
 use corovan_core::tenancy::grant::Right;
 use corovan_core::text::cut;
+use corovan_core::wire::{ExitRecord, Outcome};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -57,7 +59,11 @@ impl Receiver {
             Call::Resume => Ask::Resume { bytes: Bytes::copy_from_slice(&bytes) },
             Call::Status => Ask::Status,
             Call::Spawn(spawn) => {
-                self.hosting.spawn(session, header, granted, spawn, bytes)?;
+                let (spawn, told) = match offered(runtime, granted, spawn) {
+                    Ok(spawn) => spawn,
+                    Err(refusal) => return Ok(Some(Err(refusal))),
+                };
+                self.hosting.spawn(session, header, granted, (spawn, told), bytes)?;
                 return Ok(None);
             }
             Call::Module { hash, offset } => {
@@ -154,7 +160,9 @@ impl Inbox for Receiver {
         }
         let Some(runtime) = self.runtime.upgrade() else { return Ok(()) };
         let right = match call {
-            Call::Spawn(_) | Call::Cancel { .. } | Call::Said(_) => Right::Spawn,
+            // What is offered here is its owner's: whoever may send may call it.
+            Call::Spawn(Spawn { service: Some(_), .. }) => Right::Send,
+            Call::Spawn(_) | Call::Cancel { .. } => Right::Spawn,
             Call::Module { .. } => Right::Fetch,
             _ => Right::Send,
         };
@@ -201,6 +209,18 @@ impl Inbox for Receiver {
     }
 }
 
+/// Of a service: its module and function, and its owner, who is to be told. Errors: not-found, denied, overloaded.
+fn offered(
+    runtime: &Arc<Runtime>,
+    granted: &Arc<Granted>,
+    spawn: Spawn,
+) -> Result<(Spawn, Option<ServiceTold>), Refusal> {
+    let Some(address) = spawn.service else { return Ok((spawn, None)) };
+    let service = runtime.service(&granted.tenant, &address)?;
+    let told = service.tell(runtime)?;
+    Ok((Spawn { module: service.module, function: service.function.clone(), ..spawn }, told))
+}
+
 /// Has the end of a coroutine told to the other node.
 fn monitor(
     runtime: &Arc<Runtime>,
@@ -244,21 +264,55 @@ fn monitor(
 }
 
 /// Tells an end under the monitor's number, in the lane of the two.
-pub(super) fn tell(session: &Arc<Session>, monitor: &Header, record: &corovan_core::wire::ExitRecord, flags: u8) {
-    let header = Header { flags, call: monitor.call, to: monitor.from, from: monitor.to, ..Header::new(Kind::Exit) };
-    match call::encode_exit(record) {
-        Ok([head, value]) => session.answer(header, &[&head[..], &value].concat()),
+pub(super) fn tell(session: &Arc<Session>, monitor: &Header, record: &ExitRecord, flags: u8) {
+    let header = Header { call: monitor.call, to: monitor.from, from: monitor.to, ..Header::new(Kind::Exit) };
+    // Who watches very many and takes nothing is told of each all the same.
+    let brief = session.is_jammed(&header).then(|| brief(record));
+    match call::encode_exit(brief.as_ref().unwrap_or(record)) {
+        Ok([head, value]) => {
+            let cut = record.outcome.value().is_some_and(|whole| whole.len() > value.len());
+            let flags = if cut { flags | CUT } else { flags };
+            session.answer(Header { flags, ..header }, &[&head[..], &value].concat());
+        }
         Err(error) => tracing::error!("an exit record that cannot be told: {error}"),
     }
 }
 
+/// The same end in few bytes.
+fn brief(record: &ExitRecord) -> ExitRecord {
+    let short = |text: &str| cut(text.to_owned(), BRIEF);
+    let outcome = match &record.outcome {
+        Outcome::Finished(_) => Outcome::Finished(Bytes::new()),
+        Outcome::Failed { kind, text } => Outcome::Failed { kind: short(kind), text: short(text) },
+        Outcome::Trapped { kind, .. } => Outcome::Trapped { kind: short(kind), backtrace: String::new() },
+        Outcome::Terminated { by, reason, .. } => {
+            Outcome::Terminated { by: short(by), reason: short(reason), value: None }
+        }
+        Outcome::Refused { code, why } => Outcome::Refused { code: *code, why: short(why) },
+        other => other.clone(),
+    };
+    ExitRecord { outcome, ..record.clone() }
+}
+
 pub(super) fn answer(session: &Arc<Session>, call: u64, outcome: Result<Bytes, Refusal>) {
     let header = Header { call, ..Header::new(Kind::Answer) };
+    let large = match &outcome {
+        Ok(bytes) => bytes.len() > BRIEF,
+        Err(refusal) => refusal.detail.len() > BRIEF,
+    };
+    let outcome = match large && session.is_jammed(&header) {
+        // As if it had not been asked; what was made by it is ended by whoever hears this.
+        true => Err(Refusal::new(outcome.map_or_else(|refusal| refusal.code, |_| Code::Overloaded), "")),
+        false => outcome,
+    };
     match outcome {
         Ok(bytes) => session.answer(header, &bytes),
         Err(refusal) => session.answer(Header { tag: refusal.code.number().into(), ..header }, detail(&refusal)),
     }
 }
+
+/// Bytes of each text that is told where much waits to be told.
+const BRIEF: usize = 64;
 
 fn detail(refusal: &Refusal) -> &[u8] {
     let text = &refusal.detail;

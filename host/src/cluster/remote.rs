@@ -17,6 +17,7 @@ use corovan_core::link::calls;
 use corovan_core::link::channel::ChannelCall;
 use corovan_core::link::frame::{Header, Kind, Local};
 use corovan_core::membership::member::{About, Member};
+use corovan_core::tenancy::identity::{Principal, Role};
 use corovan_core::text::cut;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Remote {
     links: Links,
     grants: Arc<dyn Grants>,
     members: Handle,
+    /// Of this name, which is part of its nodes'.
+    cluster: String,
     /// Where the next goes that may go anywhere.
     turn: AtomicUsize,
 }
@@ -42,10 +45,12 @@ pub(super) struct To {
 
 /// Flag of an exit frame: the record is not kept any more, or it was never there.
 pub(super) const EXPIRED: u8 = 1;
+/// Flag of an exit frame: its value is not in it.
+pub(super) const CUT: u8 = 2;
 
 impl Remote {
-    pub fn new(links: Links, grants: Arc<dyn Grants>, members: Handle) -> Remote {
-        Remote { links, grants, members, turn: AtomicUsize::new(0) }
+    pub fn new(links: Links, grants: Arc<dyn Grants>, members: Handle, cluster: &str) -> Remote {
+        Remote { links, grants, members, cluster: cluster.to_owned(), turn: AtomicUsize::new(0) }
     }
 
     /// Where modules are to be had: a node, for a computation that it has shown.
@@ -78,12 +83,14 @@ impl Mesh for Remote {
 
     fn place(&self, selector: &str) -> Result<NodeId, Refusal> {
         let members = self.members.members();
-        let takes = |about: &About| match selector.split_once('=') {
+        // Whatever a node says it is called: its id is that of the name that its certificate has.
+        let named = Principal::new(&self.cluster, Role::Node, selector).map(|named| named.node_id()).ok();
+        let takes = |member: &Member, about: &About| match selector.split_once('=') {
             _ if selector.is_empty() => !about.draining,
             Some((label, value)) => !about.draining && about.labels.get(label).is_some_and(|has| has == value),
-            None => about.name == selector,
+            None => named == Some(member.presence.node),
         };
-        let wanted = |member: &&Member| member.about.as_ref().is_some_and(|about| takes(about));
+        let wanted = |member: &&Member| member.about.as_ref().is_some_and(|about| takes(member, about));
         let found: Vec<NodeId> = members.values().filter(wanted).map(|member| member.presence.node).collect();
         if found.is_empty() {
             let shown: String = selector.chars().take(80).collect();
@@ -110,6 +117,7 @@ impl Mesh for Remote {
             let sprout = Arc::new(Remotely { to: to.clone(), over });
             let call = Call::Spawn(call::Spawn {
                 module: what.module,
+                service: what.service,
                 function: what.function,
                 memory: what.memory,
                 deadline: what.deadline,
@@ -209,6 +217,10 @@ impl Way for To {
 
     fn monitor(&self, from: &Address, follower: Box<dyn EndFollower>) -> Result<Box<dyn Send + Sync>, Refusal> {
         let payload = encode(&Call::Monitor)?;
+        // It needs no room on the way, so that it never waits; but one who monitors without end is to end no session.
+        if self.session.is_jammed(&self.header(Kind::Call, from, 0)) {
+            return Err(Refusal::new(Code::Overloaded, "calls to that node wait for it to take them: try again"));
+        }
         let number = self.session.begin_monitor(self.follows(follower)).map_err(not_begun)?;
         let header = Header { call: number, ..self.header(Kind::Call, from, 0) };
         self.session.queue(Some(&self.pass), header, &payload);
@@ -350,7 +362,7 @@ impl Watcher for Follows {
     fn ended(self: Box<Self>, exit: Option<(u8, Bytes)>) {
         let Follows { follower, peer } = *self;
         let end = exit.and_then(|(flags, payload)| match call::decode_exit(payload) {
-            Ok(record) => Some(End { record, expired: flags & EXPIRED != 0 }),
+            Ok(record) => Some(End { record, expired: flags & EXPIRED != 0, cut: flags & CUT != 0 }),
             Err(error) => {
                 tracing::warn!(%peer, "an exit record that cannot be read: {error}");
                 None

@@ -2,7 +2,7 @@
 //! that has changed since it last looked, and never more than that.
 
 use super::mesh::Follower;
-use crate::runtime::Clock;
+use crate::runtime::{Clock, Peer, Runtime};
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
 use corovan_core::membership::member::Member;
@@ -10,8 +10,8 @@ use corovan_core::membership::view::State;
 use corovan_core::membership::watch::Change;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use tokio::sync::watch;
+use std::sync::{Arc, Weak};
+use tokio::sync::{oneshot, watch};
 
 /// Follows membership.
 pub struct Roster {
@@ -65,9 +65,50 @@ impl Roster {
         self.state.lock().rows.values().map(|(_, row)| row.clone()).collect()
     }
 
+    /// All that are known, as coroutines are told of them.
+    pub fn peers(&self) -> Vec<Peer> {
+        self.all().into_iter().map(Row::peer).collect()
+    }
+
     /// Is told of all that are there first.
     pub fn watch(self: &Arc<Self>) -> Watcher {
         Watcher { roster: Arc::clone(self), seen: 0, news: self.changes.subscribe() }
+    }
+}
+
+impl Row {
+    /// As coroutines are told of it: not where it is, which is not everybody's business.
+    fn peer(self) -> Peer {
+        let about = self.member.about.as_deref().cloned().unwrap_or_default();
+        let state = match self.state {
+            State::Alive => "alive",
+            State::Failed => "failed",
+            State::Left => "left",
+        };
+        Peer {
+            node: self.member.presence.node,
+            name: about.name,
+            state,
+            incarnation: self.member.presence.incarnation,
+            labels: about.labels,
+            cores: about.cores,
+            memory: about.memory,
+            version: about.version,
+            draining: about.draining,
+        }
+    }
+}
+
+/// Tells coroutines of the peers, until stopped.
+pub async fn tell(roster: Arc<Roster>, runtime: Weak<Runtime>, mut stop: oneshot::Receiver<()>) {
+    let mut watcher = roster.watch();
+    while let Some(runtime) = runtime.upgrade() {
+        runtime.peers_changed(watcher.look().into_iter().map(Row::peer).collect());
+        drop(runtime);
+        tokio::select! {
+            () = watcher.changed() => {}
+            _ = &mut stop => break,
+        }
     }
 }
 

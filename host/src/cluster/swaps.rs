@@ -14,6 +14,7 @@ use corovan_core::code::Code;
 use corovan_core::ids::ModuleHash;
 use corovan_core::limits;
 use corovan_core::link::frame::Header;
+use corovan_core::tenancy::quota::Resource;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -28,9 +29,13 @@ impl Hosting {
         (module, function): (Option<ModuleHash>, String),
     ) {
         let answering = Box::new(Answering::new(session, header.call));
-        let Some(asked) = Asked::count(&self.swaps, limits::SWAPS_ASKED) else {
-            let text = "so many swaps are asked of this node by others already (SWAPS_ASKED)";
+        let Some(asked) = Asked::one_more(&self.swaps, session, limits::SWAPS_ASKED) else {
+            let text = "so many swaps are asked of this node by that one already (SWAPS_ASKED)";
             return answering.answer(Err(Refusal::new(Code::Overloaded, text)));
+        };
+        let held = match granted.tenant.ledger.take(Resource::Held, (limits::JOB_BYTES + function.len()) as u64) {
+            Ok(held) => held,
+            Err(exhausted) => return answering.answer(Err(exhausted.into())),
         };
         let asker = header.from.at(session.peer, session.incarnation().unwrap_or(0));
         let target = header.to.at(runtime.node, runtime.incarnation);
@@ -54,7 +59,7 @@ impl Hosting {
             drop(stop);
         }));
         self.tasks.spawn(TaskKind::Stream, "swap", async move {
-            let _asked = asked;
+            let _asked = (asked, held);
             let outcome = tokio::select! {
                 outcome = swapped => outcome,
                 _ = stopped => Err(Refusal::gone("who asked for it")),

@@ -13,11 +13,11 @@ use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::link::call::Call;
 use corovan_core::link::frame::{Header, Kind};
+use corovan_core::tenancy::quota::{Permit, Resource};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
 /// Those of a node; cheap to clone.
@@ -27,15 +27,22 @@ pub(super) struct Transfers {
     hosts: Arc<dyn Hosts>,
     /// Who may have a module that the node that asks has not.
     peers: Peers,
-    /// One transfer of a module at a time, however many ask for it.
-    under_way: Arc<Mutex<HashMap<ModuleHash, Arc<tokio::sync::Mutex<()>>>>>,
-    /// Pieces of modules that are being read for other nodes, and that wait for that: each reads a whole module.
+    /// One transfer of a module at a time, however many ask for it: for one node, and, as long as that one gives it, for all.
+    under_way: Arc<Mutex<UnderWay>>,
+    /// Pieces of modules that are being read for other nodes: each reads a whole module.
     reads: Arc<Semaphore>,
-    asked: Arc<AtomicUsize>,
+    /// Those that are asked for and not given yet.
+    asked: Counted,
 }
 
-/// Something that is asked of this node and counted, until dropped.
-pub(super) struct Asked(Arc<AtomicUsize>);
+/// For whom a module is fetched, or for all, and by the module.
+type UnderWay = HashMap<(Option<NodeId>, ModuleHash), Arc<tokio::sync::Mutex<()>>>;
+
+/// What is asked of this node and not done yet, by session.
+pub(super) type Counted = Arc<Mutex<HashMap<usize, usize>>>;
+
+/// One of those, until dropped.
+pub(super) struct Asked(Counted, usize);
 
 impl Transfers {
     pub fn new(me: NodeId, hosts: Arc<dyn Hosts>, peers: Peers) -> Transfers {
@@ -44,21 +51,30 @@ impl Transfers {
     }
 
     /// Sees to it that a module is here, for what the node of this session wants. Errors: need-module, too-large, protocol,
-    /// node-lost, and those of [`Hosts::keep`].
+    /// node-lost, timeout, overloaded, and those of [`Hosts::keep`].
     pub async fn fetch(&self, session: &Arc<Session>, granted: &Arc<Granted>, hash: ModuleHash) -> Result<(), Refusal> {
         if self.hosts.has(granted, &hash) {
             return Ok(());
         }
-        let transfer = Arc::clone(self.under_way.lock().entry(hash).or_default());
-        let one = transfer.lock().await;
-        let fetched = match self.hosts.has(granted, &hash) {
-            true => Ok(()),
-            false => self.fetch_anywhere(session, granted, hash).await,
+        let fetched = async {
+            let one_of = |from: Option<NodeId>| {
+                let mut transfers = self.under_way.lock();
+                transfers.retain(|_, transfer| Arc::strong_count(transfer) > 1);
+                Arc::clone(transfers.entry((from, hash)).or_default())
+            };
+            let (of_this, of_all) = (one_of(Some(session.peer)), one_of(None));
+            let _one = of_this.lock().await;
+            // A node that asks for a module and does not give it keeps others waiting for a moment only.
+            let _turn = tokio::time::timeout(limits::MODULE_TURN, of_all.lock()).await;
+            match self.hosts.has(granted, &hash) {
+                true => Ok(()),
+                false => self.fetch_anywhere(session, granted, hash).await,
+            }
         };
-        drop(one);
-        drop(transfer);
-        self.under_way.lock().retain(|_, transfer| Arc::strong_count(transfer) > 1);
-        fetched
+        let fetched = tokio::time::timeout(limits::MODULE_FETCH, fetched).await;
+        fetched.unwrap_or_else(|_| {
+            Err(Refusal::new(Code::Timeout, "its module did not come in time from the node that asks"))
+        })
     }
 
     /// The other node asks for a module, from an offset on, under a grant that lets it.
@@ -70,25 +86,25 @@ impl Transfers {
         (hash, offset): (ModuleHash, u64),
     ) {
         let (session, granted, transfers) = (Arc::clone(session), Arc::clone(granted), self.clone());
-        let Some(asked) = Asked::count(&self.asked, limits::MODULE_READS_ASKED) else {
+        let Some(asked) = Asked::one_more(&self.asked, &session, limits::MODULE_READS_ASKED) else {
             let text = "so many pieces of modules are asked of this node already (MODULE_READS_ASKED)";
             return answer(&session, call, Err(Refusal::new(Code::Overloaded, text)));
         };
         tasks.spawn(TaskKind::Stream, "module", async move {
             let _asked = asked;
+            let header = Header { call, ..Header::new(Kind::Answer) };
+            // Before it is read: who takes nothing keeps nothing in memory here, and others from nothing.
+            while !session.has_ended() && !session.has_room_for(&header, 8 + limits::MESSAGE_BYTES) {
+                tokio::time::sleep(limits::KEEP_ALIVE / 10).await;
+            }
             // It is never closed.
-            let _one = transfers.reads.acquire().await;
+            let one = transfers.reads.acquire().await;
             let piece = transfers.hosts.bytes(&granted, hash).await.map(|bytes| {
                 let rest = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
                 let piece = &rest[..rest.len().min(limits::MESSAGE_BYTES)];
                 [&(bytes.len() as u64).to_le_bytes()[..], piece].concat().into()
             });
-            let header = Header { call, ..Header::new(Kind::Answer) };
-            // Pieces go one after the other, as the other node asks for them.
-            let room = piece.as_ref().map_or(0, |piece: &Bytes| piece.len());
-            while !session.has_ended() && !session.has_room_for(&header, room) {
-                tokio::time::sleep(limits::KEEP_ALIVE / 10).await;
-            }
+            drop(one);
             answer(&session, call, piece);
             Ok::<(), Infallible>(())
         });
@@ -102,8 +118,10 @@ impl Transfers {
         granted: &Arc<Granted>,
         hash: ModuleHash,
     ) -> Result<(), Refusal> {
-        let mut bytes = BytesMut::new();
-        let mut fetched = self.fetch_from(session, granted, hash, &mut bytes).await;
+        // As what a client ships.
+        let mut module =
+            Coming { bytes: BytesMut::new(), held: Permit::nothing(&granted.tenant.ledger, Resource::Held) };
+        let mut fetched = self.fetch_from(session, granted, hash, &mut module).await;
         if let Err(first) = &fetched {
             let admits =
                 |other: &Arc<Session>| !Arc::ptr_eq(other, session) && granted.grant.admits(&other.peer_name()).is_ok();
@@ -111,15 +129,16 @@ impl Transfers {
                 self.peers.sessions().into_iter().filter(admits).take(limits::MODULE_SOURCES).collect();
             tracing::debug!(%hash, peer = %session.peer, others = others.len(), "others are asked for a module: {first}");
             for other in &others {
-                let next = self.fetch_from(other, granted, hash, &mut bytes).await;
-                if next.is_ok() {
-                    fetched = next;
+                let next = self.fetch_from(other, granted, hash, &mut module);
+                // One that gives nothing leaves time for the next.
+                if let Ok(Ok(())) = tokio::time::timeout(limits::MODULE_SOURCE, next).await {
+                    fetched = Ok(());
                     break;
                 }
             }
         }
         fetched?;
-        self.hosts.keep(granted, hash, bytes.freeze()).await
+        self.hosts.keep(granted, hash, module.bytes.freeze()).await
     }
 
     /// The rest of a module, piece by piece. What has not its hash is nothing.
@@ -128,8 +147,9 @@ impl Transfers {
         session: &Arc<Session>,
         granted: &Arc<Granted>,
         hash: ModuleHash,
-        bytes: &mut BytesMut,
+        module: &mut Coming,
     ) -> Result<(), Refusal> {
+        let Coming { bytes, held } = module;
         let to = Remote::back(session, &granted.bytes);
         let from = Address { node: self.me, ..Address::default() };
         loop {
@@ -143,6 +163,7 @@ impl Transfers {
                 let text = format!("the module has {size} bytes, and the limit is {}", limits::MODULE_BYTES);
                 return Err(Refusal::new(Code::TooLarge, text));
             }
+            held.grow(size.saturating_sub(held.amount()))?;
             bytes.extend_from_slice(&piece);
             if bytes.len() as u64 >= size {
                 break;
@@ -160,16 +181,34 @@ impl Transfers {
     }
 }
 
+/// A module of which a part is here, and what the tenant is charged for it.
+struct Coming {
+    bytes: BytesMut,
+    held: Permit,
+}
+
 impl Asked {
-    /// `None`: so many are counted already.
-    pub fn count(counter: &Arc<AtomicUsize>, most: usize) -> Option<Asked> {
-        let asked = Asked(Arc::clone(counter));
-        (counter.fetch_add(1, Ordering::Relaxed) < most).then_some(asked)
+    /// `None`: so many are asked in this session already.
+    pub fn one_more(counted: &Counted, session: &Arc<Session>, most: usize) -> Option<Asked> {
+        let at = Arc::as_ptr(session).addr();
+        let mut table = counted.lock();
+        let count = table.entry(at).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Asked(Arc::clone(counted), at))
     }
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut table = self.0.lock();
+        if let Some(count) = table.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                table.remove(&self.1);
+            }
+        }
     }
 }

@@ -18,6 +18,7 @@ use corovan_core::tenancy::quota::{Permit, Resource};
 use corovan_core::wire::ExitRecord;
 use corovan_core::wire::records::{Log, Progress};
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -207,13 +208,15 @@ impl Voice {
 
     /// Into this node's log.
     fn print(&self, said: &Said, bytes: &Bytes, why: &Refusal) {
-        let (tenant, peer) = (self.granted.tenant.name(), &self.session.peer);
-        for Log { level, text, dropped } in &said.logs {
-            tracing::info!(tenant, %peer, level, dropped, "a guest that is not heard ({why}) said: {}", text.escape_debug());
-        }
-        if !bytes.is_empty() {
-            let text = String::from_utf8_lossy(bytes);
-            tracing::info!(tenant, %peer, "a guest that is not heard ({why}) printed: {}", text.escape_debug());
+        let (tenant, peer) = (&self.granted.tenant, &self.session.peer);
+        let printed = bytes.chunks(limits::TEXT_BYTES).map(|bytes| ("printed", String::from_utf8_lossy(bytes)));
+        let logged = said.logs.iter().map(|log| ("said", Cow::from(&log.text)));
+        for (how, text) in logged.chain(printed) {
+            // Within what a tenant may write there.
+            if let Some(dropped) = tenant.lines.admit(self.session.moment()) {
+                let (tenant, text) = (tenant.name(), text.escape_debug());
+                tracing::info!(tenant, %peer, dropped, "a guest that is not heard ({why}) {how}: {text}");
+            }
         }
     }
 

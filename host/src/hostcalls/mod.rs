@@ -9,6 +9,7 @@ mod memory;
 pub mod messaging;
 pub mod poll;
 pub mod relations;
+pub mod services;
 pub mod spawn;
 pub mod time;
 pub mod wasi;

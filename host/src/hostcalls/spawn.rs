@@ -68,11 +68,24 @@ pub async fn spawn(coroutine: &mut Coroutine, request: Request) -> Result<Addres
     let module = request.module.unwrap_or_else(|| control.program().module);
     if let Some(node) = away(coroutine, &request)? {
         let parent = Parent::of(coroutine, request.options.flags & DAEMON != 0);
-        return parent.launch_abroad(node, module, request).await;
+        return parent.launch_abroad(node, Some(module), None, request).await;
     }
     let program = program(&control, &control.group, module, &request.function).await?;
     coroutine.own.spawned = Some(Arc::clone(&program));
     make(coroutine, program, request, args_held)
+}
+
+/// A call of a service of another node. Errors: not-found, denied, overloaded, node-lost, timeout, interrupted.
+pub async fn called(
+    coroutine: &mut Coroutine,
+    service: Address,
+    mut request: Request,
+    timeout: u64,
+) -> Result<Address, Refusal> {
+    let _held = hold_args(coroutine, &request)?;
+    request.options.timeout = timeout;
+    let parent = Parent::of(coroutine, false);
+    parent.launch_abroad(service.node, None, Some(service), request).await
 }
 
 /// A spawn of what was spawned last, which waits for nothing; `None`: it is another function. Errors: overloaded,
@@ -117,14 +130,22 @@ fn away(coroutine: &Coroutine, request: &Request) -> Result<Option<NodeId>, Refu
 
 impl Parent {
     /// Makes it on another node, and waits until it is there.
-    async fn launch_abroad(self, node: NodeId, module: ModuleHash, request: Request) -> Result<Address, Refusal> {
+    async fn launch_abroad(
+        self,
+        node: NodeId,
+        module: Option<ModuleHash>,
+        service: Option<Address>,
+        request: Request,
+    ) -> Result<Address, Refusal> {
         let Parent { runtime, control, observer, memory: most, deadline: left } = self;
         let Options { flags, deadline: asked, memory, timeout, .. } = request.options;
         let Some(mesh) = runtime.mesh.get() else {
             return Err(Refusal::new(Code::NodeLost, "this node is in no mesh"));
         };
         let what = SpawnAway {
-            module,
+            // A service has its own.
+            module: module.unwrap_or(ModuleHash([0; 32])),
+            service,
             function: request.function,
             args: request.args,
             memory: if memory == 0 { 0 } else { memory.min(most) },
@@ -157,7 +178,7 @@ impl Parent {
     }
 }
 
-fn hold_args(coroutine: &Coroutine, request: &Request) -> Result<Option<Permit>, Refusal> {
+pub(super) fn hold_args(coroutine: &Coroutine, request: &Request) -> Result<Option<Permit>, Refusal> {
     match request.args.len() as u64 {
         size if size > limits::MAILBOX_FREE => {
             Ok(Some(coroutine.control.group.tenant.ledger.take(Resource::Held, size)?))
@@ -166,7 +187,8 @@ fn hold_args(coroutine: &Coroutine, request: &Request) -> Result<Option<Permit>,
     }
 }
 
-fn make(
+/// Makes it here. Errors: overloaded, shutting-down.
+pub(super) fn make(
     coroutine: &Coroutine,
     program: Arc<Program>,
     request: Request,

@@ -10,7 +10,7 @@ use crate::cluster::mesh::{self, Handle};
 use crate::cluster::names::{Inward, MeshNames, Outward, Shown};
 use crate::cluster::receive::Receiver;
 use crate::cluster::remote::Remote;
-use crate::cluster::roster::Roster;
+use crate::cluster::roster::{self, Roster};
 use crate::cluster::seeds;
 use crate::config;
 use crate::net::Endpoint;
@@ -77,7 +77,7 @@ impl Mesh {
         };
         let carrier = Arc::new(Outward::new(links.clone(), runtime, Arc::clone(&shown)));
         let (service, handle) = mesh::Service::new(membership, carrier)?;
-        let remote = Arc::new(Remote::new(links.clone(), Arc::clone(&grants), handle.clone()));
+        let remote = Arc::new(Remote::new(links.clone(), Arc::clone(&grants), handle.clone(), &parts.cluster));
         let hosting = Hosting::new(runtime.node, parts.hosts, links.peers(), tasks.clone());
         let receiver = Receiver::new(runtime, Arc::clone(&grants), handle.clone(), hosting);
         links.open(Arc::new(receiver), Arc::new(Inward(handle.clone())));
@@ -86,7 +86,13 @@ impl Mesh {
         let _ = runtime.names.set(Arc::new(MeshNames::new(handle.clone(), grants, shown)));
         let thread = std::thread::Builder::new().name("membership".into()).spawn(move || service.run());
         let thread = Some(thread.map_err(Error::Threads)?);
-        handle.follow(parts.roster);
+        handle.follow(Arc::clone(&parts.roster) as _);
+        let (telling, stop) = oneshot::channel();
+        let told = roster::tell(parts.roster, Arc::downgrade(runtime), stop);
+        tasks.spawn(TaskKind::Stream, "peers", async move {
+            told.await;
+            Ok::<(), Infallible>(())
+        });
         let own: Vec<SocketAddr> = config.external.into_iter().chain([parts.address]).collect();
         let seeds_config = seeds::Config { peers: config.peers, own };
         let (service, seeds) = seeds::Service::new(seeds_config, Arc::new(handle.clone()), Arc::new(seeds::System))?;
@@ -95,7 +101,7 @@ impl Mesh {
             service.run(stop).await;
             Ok::<(), Infallible>(())
         });
-        let mut looking = vec![seeking];
+        let mut looking = vec![telling, seeking];
         if config.discover {
             let discovery = discovery::Config {
                 node: runtime.node,

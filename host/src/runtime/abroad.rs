@@ -92,10 +92,14 @@ impl Ending {
 impl EndFollower for Ending {
     fn ended(self: Box<Self>, end: Option<End>) {
         let record = end.map(|end| end.record);
-        let before = std::mem::replace(&mut *self.0.lock(), State::Over(None));
-        match before {
-            State::Standing(standing, ear) => record.iter().for_each(|record| standing.ended(record, &ear)),
-            State::Making(ear) => *self.0.lock() = State::Over(record.map(|record| (record, ear))),
+        let mut state = self.0.lock();
+        match std::mem::replace(&mut *state, State::Over(None)) {
+            State::Standing(standing, ear) => {
+                drop(state);
+                record.iter().for_each(|record| standing.ended(record, &ear));
+            }
+            // Under the same lock: whoever stands in for it the next moment finds its record.
+            State::Making(ear) => *state = State::Over(record.map(|record| (record, ear))),
             State::Over(_) => {}
         }
     }

@@ -177,7 +177,8 @@ impl Runtime {
             Some(Resident::Coroutine(control)) => (Arc::clone(&control.group.tenant), Some(control)),
             Some(Resident::Ended(past)) => (Arc::clone(&past.tenant), None),
             Some(Resident::Channel(channel)) if channel.is_of(tenant) => return Err(Refusal::gone(to)),
-            Some(Resident::Channel(_)) => return Err(self.denied(tenant, to)),
+            Some(Resident::Service(service)) if service.is_of(tenant) => return Err(Refusal::gone(to)),
+            Some(Resident::Channel(_) | Resident::Service(_)) => return Err(self.denied(tenant, to)),
             None => return Err(Refusal::gone(to)),
         };
         if !Arc::ptr_eq(&of, tenant) {

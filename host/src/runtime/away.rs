@@ -28,7 +28,7 @@ impl Runtime {
         watcher: &Arc<Control>,
         target: &Address,
         way: &dyn Way,
-        promised: Promised<'_>,
+        promised: Promised<&Control>,
     ) -> Result<(), Refusal> {
         // First, since the end may come before the follower is back.
         watcher.ties.lock().watching.insert(*target, Watch { held: promised.keep(), _away: None });
@@ -60,7 +60,8 @@ impl Runtime {
         }
     }
 
-    /// Waits for the end of a coroutine of another node. Errors: timeout, expired, denied, node-lost, interrupted, overloaded.
+    /// Waits for the end of a coroutine of another node. Errors: timeout, expired, denied, node-lost, interrupted, overloaded,
+    /// too-large.
     pub(super) async fn join_away(
         &self,
         control: &Arc<Control>,
@@ -77,6 +78,11 @@ impl Runtime {
             Some(End { expired: true, .. }) => {
                 let text = "it ended and its record is no longer kept, or it was never there";
                 Err(Refusal::new(Code::Expired, text))
+            }
+            Some(End { cut: true, .. }) => {
+                let text = "it ended with a value that is too large to be told across nodes, or its node could not just now: \
+                            have it send large values";
+                Err(Refusal::new(Code::TooLarge, text))
             }
             Some(End { record, .. }) => Ok(Arc::new(record)),
         }

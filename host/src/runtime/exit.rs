@@ -92,7 +92,9 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
     leftovers.closed.waited.into_iter().for_each(|(_, waker)| waker.wake());
     leftovers.closed.holding.into_iter().for_each(std::task::Waker::wake);
     drop(leftovers.waker);
-    let Ties { monitors, followers, links, links_away, waits, watching, timers, swap, named, subscriptions, .. } = ties;
+    let Ties { monitors, followers, links, links_away, waits, watching, timers, swap, named, .. } = ties;
+    let (subscriptions, services) = (ties.subscriptions, ties.services);
+    services.values().for_each(|service| runtime.end_service(service));
     if named {
         control.group.tenant.names.forget(&address);
     }

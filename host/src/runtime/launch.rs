@@ -8,6 +8,7 @@ use super::coroutine::{Coroutine, Limiter, WasiProgram};
 use super::engine::Preemption;
 use super::exit::{self, ExitGuard};
 use super::group::Group;
+use super::peers::Peers;
 use super::ports::{Mesh, Names, Observer, Random};
 use super::refusal::Refusal;
 use super::registry::{Registry, Resident};
@@ -43,6 +44,7 @@ pub struct Runtime {
     pub mesh: OnceLock<Arc<dyn Mesh>>,
     pub names: OnceLock<Arc<dyn Names>>,
     pub(super) abroad: Abroad,
+    pub(super) peers: Peers,
 }
 
 /// A module ready to be instantiated, with the function to call. One for each spec; shared by its coroutines.
@@ -156,6 +158,7 @@ impl Runtime {
             mesh: OnceLock::new(),
             names: OnceLock::new(),
             abroad: Abroad::default(),
+            peers: Peers::default(),
         }
     }
 

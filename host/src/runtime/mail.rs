@@ -79,6 +79,10 @@ impl Runtime {
                 let tenant = Arc::clone(&past.tenant);
                 (Place::Past(past), tenant)
             }
+            Some(Resident::Service(service)) => match service.is_of(&from.group.tenant) {
+                true => return Ok(Place::Nowhere),
+                false => return Err(self.foreign(from, to)),
+            },
             // It has no mailbox and no end that is recorded: what is done to coroutines finds nobody there.
             Some(Resident::Channel(channel)) => match channel.is_of(&from.group.tenant) {
                 true => return Ok(Place::Nowhere),

@@ -5,6 +5,7 @@ use super::launch::Runtime;
 use super::mail::{Patience, Place, bounded};
 use super::message::{Kind, Letter, Parcel, Payload};
 use super::ports;
+use super::promise::Promised;
 use super::refusal::Refusal;
 use super::registry::Resident;
 use corovan_core::code::Code;
@@ -29,6 +30,21 @@ impl Names {
     pub(super) fn forget(&self, holder: &Address) {
         self.table.lock().forget(holder);
         self.mesh.get().into_iter().for_each(|mesh| mesh.forget(*holder));
+    }
+
+    /// Who has it here.
+    pub(super) fn find(&self, name: &str) -> Option<Address> {
+        self.table.lock().find(name).map(|found| found.holder)
+    }
+
+    /// Gives it to one of this node: who waited for it. Errors: taken, overloaded.
+    pub(super) fn register(&self, name: &str, holder: Address) -> Result<Vec<Waker>, Refusal> {
+        self.table.lock().register(name, holder).map_err(|refused| refuse(name, refused))
+    }
+
+    /// Where others find them from now on.
+    pub(super) fn set_mesh(&self, mesh: &Arc<dyn ports::Names>) {
+        let _ = self.mesh.set(Arc::clone(mesh));
     }
 
     /// How many there are.
@@ -67,7 +83,7 @@ impl Runtime {
             Some(found) => return Err(refuse(name, Refused::Taken(found.holder))),
             None => {}
         }
-        let _ = names.mesh.set(Arc::clone(mesh));
+        names.set_mesh(mesh);
         // A channel is told nothing.
         let promised = target.as_ref().map(|holder| Ok::<_, Refusal>((holder, self.promise(holder)?))).transpose()?;
         let deadline = self.clock().now().saturating_add(timeout);
@@ -77,9 +93,7 @@ impl Runtime {
         bounded(control, Waits::Locate, Patience::Forever, what, asked).await??;
         let outcome = self.register_here(control, name, holder);
         match &outcome {
-            Ok(()) => promised.into_iter().for_each(|(holder, promised)| {
-                holder.ties.lock().lost_names.insert(name.to_owned(), promised.keep());
-            }),
+            Ok(()) => promised.into_iter().for_each(|(holder, promised)| keep_promised(holder, name, promised)),
             Err(_) => mesh.unregister(&control.group, name, *holder),
         }
         outcome
@@ -92,7 +106,7 @@ impl Runtime {
             Ok(channel) => {
                 let mut woken = Vec::new();
                 channel.name(|| {
-                    woken = names.table.lock().register(name, *holder).map_err(|refused| refuse(name, refused))?;
+                    woken = names.register(name, *holder)?;
                     Ok(())
                 })?;
                 woken.into_iter().for_each(Waker::wake);
@@ -107,7 +121,7 @@ impl Runtime {
         if ties.ended {
             return Err(Refusal::gone(holder));
         }
-        let woken = names.table.lock().register(name, *holder).map_err(|refused| refuse(name, refused))?;
+        let woken = names.register(name, *holder)?;
         ties.named = true;
         drop(ties);
         woken.into_iter().for_each(Waker::wake);
@@ -119,6 +133,10 @@ impl Runtime {
         let names = &control.group.tenant.names;
         let not_found = || Refusal::new(Code::NotFound, format!("nobody has the name {name:?}"));
         let found = names.table.lock().find(name).ok_or_else(not_found)?;
+        if let Some(Resident::Service(_)) = self.registry.get(&found.holder) {
+            let text = format!("{name:?} is the name of a service: unserve gives it up");
+            return Err(Refusal::new(Code::Denied, text));
+        }
         let is_foreign = match self.find_channel(control, &found.holder) {
             Ok(channel) => !channel.is_owned_by(&control.group),
             Err(_) => {
@@ -146,19 +164,19 @@ impl Runtime {
     pub fn name_lost(&self, name: &str, holder: &Address) {
         let tenant = match self.registry.get(holder) {
             Some(Resident::Coroutine(control)) => {
-                let held = control.ties.lock().lost_names.remove(name);
-                let letter = Letter {
-                    kind: Kind::NameLost,
-                    tag: 0,
-                    sender: *holder,
-                    via: 0,
-                    size: 0,
-                    body: Parcel { payload: Payload::copy(name.as_bytes()), reply: None, held },
-                };
-                if letter.body.held.is_some() {
-                    control.push_reserved(letter);
-                }
+                tell_lost(&control, name, holder);
                 Arc::clone(&control.group.tenant)
+            }
+            Some(Resident::Service(service)) => {
+                if let Some(owner) = service.owner() {
+                    owner.ties.lock().services.remove(name);
+                    tell_lost(&owner, name, holder);
+                }
+                self.registry.remove(holder.counter);
+                match service.tenant() {
+                    Some(tenant) => tenant,
+                    None => return,
+                }
             }
             Some(Resident::Channel(channel)) => match channel.tenant() {
                 Some(tenant) => tenant,
@@ -218,6 +236,27 @@ impl Runtime {
     }
 }
 
+/// The message for which room was promised.
+fn tell_lost(control: &Control, name: &str, holder: &Address) {
+    let held = control.ties.lock().lost_names.remove(name);
+    let letter = Letter {
+        kind: Kind::NameLost,
+        tag: 0,
+        sender: *holder,
+        via: 0,
+        size: 0,
+        body: Parcel { payload: Payload::copy(name.as_bytes()), reply: None, held },
+    };
+    if letter.body.held.is_some() {
+        control.push_reserved(letter);
+    }
+}
+
+/// Keeps the room for that message, until its holder loses the name or gives it back.
+pub(super) fn keep_promised(holder: &Control, name: &str, promised: Promised<&Control>) {
+    holder.ties.lock().lost_names.insert(name.to_owned(), promised.keep());
+}
+
 impl fmt::Debug for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.table.lock().fmt(f)
@@ -240,7 +279,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn refuse(name: &str, refused: Refused) -> Refusal {
+pub(super) fn refuse(name: &str, refused: Refused) -> Refusal {
     let code = match refused {
         Refused::Taken(_) => Code::Taken,
         Refused::TooMany | Refused::TooManyWait => Code::Overloaded,

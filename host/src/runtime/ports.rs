@@ -85,6 +85,8 @@ pub type Told = Box<dyn FnOnce(&Arc<ExitRecord>) + Send + Sync>;
 #[derive(Debug)]
 pub struct SpawnAway {
     pub module: ModuleHash,
+    /// Of what is offered there, in place of a function of a module.
+    pub service: Option<Address>,
     pub function: String,
     pub args: Bytes,
     /// Bytes; 0: as much as the program wants.
@@ -190,6 +192,8 @@ pub struct End {
     pub record: ExitRecord,
     /// Its record is not kept any more, or it was never there: the record says that and nothing else.
     pub expired: bool,
+    /// It gave a value that is not in the record.
+    pub cut: bool,
 }
 
 /// Answers a request that came from another node. Dropped without: no answer will come.

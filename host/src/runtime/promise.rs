@@ -6,19 +6,20 @@ use super::refusal::Refusal;
 use corovan_core::code::Code;
 use corovan_core::limits;
 use corovan_core::tenancy::quota::{Permit, Resource};
+use std::ops::Deref;
 
 /// The room, and what the tenant is charged for it; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Promised<'a> {
+pub(crate) struct Promised<C: Deref<Target = Control>> {
     pub held: Permit,
-    room: Room<'a>,
+    room: Room<C>,
 }
 
 /// `None`: somebody else sees to it now.
 #[derive(Debug)]
-struct Room<'a>(Option<&'a Control>);
+struct Room<C: Deref<Target = Control>>(Option<C>);
 
-impl Promised<'_> {
+impl<C: Deref<Target = Control>> Promised<C> {
     /// Whoever has what this gives sends the message, or calls [`Control::break_promise`].
     pub fn keep(self) -> Permit {
         let Promised { held, mut room } = self;
@@ -27,19 +28,25 @@ impl Promised<'_> {
     }
 }
 
-impl Drop for Room<'_> {
+impl<C: Deref<Target = Control>> Drop for Room<C> {
     fn drop(&mut self) {
-        self.0.into_iter().for_each(Control::break_promise);
+        self.0.iter().for_each(|control| control.break_promise());
     }
 }
 
 impl Runtime {
     /// Room for one system message of this coroutine, charged for. Errors: overloaded, gone.
-    pub(crate) fn promise<'a>(&self, control: &'a Control) -> Result<Promised<'a>, Refusal> {
+    pub(crate) fn promise<'a>(&self, control: &'a Control) -> Result<Promised<&'a Control>, Refusal> {
+        self.promise_of(control)
+    }
+
+    /// The same of one that is kept with it.
+    pub(crate) fn promise_of<C: Deref<Target = Control>>(&self, control: C) -> Result<Promised<C>, Refusal> {
         let held = control.group.tenant.ledger.take(Resource::Held, limits::LETTER_BYTES)?;
         {
             let mut post = control.post.lock();
             if post.mailbox.reserve() {
+                drop(post);
                 return Ok(Promised { held, room: Room(Some(control)) });
             }
             if post.mailbox.is_closed() {

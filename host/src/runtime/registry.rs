@@ -3,6 +3,7 @@
 
 use super::channels::Channel;
 use super::control::Control;
+use super::services::Service;
 use super::tenant::Tenant;
 use corovan_core::ids::Address;
 use corovan_core::wire::ExitRecord;
@@ -18,6 +19,8 @@ pub enum Resident {
     Ended(Arc<Past>),
     /// Until it is closed.
     Channel(Arc<Channel>),
+    /// As long as it is offered.
+    Service(Arc<Service>),
 }
 
 /// An ended coroutine.
@@ -69,6 +72,7 @@ impl Registry {
             Resident::Coroutine(control) => control.address.secret,
             Resident::Ended(past) => past.record.address.secret,
             Resident::Channel(channel) => channel.secret(),
+            Resident::Service(service) => service.address.secret,
         };
         (secret == address.secret).then_some(resident)
     }

@@ -52,7 +52,7 @@ impl Runtime {
         watcher: &Arc<Control>,
         target: &Address,
         place: Option<&Place>,
-        promised: Promised<'_>,
+        promised: Promised<&Control>,
     ) {
         watcher.ties.lock().watching.insert(*target, Watch { held: promised.keep(), _away: None });
         if let Some(Place::Here(control)) = place {

@@ -5,6 +5,7 @@ use super::names::Names;
 use corovan_core::limits;
 use corovan_core::sync::fair_queue::Share;
 use corovan_core::tenancy::quota::Ledger;
+use corovan_core::tenancy::rate::Rate;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -21,7 +22,13 @@ pub struct Tenant {
     pub names: Names,
     pub channels: Channels,
     pub(super) denials: Denials,
+    /// Lines that its coroutines made for other nodes write into this node's log.
+    pub lines: Lines,
 }
+
+/// Bounds lines in the node's log, and counts those that are dropped.
+#[derive(Debug)]
+pub struct Lines(Mutex<(Rate, u64)>);
 
 impl Tenant {
     pub fn new(name: impl Into<String>, ledger: Arc<Ledger>, share: Arc<Share>) -> Tenant {
@@ -32,11 +39,31 @@ impl Tenant {
             names: Names::default(),
             channels: Channels::default(),
             denials: Denials::default(),
+            lines: Lines::default(),
         }
     }
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+}
+
+impl Lines {
+    /// One more at this moment of the clock: how many were dropped since the last that was written. `None`: it is dropped.
+    pub fn admit(&self, now: u64) -> Option<u64> {
+        let (rate, dropped) = &mut *self.0.lock();
+        if !rate.take(now) {
+            *dropped += 1;
+            return None;
+        }
+        Some(std::mem::take(dropped))
+    }
+}
+
+impl Default for Lines {
+    fn default() -> Lines {
+        let interval = u64::try_from(limits::GUEST_LINE_INTERVAL.as_nanos()).unwrap_or(u64::MAX);
+        Lines(Mutex::new((Rate::new(interval, limits::GUEST_LINE_BURST), 0)))
     }
 }
 
@@ -57,6 +84,15 @@ impl Denials {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_writes_lines_without_end_fills_no_disk_and_what_is_dropped_is_counted() {
+        let lines = Lines::default();
+        let written = (0..100_000).filter(|_| lines.admit(0).is_some()).count() as u64;
+        assert_eq!(written, limits::GUEST_LINE_BURST);
+        assert_eq!(lines.admit(3_600_000_000_000), Some(100_000 - written));
+        assert_eq!(lines.admit(3_600_000_000_000), Some(0));
+    }
 
     #[test]
     fn of_many_denials_one_a_second_is_told_and_says_how_many_there_were() {

@@ -7,6 +7,7 @@ use super::link_away::LinkAway;
 use super::message::{Letter, Payload};
 use super::ports::Told;
 use super::refusal::Refusal;
+use super::services::Service;
 use super::swap::{Swap, SwapPoint};
 use bytes::Bytes;
 use corovan_core::ids::Address;
@@ -45,6 +46,8 @@ pub(super) struct Ties {
     pub subscriptions: BTreeMap<u64, Weak<Channel>>,
     /// Names of the mesh that it has, each with room for the message that it is lost.
     pub lost_names: BTreeMap<String, Permit>,
+    /// Functions that it offers, by name.
+    pub services: BTreeMap<String, Arc<Service>>,
     /// It has given names, so that they are looked for at its end.
     pub named: bool,
     /// It has ended: whoever comes now is too late.

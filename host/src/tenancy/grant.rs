@@ -44,6 +44,8 @@ pub enum Error {
     Signature,
     #[error("it is signed with an algorithm that is not used for grants")]
     Algorithm,
+    #[error("it says that a part of its header must be understood that this node does not know")]
+    Critical,
     #[error("{signer:?} has signed for tenant {tenant:?}")]
     Tenant { signer: String, tenant: String },
     #[error(transparent)]
@@ -78,6 +80,13 @@ impl Verifier {
         }
         corovan_core::wire::cbor::check(bytes).map_err(|error| Error::Message(error.to_string()))?;
         let message = CoseSign1::from_slice(bytes).map_err(|error| Error::Message(error.to_string()))?;
+        // RFC 9052, section 3.1: it counts for those who understand all of these, and only the protected ones are signed.
+        let known = |label: &RegisteredLabelWithPrivate<HeaderParameter>| {
+            [HeaderParameter::Alg, HeaderParameter::X5Chain].map(RegisteredLabelWithPrivate::Assigned).contains(label)
+        };
+        if !message.protected.header.crit.iter().all(known) || !message.unprotected.crit.is_empty() {
+            return Err(Error::Critical);
+        }
         let chain = x5chain(&message).ok_or(Error::Chain)?;
         // An issuing node's CA is believed about nodes only.
         let [certificate] = &chain[..] else {
@@ -143,6 +152,7 @@ mod tests {
     use super::*;
     use crate::tenancy::ca::Authority;
     use corovan_client::{Identity, grant::sign};
+    use coset::Header;
     use std::time::SystemTime;
 
     const DAY: u64 = 24 * 3_600;
@@ -195,6 +205,47 @@ mod tests {
             assert!(error.contains(why), "{error:?} says nothing of {why:?}");
         }
         assert!(matches!(verifier().verify(&vec![0; limits::FRAME_HEAD + 1], now), Err(Error::Grant(_))));
+    }
+
+    /// As `sign`, with more in its headers.
+    fn signed(identity: &Identity, change: impl FnOnce(&mut Header, &mut Header)) -> Vec<u8> {
+        let mut message = CoseSign1::from_slice(&sign(identity, &whole("alice")).unwrap()).unwrap();
+        change(&mut message.protected.header, &mut message.unprotected);
+        message.protected.original_data = None;
+        let (key, random) = (identity.key(), aws_lc_rs::rand::SystemRandom::new());
+        let key = aws_lc_rs::signature::EcdsaKeyPair::from_private_key_der(
+            &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING,
+            key.secret_der(),
+        );
+        message.signature = key.unwrap().sign(&random, &message.tbs_data(CONTEXT)).unwrap().as_ref().to_vec();
+        message.to_vec().unwrap()
+    }
+
+    #[test]
+    fn a_grant_with_a_condition_that_this_node_does_not_know_does_not_count() {
+        let authority = Authority::generate("dev", time()).unwrap();
+        let verifier = || Verifier::new("dev", authority.roots().unwrap());
+        let alice = identity(&authority, Role::Tenant, "alice");
+        let now = NOW * 1_000_000_000;
+        for known in [HeaderParameter::Alg, HeaderParameter::X5Chain] {
+            let bytes = signed(&alice, |protected, _| protected.crit.push(known.into()));
+            assert!(verifier().verify(&bytes, now).is_ok(), "{known:?}");
+        }
+        let unknown = || RegisteredLabelWithPrivate::PrivateUse(-70_000);
+        for bytes in [
+            signed(&alice, |protected, _| {
+                protected.crit.push(unknown());
+                protected.rest.push((Label::Int(-70_000), Value::Null));
+            }),
+            signed(&alice, |protected, _| protected.crit.extend([HeaderParameter::Alg.into(), unknown()])),
+            signed(&alice, |protected, _| {
+                protected.crit.push(RegisteredLabelWithPrivate::Text("never after noon".into()))
+            }),
+            // Where anybody may have put it.
+            signed(&alice, |_, unprotected| unprotected.crit.push(HeaderParameter::Alg.into())),
+        ] {
+            assert!(matches!(verifier().verify(&bytes, now), Err(Error::Critical)));
+        }
     }
 
     #[test]

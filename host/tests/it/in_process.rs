@@ -1,6 +1,6 @@
 //! A node in this process and clients of it, for what is between them: the protocol as it is, without a command line.
 
-use corovan::config::{Config, Enrolment};
+use corovan::config::{Config, Enrolment, Mesh};
 use corovan::node::{Node, SystemRandom};
 use corovan::runtime::RealClock;
 use corovan::tenancy::ca::Authority;
@@ -36,6 +36,15 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
 
 impl Cluster {
     pub async fn start(slots: u32) -> Cluster {
+        Cluster::with(slots, None).await
+    }
+
+    /// One whose node lets others connect.
+    pub async fn in_mesh(slots: u32) -> Cluster {
+        Cluster::with(slots, Some(Mesh::default())).await
+    }
+
+    async fn with(slots: u32, mesh: Option<Mesh>) -> Cluster {
         let now = SystemTime::now();
         let authority = Authority::generate("test", now).unwrap();
         let issued = authority.issue(Role::Node, "a", now, limits::CERTIFICATE_LIFE).unwrap();
@@ -46,7 +55,7 @@ impl Cluster {
             data: data.path().join("data"),
             credentials: authority.credentials(&issued).unwrap(),
             enrolment: Enrolment::default(),
-            mesh: None,
+            mesh,
             slots: Some(slots),
             workers: 2,
             // Time for large results to be delivered at shutdown; nothing here waits for its end.

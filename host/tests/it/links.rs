@@ -1,7 +1,8 @@
 //! Links between nodes over real QUIC: order, resumption, credit, and what becomes of those who wait when a node is gone or
 //! breaks the rules.
 
-mod hostile;
+mod grants;
+pub mod hostile;
 
 use crate::in_process::run;
 use bytes::Bytes;

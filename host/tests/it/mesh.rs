@@ -1,5 +1,7 @@
 //! Nodes in processes of their own that form a mesh: the tutorial's programs of several nodes, as their user runs them.
 
+mod restart;
+
 use crate::nodes::NodeProcess;
 use crate::process::{Place, Running, job};
 use rustix::process::Signal;
@@ -16,7 +18,11 @@ fn mesh(place: &Place, nodes: usize) -> Vec<NodeProcess> {
 }
 
 fn start(place: &Place, node: &NodeProcess, args: &[&str]) -> Running {
-    place.start(node.args(&[&[&job("remote").display().to_string()[..]], args].concat()))
+    start_job(place, node, "remote", args)
+}
+
+fn start_job(place: &Place, node: &NodeProcess, name: &str, args: &[&str]) -> Running {
+    place.start(node.args(&[&[&job(name).display().to_string()[..]], args].concat()))
 }
 
 #[test]
@@ -52,11 +58,8 @@ fn client_and_server_are_two_programs_on_two_nodes_and_several_run_at_once() {
 fn a_channel_is_shared_by_programs_on_two_nodes_and_begins_when_both_are_there() {
     let place = Place::new();
     let nodes = mesh(&place, 3);
-    let start = |node: &NodeProcess, args: &[&str]| {
-        place.start(node.args(&[&[&job("remote_channel").display().to_string()[..]], args].concat()))
-    };
-    let client = start(&nodes[1], &["client"]);
-    let server = start(&nodes[2], &["server", "0.3"]);
+    let client = start_job(&place, &nodes[1], "remote_channel", &["client"]);
+    let server = start_job(&place, &nodes[2], "remote_channel", &["server", "0.3"]);
     let (client, server) = (client.wait(), server.wait());
     let (client, server) = (client.has_code(0).out(), server.has_code(0).out());
     let received: Vec<String> = (0..10).map(|n| format!("received: {n}")).collect();
@@ -70,15 +73,15 @@ fn a_channel_is_shared_by_programs_on_two_nodes_and_begins_when_both_are_there()
 fn people_on_four_nodes_hear_the_same_chat_in_the_same_order() {
     let place = Place::new();
     let nodes = mesh(&place, 4);
-    let start = |node: &NodeProcess, args: &[&str]| {
-        place.start(node.args(&[&[&job("chat").display().to_string()[..]], args].concat()))
-    };
     let people = [("ann", 1), ("ben", 2), ("cem", 3)];
     let talking: Vec<Running> = people
         .iter()
-        .map(|(who, at)| start(&nodes[*at], &["talk", &format!("{who:?}"), "3", r#"["hello", "SHOUT", "well"]"#]))
+        .map(|(who, at)| {
+            let said = ["talk", &format!("{who:?}"), "3", r#"["hello", "SHOUT", "well"]"#];
+            start_job(&place, &nodes[*at], "chat", &said)
+        })
         .collect();
-    let room = start(&nodes[0], &["room", "3"]).wait();
+    let room = start_job(&place, &nodes[0], "chat", &["room", "3"]).wait();
     let heard = room.has_code(0).out();
     for talking in talking {
         assert_eq!(talking.wait().has_code(0).out(), heard);
@@ -90,6 +93,56 @@ fn people_on_four_nodes_hear_the_same_chat_in_the_same_order() {
         assert_eq!(theirs, expected);
     }
     assert!(lines.is_empty(), "{lines:?}");
+}
+
+#[test]
+fn a_service_is_called_from_another_node_and_both_sides_learn_how_each_call_ends() {
+    let place = Place::new();
+    let nodes = mesh(&place, 2);
+    let client = start_job(&place, &nodes[0], "services", &["client", "5"]);
+    let server = start_job(&place, &nodes[1], "services", &["server", "5"]);
+    let mut lines: Vec<String> = client.wait().has_code(0).out().lines().map(str::to_owned).collect();
+    lines.sort();
+    let ends = ["finished with 0", "invalid invocation", "finished with 1", "invalid invocation", "finished with 2"];
+    for (n, (line, end)) in lines.iter().zip(ends).enumerate() {
+        assert!(line.starts_with(&format!("{n}: ")) && line.contains(end), "{line}");
+    }
+    let served = server.wait();
+    let served = served.has_code(0).out();
+    assert_eq!((lines.len(), served.lines().count()), (5, 5), "{served}");
+    assert_eq!(served.matches("invalid invocation").count(), 2, "{served}");
+}
+
+#[test]
+fn agents_on_three_nodes_find_each_other_and_all_come_to_know_the_same() {
+    let place = Place::new();
+    let nodes = mesh(&place, 3);
+    let agents: Vec<Running> = nodes
+        .iter()
+        .zip(["7", "-3", "20"])
+        .map(|(node, number)| start_job(&place, node, "agents", &["agent", number, "2"]))
+        .collect();
+    for agent in agents {
+        let done = agent.wait();
+        let out = done.has_code(0).out();
+        assert_eq!(out.lines().last(), Some("[-3,20]"), "{out}");
+    }
+}
+
+#[test]
+fn a_watcher_reads_the_logs_of_all_nodes_also_of_one_that_comes_later() {
+    let place = Place::new();
+    let mut nodes = mesh(&place, 2);
+    let watch = start_job(&place, &nodes[0], "log_watch", &["watch", "\"error\"", "4"]);
+    let lines = r#"["error: disk", "all is well", "error: net"]"#;
+    start_job(&place, &nodes[1], "log_watch", &["logs", lines, "1"]).wait().has_code(0);
+    watch.stdout.wait_for("b: error: net", 1);
+    let first = nodes[0].address.clone();
+    nodes.push(place.node_named("c", &["--peer", &first]));
+    start_job(&place, &nodes[2], "log_watch", &["logs", lines, "1"]).wait().has_code(0);
+    let done = watch.wait();
+    let expected = ["b: error: disk", "b: error: net", "c: error: disk", "c: error: net"];
+    assert_eq!(done.has_code(0).out().lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]

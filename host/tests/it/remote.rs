@@ -1,6 +1,7 @@
 //! Coroutines of two nodes that send to each other over real QUIC: what each call gives, and what it gives when the other end is
 //! gone, is another tenant's, or its node is lost.
 
+mod abroad;
 mod channels;
 mod guests;
 mod hosts;
@@ -88,11 +89,20 @@ impl Follower for Watch {
 
 impl Node {
     pub fn start(authority: &Authority, name: &str) -> Node {
-        Node::start_with(authority, name, |_| Arc::new(NoGuests))
+        Node::with(authority, name, Arc::new(NoGuests))
     }
 
-    /// The same with what makes coroutines for other nodes.
-    pub fn start_with(authority: &Authority, name: &str, hosts: impl FnOnce(&Bench) -> Arc<dyn Hosts>) -> Node {
+    pub fn with(authority: &Authority, name: &str, hosts: Arc<dyn Hosts>) -> Node {
+        Node::that_says(authority, name, name, |_| hosts)
+    }
+
+    /// One that says it has another name than its certificate has, and what makes coroutines there for other nodes.
+    pub fn that_says(
+        authority: &Authority,
+        name: &str,
+        says: &str,
+        hosts: impl FnOnce(&Bench) -> Arc<dyn Hosts>,
+    ) -> Node {
         let credentials = credentials(authority, name);
         let node = credentials.identity.principal().node_id();
         let bench = Arc::new(Bench::of_node(200, node));
@@ -105,7 +115,7 @@ impl Node {
         let carrier = Arc::new(Outward::new(links.clone(), &bench.runtime, Arc::clone(&shown)));
         let membership = mesh::Config {
             me: Presence::new(node, 1, address),
-            about: About { name: name.into(), ..About::default() },
+            about: About { name: says.into(), ..About::default() },
             cluster: "test".into(),
             seed: 1,
             clock: Arc::new(RealClock::new()),
@@ -119,7 +129,7 @@ impl Node {
             bench
                 .runtime
                 .mesh
-                .set(Arc::new(Remote::new(links.clone(), Arc::clone(&trust) as _, handle.clone())))
+                .set(Arc::new(Remote::new(links.clone(), Arc::clone(&trust) as _, handle.clone(), "test")))
                 .is_ok()
         );
         assert!(bench.runtime.names.set(Arc::new(MeshNames::new(handle.clone(), trust, shown))).is_ok());
@@ -223,6 +233,7 @@ const HEAD: &str = r#"(module
     (import "corovan" "self" (func $self (param i32) (result i32)))
     (import "corovan" "register" (func $register_as (param i32 i32 i32 i64) (result i32)))
     (import "corovan" "locate" (func $locate (param i32 i32 i64 i32) (result i32)))
+    (import "corovan" "finish" (func $finish (param i32 i32) (result i32)))
     (import "corovan" "sleep" (func $sleep (param i64) (result i32)))
     (import "corovan" "channel_open" (func $open (param i32 i32 i32) (result i32)))
     (import "corovan" "channel_subscribe" (func $subscribe (param i32 i32 i32 i32 i64) (result i32)))
@@ -232,6 +243,9 @@ const HEAD: &str = r#"(module
     (import "corovan" "channel_close" (func $close (param i32) (result i32)))
     (memory (export "memory") 32)
     (data (i32.const 64) "hello")
+    ;; Ends with the CBOR of 100,000 bytes.
+    (data (i32.const 2000) "\5a\00\01\86\a0")
+    (func $large (result i32) (call $finish (i32.const 2000) (i32.const 100005)))
     (func $tell (param i32)
         (drop (call $progress (i64.extend_i32_s (local.get 0)) (i64.const 0) (i32.const 0) (i32.const 0))))
     (func $register (result i32)

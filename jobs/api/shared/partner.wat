@@ -5,17 +5,21 @@
     (import "corovan" "suspend" (func $suspend (param i64 i32 i32 i32) (result i32)))
     (import "corovan" "self" (func $self (param i32) (result i32)))
     (import "corovan" "register" (func $register (param i32 i32 i32 i64) (result i32)))
+    (import "corovan" "serve" (func $serve (param i32 i32 i32 i32 i32 i32) (result i32)))
     (import "corovan" "channel_open" (func $channel_open (param i32 i32 i32) (result i32)))
     (memory (export "memory") 1)
     (data (i32.const 16) "offered by another")
+    (data (i32.const 40) "served by another")
+    (data (i32.const 58) "gives")
     ;; Gives its arguments as its result.
     (func (export "gives") (local $size i32)
         (local.set $size (call $args (i32.const 64) (i32.const 1024)))
         (if (call $finish (i32.const 64) (local.get $size)) (then unreachable)))
     (func (export "idles") (drop (call $suspend (i64.const -1) (i32.const 0) (i32.const 64) (i32.const 64))))
-    ;; The other computation of `other-computation`: has a name, and a channel of the same name.
+    ;; The other computation of `other-computation`: has a name, a channel of the same name, and a service.
     (func (export "offers")
         (if (call $self (i32.const 64)) (then unreachable))
         (if (call $channel_open (i32.const 16) (i32.const 18) (i32.const 128)) (then unreachable))
         (if (call $register (i32.const 16) (i32.const 18) (i32.const 64) (i64.const 0)) (then unreachable))
+        (if (call $serve (i32.const 40) (i32.const 17) (i32.const 0) (i32.const 58) (i32.const 5) (i32.const 0)) (then unreachable))
         (drop (call $suspend (i64.const -1) (i32.const 0) (i32.const 64) (i32.const 64)))))

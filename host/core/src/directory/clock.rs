@@ -11,7 +11,7 @@ pub struct Clock(u64);
 impl Clock {
     /// Higher than all before. `wall` is in milliseconds since 1970.
     pub fn tick(&mut self, wall: u64) -> u64 {
-        self.0 = (wall << COUNTER_BITS).max(self.0 + 1);
+        self.0 = (wall << COUNTER_BITS).max(self.0.saturating_add(1));
         self.0
     }
 

@@ -184,7 +184,9 @@ impl Holder {
         match response {
             Response::Registered { call, name, registration } => self.registered(now, from, call, name, registration),
             Response::Taken { call, by } => {
-                self.clock.observe(by.number);
+                if self.calls.get(&call).is_some_and(|it| it.home == from) {
+                    self.clock.observe(by.number);
+                }
                 self.fail(from, call, Code::Taken);
             }
             Response::Refused { call, code } => self.fail(from, call, code),
@@ -195,13 +197,14 @@ impl Holder {
                 }
             }
             Response::Released { call } => {
-                if self.calls.get(&call).is_some_and(|it| matches!(it.what, What::Release { .. })) {
+                if self.calls.get(&call).is_some_and(|it| it.home == from && matches!(it.what, What::Release { .. })) {
                     self.end(call);
                 }
             }
             Response::Found { call, registration } => {
-                self.clock.observe(registration.number);
-                if let Some(What::Locate { token, .. }) = self.calls.get(&call).map(|it| it.what) {
+                let asked = self.calls.get(&call).filter(|it| it.home == from).map(|it| it.what);
+                if let Some(What::Locate { token, .. }) = asked {
+                    self.clock.observe(registration.number);
                     self.end(call);
                     self.told.push_back(Output::Located(token, Ok(registration.holder)));
                 }
@@ -217,9 +220,9 @@ impl Holder {
                 self.announce(now, from, names);
             }
             Response::Lost { name, registration, winner } => {
-                self.clock.observe(winner.number);
                 let known = self.held.get(&name).filter(|it| it.home == from && it.registration == registration);
                 if known.is_some() {
+                    self.clock.observe(winner.number);
                     self.drop_held(&name);
                     self.told.push_back(Output::NameLost(name, registration.holder));
                 }
@@ -273,18 +276,24 @@ impl Holder {
                 self.told.push_back(Output::Registered(token, Ok(())));
             }
             _ => {
-                let mine = self.held.get(&name).is_some_and(|it| it.registration == registration);
-                let wanted = self.calls.values().any(|it| match it.what {
-                    What::Claim { registration: wanted, .. } => wanted == registration,
-                    What::Release { registration: given } => given == registration && it.home == from,
-                    What::Locate { .. } => false,
-                });
-                // Given up meanwhile.
-                if !mine && !wanted {
+                // Given up meanwhile. What is not given back ends with its lease.
+                let few = self.calls.len() - self.tokens.len() < limits::NAMES_RETURNED;
+                let own = registration.holder.node == self.me && name.is_valid();
+                if few && own && !self.wants(from, &name, &registration) {
                     self.release_at(now, from, name, registration);
                 }
             }
         }
+    }
+
+    /// It has this registration, or has asked for it, or is giving it back already.
+    fn wants(&self, home: NodeId, name: &Name, registration: &Registration) -> bool {
+        let asked = |it: &Call| match it.what {
+            What::Claim { registration: wanted, .. } => wanted == *registration,
+            What::Release { registration: given } => given == *registration && it.home == home,
+            What::Locate { .. } => false,
+        };
+        self.held.get(name).is_some_and(|it| it.registration == *registration) || self.calls.values().any(asked)
     }
 
     fn call(&mut self, now: u64, name: Name, what: What, deadline: u64, homes: &Homes) {

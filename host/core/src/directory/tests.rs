@@ -161,6 +161,63 @@ fn nobody_speaks_for_another_node_or_for_an_earlier_boot() {
 }
 
 #[test]
+fn only_the_home_that_was_asked_answers_and_what_nobody_asked_for_makes_no_work_without_end() {
+    let me = node(1);
+    let (home, bad) = (node(2), node(3));
+    let mut directory = Directory::new(&me);
+    directory.came(0, &home);
+    directory.came(0, &bad);
+    // One that is at home there.
+    let wanted = (0..)
+        .map(|n| name(&format!("name {n}")))
+        .find(|name| directory.homes().home(name.spot()) == Some(home.node))
+        .unwrap();
+    directory.locate(0, 1, wanted.clone(), true, 60 * SECOND);
+    let asked = drain(&mut directory);
+    let [Output::Send(to, Message::Request(Request::Locate { call, .. }))] = asked[..] else { panic!("{asked:?}") };
+    assert_eq!(to, home.node);
+    let found =
+        |by: &Presence| Response::Found { call, registration: Registration { number: 1, holder: holder(by, 1) } };
+    directory.handle(1, bad.node, Message::Response(found(&bad)));
+    assert_eq!(drain(&mut directory), []);
+    directory.handle(1, home.node, Message::Response(found(&home)));
+    assert_eq!(drain(&mut directory), [Output::Located(1, Ok(holder(&home, 1)))]);
+    // What is given back is given back by the home that has it.
+    directory.register(2, 5, 2, wanted.clone(), holder(&me, 1), 60 * SECOND);
+    let asked = drain(&mut directory);
+    let [Output::Send(_, Message::Request(Request::Claim { call, registration, .. }))] = asked[..] else {
+        panic!("{asked:?}")
+    };
+    let given = Response::Registered { call, name: wanted.clone(), registration };
+    directory.handle(3, home.node, Message::Response(given));
+    assert!(directory.unregister(4, &wanted, &holder(&me, 1)));
+    let asked: Vec<_> = drain(&mut directory);
+    let Some(Output::Send(_, Message::Request(Request::Release { call, .. }))) = asked.last() else {
+        panic!("{asked:?}")
+    };
+    directory.handle(5, bad.node, Message::Response(Response::Released { call: *call }));
+    assert_eq!(directory.holder.open(), 1);
+    directory.handle(5, home.node, Message::Response(Response::Released { call: *call }));
+    assert_eq!(directory.holder.open(), 0);
+    // Registrations that nobody wants are given back, but not without end.
+    for number in 0..2 * limits::NAMES_RETURNED as u64 {
+        let registration = Registration { number, holder: holder(&me, 9) };
+        let registered = Response::Registered { call: 1 << 60, name: wanted.clone(), registration };
+        directory.handle(6, bad.node, Message::Response(registered));
+        drain(&mut directory);
+    }
+    assert_eq!(directory.holder.open(), limits::NAMES_RETURNED);
+    let others = Registration { number: 1, holder: holder(&bad, 9) };
+    let before = directory.holder.open();
+    directory.handle(
+        7,
+        bad.node,
+        Message::Response(Response::Registered { call: 1 << 60, name: wanted, registration: others }),
+    );
+    assert_eq!((directory.holder.open(), drain(&mut directory)), (before, vec![]));
+}
+
+#[test]
 fn a_lease_that_is_not_renewed_ends_and_one_sum_renews_all_of_a_node() {
     let (me, other) = (node(1), node(2));
     let mut home = Home::new(me.node);

@@ -5,7 +5,7 @@
 //! ```
 
 use super::channel::ChannelCall;
-use crate::ids::ModuleHash;
+use crate::ids::{Address, ModuleHash};
 use crate::limits;
 use crate::wire::ExitRecord;
 use crate::wire::exit::ExitHead;
@@ -93,6 +93,9 @@ pub struct Spawn {
     /// Nanoseconds of CPU time that it and all that it makes may use; absent: as many as they like.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<u64>,
+    /// Of what is offered there, in place of a function of a module.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Address>,
 }
 
 /// A part of what a coroutine says.
@@ -171,7 +174,15 @@ mod tests {
 
     #[test]
     fn calls_survive_their_bytes_and_what_follows_them_is_kept_apart() {
-        let spawn = Spawn { module: ModuleHash([7; 32]), function: "work".into(), memory: 1, deadline: 2, over: 3, cpu: Some(4) };
+        let spawn = Spawn {
+            module: ModuleHash([7; 32]),
+            function: "work".into(),
+            memory: 1,
+            deadline: 2,
+            over: 3,
+            cpu: Some(4),
+            service: None,
+        };
         let log = Log { level: 3, text: "so".into(), dropped: 1 };
         let said = Said { over: 3, progress: None, logs: vec![log], stream: 2 };
         for call in [

@@ -7,6 +7,7 @@ use super::presence::Presence;
 use super::swim::{Due, Output, Swim, nanos};
 use super::view::State;
 use crate::ids::NodeId;
+use foca::Timer;
 
 impl Swim {
     /// Puts into effect what the last call gave.
@@ -22,7 +23,14 @@ impl Swim {
             self.push_bounded(Output::Send { to: to.address, node, bytes });
         }
         for (after, timer) in std::mem::take(&mut self.effects.timers) {
+            let own = match &timer {
+                Timer::ChangeSuspectToDown { member_id, incarnation, .. } => Some((*member_id, *incarnation)),
+                _ => None,
+            };
             self.timers.insert(self.time(now) + nanos(after), Due::Foca(timer));
+            if let Some((who, incarnation)) = own {
+                self.doubt(now, who, incarnation);
+            }
         }
         for note in std::mem::take(&mut self.effects.notes) {
             self.note(now, note);

@@ -20,6 +20,10 @@ pub(super) enum Kind {
     Page = 3,
     /// The sender, and a life that somebody holds for failed: it is to begin a new one.
     Renew = 4,
+    /// The sender, and a member that it suspects.
+    Doubt = 5,
+    /// The sender, and a member as it is known alive: what refutes a doubt.
+    Refuted = 6,
 }
 
 /// Why a datagram was not taken. Its sender is not told.
@@ -91,6 +95,8 @@ pub(super) fn open(cluster: u64, bytes: &[u8]) -> Result<(Kind, &[u8]), Rejected
         2 => Kind::Want,
         3 => Kind::Page,
         4 => Kind::Renew,
+        5 => Kind::Doubt,
+        6 => Kind::Refuted,
         _ => return Err(Rejected::Malformed),
     };
     Ok((kind, body))

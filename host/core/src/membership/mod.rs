@@ -4,6 +4,7 @@
 mod changes;
 mod codec;
 pub mod datagram;
+mod doubt;
 mod effects;
 pub mod home;
 pub mod member;

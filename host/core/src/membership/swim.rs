@@ -5,6 +5,7 @@
 
 use super::codec::{self, Binary, MEMBER};
 use super::datagram::{self, HEAD, Kind, Rejected};
+use super::doubt::Doubts;
 use super::effects::{Effects, Note};
 use super::member::{About, Invalid, Member, Record};
 use super::presence::Presence;
@@ -31,6 +32,7 @@ pub struct Swim {
     /// The last comparison brought news: the next comes soon.
     pub(super) hungry: bool,
     pub(super) timers: TimerQueue<Due>,
+    pub(super) doubts: Doubts,
     /// Timers run on a clock that stands still while this node does; so far behind it is.
     slept: u64,
     ask: Option<TimerId>,
@@ -70,6 +72,8 @@ pub(super) enum Due {
     Ask,
     /// Compare views.
     Compare,
+    /// Ask about those suspected here.
+    Doubt,
 }
 
 impl Swim {
@@ -88,6 +92,7 @@ impl Swim {
             cluster: datagram::cluster_number(cluster),
             hungry: false,
             timers: TimerQueue::default(),
+            doubts: Doubts::default(),
             slept: 0,
             ask: None,
             seeds: Vec::new(),
@@ -208,6 +213,7 @@ impl Swim {
                 Due::Foca(timer) => drop(self.foca.handle_timer(timer, &mut self.effects)),
                 Due::Ask => self.ask_around(now),
                 Due::Compare => self.compare_with_one(now),
+                Due::Doubt => self.doubt_again(now),
             }
             self.absorb(now);
         }
@@ -292,7 +298,7 @@ impl Swim {
     }
 
     /// Whether a suspicion was not refuted.
-    fn is_suspect(&self, who: &Presence, incarnation: u16) -> bool {
+    pub(super) fn is_suspect(&self, who: &Presence, incarnation: u16) -> bool {
         let same = |member: &&foca::Member<Presence>| member.id() == who && member.incarnation() == incarnation;
         let known = self.foca.iter_membership_state().find(same);
         known.is_some_and(|member| member.state() == foca::State::Suspect)
@@ -351,7 +357,7 @@ impl Swim {
     }
 
     /// Up to an eighth earlier, so that nodes started together do not stay in step.
-    fn soon(&mut self, now: u64, after: Duration) -> u64 {
+    pub(super) fn soon(&mut self, now: u64, after: Duration) -> u64 {
         let after = nanos(after);
         self.time(now) + after - self.rng.word() % (after / 8 + 1)
     }

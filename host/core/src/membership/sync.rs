@@ -25,10 +25,19 @@ impl Swim {
             self.send(other.address, other.node, Kind::Digest, &sums);
         }
         let hungry = std::mem::take(&mut self.hungry);
-        self.compare_in(now, if hungry { limits::SYNC_HURRY } else { limits::SYNC_PERIOD });
+        // A member that has said nothing of itself yet: what it said was lost.
+        let lacks = self.view.alive().any(|entry| entry.serial == 0);
+        self.compare_in(
+            now,
+            match (hungry, lacks) {
+                (true, _) => limits::SYNC_HURRY,
+                (_, true) => limits::SYNC_LACKING,
+                _ => limits::SYNC_PERIOD,
+            },
+        );
     }
 
-    /// Takes a datagram of a comparison.
+    /// Takes a datagram of a comparison, or about a doubt.
     pub(super) fn compare(
         &mut self,
         now: u64,
@@ -59,6 +68,8 @@ impl Swim {
                 self.send_pages(&sender, from, mask.ok_or(Rejected::Malformed)?);
                 Ok(())
             }
+            Kind::Doubt => self.read_doubt(&sender, rest),
+            Kind::Refuted => self.read_refutation(rest),
             _ => self.read_page(now, rest),
         }
     }
@@ -186,7 +197,7 @@ impl Swim {
     }
 
     /// Not told on: who compares views hears of it the same way.
-    fn apply(&mut self, member: Member<Presence>) {
+    pub(super) fn apply(&mut self, member: Member<Presence>) {
         let _ = self.foca.apply_many(std::iter::once(member), false, &mut self.effects);
     }
 }

@@ -136,10 +136,68 @@ fn who_did_not_run_reads_what_came_meanwhile_before_it_suspects_anybody() {
     }
 }
 
+/// What one is told of another in so many seconds, if after the first two only these kinds of datagrams get from the other to
+/// it, or the other dies then.
+fn lives_of(seconds: u64, carried: impl Fn(u8) -> bool, dies: bool) -> Vec<Output> {
+    let (mut me, mut other) = (swim(1, 1), swim(2, 1));
+    me.announce(0, other.me().address);
+    let mut told = Vec::new();
+    let mut begun = None;
+    loop {
+        let next = |swim: &Swim| swim.next_deadline().unwrap();
+        let now = if dies && begun.is_some() { next(&me) } else { next(&me).min(next(&other)) };
+        if now > seconds * 1_000_000_000 {
+            return told;
+        }
+        for swim in [&mut me, &mut other] {
+            if swim.next_deadline().is_some_and(|due| due <= now) {
+                swim.handle_timer(now);
+            }
+        }
+        for _ in 0..8 {
+            for output in drain(&mut me) {
+                match output {
+                    Output::Send { bytes, .. } if !(dies && begun.is_some()) => {
+                        other.handle_datagram(now, me.me().address, None, &bytes);
+                    }
+                    Output::Send { .. } => {}
+                    output => told.push(output),
+                }
+            }
+            for output in drain(&mut other) {
+                match output {
+                    Output::Send { bytes, .. } if begun.is_none() || (!dies && carried(bytes[1])) => {
+                        me.handle_datagram(now, other.me().address, None, &bytes);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if begun.is_none() && now > 2_000_000_000 && me.view().alive_count() == 2 {
+            begun = Some(now);
+            told.clear();
+        }
+    }
+}
+
+#[test]
+fn a_suspect_that_is_heard_on_no_other_way_refutes_by_answering_who_suspects_it() {
+    let failed = |told: &[Output]| told.iter().filter(|told| matches!(told, Output::Failed(_))).count();
+    // What is asked about doubts and answered gets through, but neither answers to probes nor gossip nor comparisons.
+    let told = lives_of(60, |kind| kind == 5 || kind == 6, false);
+    assert_eq!(failed(&told), 0, "{told:?}");
+    let told = lives_of(60, |kind| kind == 5, false);
+    assert!(failed(&told) > 0, "{told:?}");
+    // To ask does not put off the end of one that is dead: two seconds begin, one ends the probe, then the suspicion.
+    let within = 2 + 2 * limits::PROBE_PERIOD.as_secs() + limits::SUSPICION.as_secs() + 1;
+    let told = lives_of(within, |_| true, true);
+    assert_eq!(failed(&told), 1, "{told:?}");
+}
+
 proptest! {
     #[test]
     fn no_datagram_panics_or_makes_more_of_itself(
-        kind in 0..6u8, body in prop::collection::vec(any::<u8>(), 0..1_100), at in 0..200usize, byte: u8,
+        kind in 0..8u8, body in prop::collection::vec(any::<u8>(), 0..1_100), at in 0..200usize, byte: u8,
     ) {
         let mut me = swim(1, 1);
         let mut other = swim(2, 1);

@@ -4,6 +4,7 @@
 //! `COROVAN_SEED=n` replays one run, `COROVAN_SEEDS=count` makes more of them.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may panic as well")]
 
+mod channels;
 mod link;
 mod mesh;
 mod net;

@@ -34,6 +34,8 @@ enum Error {
     NoHello,
     #[error("{MOST} nodes are connected and all of these connections are used (MESH_LINKS)")]
     TooMany,
+    #[error("{max} connections of this node wait for their first word (MESH_GREETINGS)", max = limits::MESH_GREETINGS)]
+    Silent,
     #[error("another connection with this node stays")]
     Other,
 }
@@ -51,7 +53,13 @@ pub(super) async fn serve(links: &Links, connection: Connection, own: bool) {
     let node = connection.principal.node_id();
     let remote = connection.quic.remote_address();
     let Some(peer) = links.peer(node) else { return refuse(&connection, &Error::TooMany) };
-    let first = match greet(links, &peer, &connection, number, own).await {
+    let greeting = if own { None } else { Some(peer.greets()) };
+    if let Some(None) = greeting {
+        return refuse(&connection, &Error::Silent);
+    }
+    let greeted = greet(links, &peer, &connection, number, own).await;
+    drop(greeting);
+    let first = match greeted {
         Ok(first) => first,
         Err(error) => {
             peer.lost(number);
@@ -71,7 +79,7 @@ pub(super) async fn serve(links: &Links, connection: Connection, own: bool) {
     let over = session.over.notified();
     tokio::pin!(over);
     over.as_mut().enable();
-    let mut tasks = start(links, (number, &connection), adopted, first);
+    let mut tasks = start((links, &peer), (number, &connection), adopted, first);
     let ended = loop {
         if session.has_ended() {
             break None;
@@ -153,7 +161,7 @@ fn make_room(links: &Links, peer: &Arc<Peer>) -> Result<(), Error> {
 }
 
 fn start(
-    links: &Links,
+    (links, peer): (&Links, &Arc<Peer>),
     (number, connection): (u64, &Connection),
     adopted: Adopted,
     first: First,
@@ -169,7 +177,7 @@ fn start(
     tasks.spawn(write_marks(first.send, Arc::clone(&session), number));
     tasks.spawn(read_marks(first.recv, first.rest, Arc::clone(&session)));
     tasks.spawn(read_lanes(connection.clone(), Arc::clone(&session)));
-    tasks.spawn(read_datagrams(links.clone(), connection.clone()));
+    tasks.spawn(read_datagrams(links.clone(), Arc::clone(peer), connection.clone()));
     tasks
 }
 
@@ -300,10 +308,12 @@ async fn read_lane(mut stream: RecvStream, session: Arc<Session>) -> Result<(), 
     Ok(())
 }
 
-async fn read_datagrams(links: Links, connection: Connection) -> Result<(), Fault> {
-    let (node, from) = (connection.principal.node_id(), connection.quic.remote_address());
+async fn read_datagrams(links: Links, peer: Arc<Peer>, connection: Connection) -> Result<(), Fault> {
+    let from = connection.quic.remote_address();
     while let Ok(datagram) = connection.quic.read_datagram().await {
-        links.incoming_datagram(from, node, datagram);
+        if peer.sends_datagram(links.0.config.clock.now()) {
+            links.incoming_datagram(from, peer.node, datagram);
+        }
     }
     rest().await
 }
@@ -331,7 +341,7 @@ async fn read_hello(recv: &mut RecvStream) -> Result<(Hello, BytesMut), Error> {
 fn refuse(connection: &Connection, error: &Error) {
     let code = match error {
         Error::Refused(Refused::Hello(_)) | Error::Hello(_) | Error::NoHello | Error::Slow => Some(Code::Protocol),
-        Error::TooMany => Some(Code::Overloaded),
+        Error::TooMany | Error::Silent => Some(Code::Overloaded),
         _ => None,
     };
     connection.quic.close(crate::net::close_code(code), error.to_string().as_bytes());

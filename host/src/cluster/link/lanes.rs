@@ -37,13 +37,21 @@ pub(super) struct Out {
 #[error("it takes no answers: {LATER} bytes of them wait")]
 pub(super) struct TooMany;
 
-/// Bytes of answers that are kept for a node that does not take them, with their heads; all are small but exit records.
-const LATER: usize = limits::LANE_BYTES * 8;
+/// Bytes of answers that are kept for a node that does not take them, with their heads: the end of each of `LINK_MONITORS`
+/// coroutines fits, told in short.
+const LATER: usize = limits::LANE_BYTES * 12;
+/// Beyond so many of these, what is large is told in short, and what may be refused is.
+const JAMMED: usize = limits::LANE_BYTES * 2;
 
 impl Out {
     /// Whether a frame of this size that begins something would be taken now.
     pub fn has_room(&mut self, header: &Header, size: usize) -> bool {
         self.later.is_empty() && self.frames.has_room(header.kind, size)
+    }
+
+    /// The other node is so slow to take answers that only what must be told should be.
+    pub fn is_jammed(&self) -> bool {
+        self.later_bytes > JAMMED
     }
 
     /// Appends a frame for which there is room; `true` when the lane had nothing to write before.

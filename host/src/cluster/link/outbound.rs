@@ -161,7 +161,13 @@ impl Session {
     /// A large answer would be taken now, or the lane holds little. Others are queued.
     pub fn has_room_for(&self, header: &Header, len: usize) -> bool {
         let lane = &self.lanes[usize::from(header.lane())];
-        len <= SMALL || lane.out.lock().has_room(header, frame::HEADER + len)
+        let mut out = lane.out.lock();
+        (len <= SMALL && !out.is_jammed()) || out.has_room(header, frame::HEADER + len)
+    }
+
+    /// Answers wait where this frame would go, so many that only what must be told should be; beyond a bound, the session ends.
+    pub fn is_jammed(&self, header: &Header) -> bool {
+        self.lanes[usize::from(header.lane())].out.lock().is_jammed()
     }
 
     /// Gives back credit that is not used.

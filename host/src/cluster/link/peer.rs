@@ -10,11 +10,12 @@ use corovan_core::limits;
 use corovan_core::link::contact::{Contact, Refused};
 use corovan_core::link::frame::LANES;
 use corovan_core::link::session::{Decision, Hello};
+use corovan_core::tenancy::rate::Rate;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 #[derive(Debug)]
@@ -23,7 +24,13 @@ pub(super) struct Peer {
     pub state: Mutex<State>,
     /// One hello at a time: what it ends has ended before what it begins is used.
     adopting: Mutex<()>,
+    /// Connections that it has made, and whose hello has not come yet.
+    greeting: AtomicUsize,
+    datagrams: Mutex<Rate>,
 }
+
+/// One of those, until dropped.
+pub(super) struct Greeting<'a>(&'a AtomicUsize);
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -63,7 +70,20 @@ impl Peer {
             pending: VecDeque::new(),
             used: 0,
         };
-        Peer { node, state: Mutex::new(state), adopting: Mutex::new(()) }
+        let interval = limits::PEER_DATAGRAM_INTERVAL.as_nanos() as u64;
+        let datagrams = Mutex::new(Rate::new(interval, limits::PEER_DATAGRAM_BURST));
+        Peer { node, state: Mutex::new(state), adopting: Mutex::new(()), greeting: AtomicUsize::new(0), datagrams }
+    }
+
+    /// It has sent a datagram. `false`: more than it may, and this one is lost.
+    pub fn sends_datagram(&self, now: u64) -> bool {
+        self.datagrams.lock().take(now)
+    }
+
+    /// It has made a connection. `None`: it makes connections and says nothing on them.
+    pub fn greets(&self) -> Option<Greeting<'_>> {
+        let greeting = Greeting(&self.greeting);
+        (self.greeting.fetch_add(1, Ordering::AcqRel) < limits::MESH_GREETINGS).then_some(greeting)
     }
 
     /// The session that is held, or one that begins with the next connection; `true` when it is new.
@@ -218,6 +238,12 @@ impl Peer {
                 session.pulse.lock().disconnected(session.clock.now());
             }
         }
+    }
+}
+
+impl Drop for Greeting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -140,6 +140,11 @@ impl Session {
         self.incarnation.store(incarnation, Ordering::Release);
     }
 
+    /// A time of the node's clock.
+    pub fn moment(&self) -> u64 {
+        self.clock.now()
+    }
+
     pub fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }

@@ -8,6 +8,7 @@ mod log;
 mod messaging;
 mod names;
 mod relations;
+mod services;
 mod time;
 
 use super::Refusal;
@@ -41,6 +42,7 @@ pub fn add_to_linker(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
     time::add(linker)?;
     messaging::add(linker)?;
     channels::add(linker)?;
+    services::add(linker)?;
     names::add(linker)?;
     locks::add(linker)?;
     log::add(linker)

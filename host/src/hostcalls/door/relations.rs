@@ -208,7 +208,7 @@ fn read_request(
     Ok(spawn::check(&request).map(|()| request))
 }
 
-fn spawned(guest: &mut Guest<'_>, out: u32, outcome: Result<Address, Refusal>) -> wasmtime::Result<i32> {
+pub(super) fn spawned(guest: &mut Guest<'_>, out: u32, outcome: Result<Address, Refusal>) -> wasmtime::Result<i32> {
     match outcome {
         Ok(address) => super::write(guest, out, &address.to_bytes()).map(|()| 0),
         Err(refusal) => Ok(answer(guest, Err(refusal))),

@@ -4,17 +4,15 @@
 
 use super::channel::Channel;
 use super::serve::Caller;
-use crate::runtime::group::Group;
 use crate::runtime::launch::Runtime;
 use crate::runtime::refusal::Refusal;
 use crate::runtime::tenant::Tenant;
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
-use corovan_core::limits;
 use corovan_core::link::channel::{ChannelCall, Neighbours, decode_neighbours, encode_neighbours};
-use corovan_core::sync::channel::walk::{Claim, Direction, Refused, Walk};
-use std::collections::BTreeMap;
+use corovan_core::sync::channel::attempt::{Answer, Attempt, Question, Step};
+use corovan_core::sync::channel::walk::{Claim, Direction};
 use std::sync::Arc;
 
 /// An edge that may be and is committed but at the child's end; taken back when dropped.
@@ -24,16 +22,6 @@ pub(super) struct Reserved {
     child: Address,
     claim: Claim,
     kept: bool,
-}
-
-/// What asks other nodes.
-struct Asker<'a> {
-    runtime: &'a Arc<Runtime>,
-    tenant: &'a Arc<Tenant>,
-    group: Arc<Group>,
-    /// Of the answers: on this node.
-    from: Address,
-    left: usize,
 }
 
 /// Finds out whether `child`, of this node, may be subscribed to `parent`, which is here or stands for one of another node.
@@ -46,24 +34,25 @@ pub(super) async fn reserve(
 ) -> Result<Reserved, Refusal> {
     let group = child.owner().ok_or_else(|| child.gone())?;
     let refusal = |refused| parent.refusal(&child.address, refused);
-    let claim = {
-        let mut book = tenant.channels.book.lock();
-        let claim = book.graph.claim(runtime.node);
-        book.graph.reserve(claim, parent.address, child.address).map_err(refusal)?;
-        claim
-    };
+    let claim = tenant.channels.book.lock().graph.lead(runtime.node, parent.address, child.address).map_err(refusal)?;
     let (of, kept) = (Arc::clone(tenant), false);
     let reserved = Reserved { tenant: of, parent: Arc::clone(parent), child: child.address, claim, kept };
-    let mut asker = Asker { runtime, tenant, group, from: parent.at, left: limits::CHANNEL_WALK };
-    let is_away = parent.stands_in().is_some();
-    if is_away {
-        asker.ask(&parent.address, ChannelCall::Reserve { claim, child: child.address }).await?;
+    let mut attempt = Attempt::new(claim, parent.address, child.address);
+    loop {
+        match attempt.step() {
+            Step::Commit => return Ok(reserved),
+            Step::Refused(refused) => return Err(refusal(refused)),
+            Step::Ask(of, question) if of.node == runtime.node => {
+                let answer = tenant.channels.book.lock().graph.respond(&of, question);
+                attempt.answer(answer);
+            }
+            Step::Ask(of, question) => {
+                let road = runtime.away(&group, &of)?;
+                let said = road.ask_channel(&parent.at, 0, call(question), Bytes::new()).await;
+                attempt.answer(answer(question, said)?);
+            }
+        }
     }
-    asker.walk(claim, parent, child.address).await?;
-    if is_away {
-        asker.ask(&parent.address, ChannelCall::Commit { claim }).await?;
-    }
-    Ok(reserved)
 }
 
 impl Reserved {
@@ -79,73 +68,34 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        if self.kept {
-            return;
+        if !self.kept {
+            self.parent.tell_up(ChannelCall::Cut { child: self.child });
         }
-        self.tenant.channels.book.lock().graph.abort(self.claim);
-        self.parent.tell_up(ChannelCall::Cut { child: self.child });
+        self.tenant.channels.book.lock().graph.end_lead(self.claim, self.parent.address, self.child);
     }
 }
 
-impl Asker<'_> {
-    async fn walk(&mut self, claim: Claim, parent: &Channel, child: Address) -> Result<(), Refusal> {
-        for _ in 0..WALKS {
-            let mut walk = Walk::new(claim, parent.address, child);
-            // Where the claims were met that are in the way.
-            let mut met = BTreeMap::new();
-            while let Some(ask) = walk.next_ask() {
-                let neighbours = self.look(&ask.channel, ask.direction()).await?;
-                let claims = neighbours.iter().filter_map(|(_, claim)| *claim);
-                for claim in claims {
-                    met.entry(claim).or_insert(ask.channel);
-                }
-                walk.answer(ask, neighbours);
-            }
-            let mut all_gave_way = true;
-            for outranked in walk.verdict().map_err(|refused| parent.refusal(&child, refused))? {
-                // Committed meanwhile, it is to be walked over; given up meanwhile, another may have come.
-                all_gave_way &= match met.get(&outranked) {
-                    Some(at) => self.abort(at, outranked).await?,
-                    None => false,
-                };
-            }
-            if all_gave_way {
-                return Ok(());
-            }
-        }
-        Err(parent.refusal(&child, Refused::Retry))
+fn call(question: Question) -> ChannelCall {
+    match question {
+        Question::Reserve { claim, child } => ChannelCall::Reserve { claim, child },
+        Question::Neighbours(direction) => ChannelCall::Neighbours { up: direction == Direction::Up },
+        Question::Abort(claim) => ChannelCall::Abort { claim },
+        Question::Commit(claim) => ChannelCall::Commit { claim },
     }
+}
 
-    async fn look(&mut self, channel: &Address, direction: Direction) -> Result<Neighbours, Refusal> {
-        if channel.node == self.runtime.node {
-            return Ok(self.tenant.channels.book.lock().graph.neighbours(channel, direction).collect());
-        }
-        if self.left == 0 {
-            let most = limits::CHANNEL_WALK;
-            let text = format!("more than {most} channels of other nodes are in the way (CHANNEL_WALK)");
-            return Err(Refusal::new(Code::Overloaded, text));
-        }
-        self.left -= 1;
-        match self.ask(channel, ChannelCall::Neighbours { up: direction == Direction::Up }).await {
-            Ok(answer) => decode_neighbours(&answer)
-                .ok_or_else(|| Refusal::new(Code::Protocol, "a node did not answer with the neighbours of a channel")),
-            // A channel that has ended leads nowhere.
-            Err(refusal) if refusal.code == Code::Gone => Ok(Vec::new()),
-            Err(refusal) => Err(refusal),
-        }
-    }
-
-    async fn abort(&self, at: &Address, claim: Claim) -> Result<bool, Refusal> {
-        if at.node == self.runtime.node {
-            return Ok(self.tenant.channels.book.lock().graph.abort(claim));
-        }
-        let answer = self.ask(at, ChannelCall::Abort { claim }).await?;
-        Ok(answer.first() == Some(&1))
-    }
-
-    async fn ask(&self, of: &Address, call: ChannelCall) -> Result<Bytes, Refusal> {
-        let way = self.runtime.away(&self.group, of)?;
-        way.ask_channel(&self.from, 0, call, Bytes::new()).await
+/// What another node said. Errors: its refusal, in its own words.
+fn answer(question: Question, said: Result<Bytes, Refusal>) -> Result<Answer, Refusal> {
+    match (question, said) {
+        (Question::Neighbours(_), Ok(said)) => decode_neighbours(&said)
+            .map(Answer::Neighbours)
+            .ok_or_else(|| Refusal::new(Code::Protocol, "a node did not answer with the neighbours of a channel")),
+        // A channel that has ended leads nowhere, and has no claims.
+        (Question::Neighbours(_), Err(refusal)) if refusal.code == Code::Gone => Ok(Answer::Neighbours(Vec::new())),
+        (Question::Abort(_), Err(refusal)) if refusal.code == Code::Gone => Ok(Answer::Aborted(false)),
+        (Question::Abort(_), Ok(said)) => Ok(Answer::Aborted(said.first() == Some(&1))),
+        (_, Ok(_)) => Ok(Answer::Done),
+        (_, Err(refusal)) => Err(refusal),
     }
 }
 
@@ -186,6 +136,3 @@ impl Runtime {
         Ok(encode_neighbours(&neighbours).into())
     }
 }
-
-/// After so many the others are too busy.
-const WALKS: usize = 3;

@@ -12,22 +12,22 @@ use corovan_core::link::frame::{self, Header, Kind, LANES};
 use corovan_core::link::lane::Mark;
 use corovan_core::link::session::Hello;
 use quinn::ConnectionError;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// Speaks the first words as they should be, and what it likes afterwards.
-struct Mallory {
+pub struct Mallory {
     endpoint: Endpoint,
     me: NodeId,
 }
 
 impl Mallory {
-    fn new(authority: &corovan::tenancy::ca::Authority, name: &str) -> Mallory {
+    pub fn new(authority: &corovan::tenancy::ca::Authority, name: &str) -> Mallory {
         let credentials = credentials(authority, name);
         let me = credentials.identity.principal().node_id();
         Mallory { endpoint: Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), &credentials, false).unwrap(), me }
     }
 
-    fn hello(&self) -> Hello {
+    pub fn hello(&self) -> Hello {
         Hello {
             newest: limits::PROTOCOL_VERSION,
             oldest: limits::PROTOCOL_VERSION_MIN,
@@ -42,22 +42,22 @@ impl Mallory {
     }
 
     /// A connection whose first stream begins with these bytes.
-    async fn says(&self, to: &Node, bytes: &[u8]) -> (Connection, SendStream, RecvStream) {
-        let connection = self.endpoint.dial(to.address).await.unwrap();
+    pub async fn says(&self, to: SocketAddr, bytes: &[u8]) -> (Connection, SendStream, RecvStream) {
+        let connection = self.endpoint.dial(to).await.unwrap();
         let (mut send, recv) = connection.quic.open_bi().await.unwrap();
         send.write_all(bytes).await.unwrap();
         (connection, send, recv)
     }
 }
 
-fn encoded(hello: &Hello) -> BytesMut {
+pub fn encoded(hello: &Hello) -> BytesMut {
     let mut bytes = BytesMut::new();
     hello.encode(&mut bytes).unwrap();
     bytes
 }
 
 /// Why the other side has closed the connection.
-async fn closed(connection: &Connection) -> (Option<Code>, String) {
+pub async fn closed(connection: &Connection) -> (Option<Code>, String) {
     match connection.quic.closed().await {
         ConnectionError::ApplicationClosed(closed) => {
             (closed_with(closed.error_code), String::from_utf8_lossy(&closed.reason).into_owned())
@@ -67,7 +67,7 @@ async fn closed(connection: &Connection) -> (Option<Code>, String) {
 }
 
 /// Frames of a lane, from this number on.
-fn lane(number: u8, first: u64, frames: &[(Header, &[u8])]) -> BytesMut {
+pub fn lane(number: u8, first: u64, frames: &[(Header, &[u8])]) -> BytesMut {
     let mut bytes = BytesMut::new();
     Mark::Lane { lane: number, number: first }.encode(&mut bytes);
     for (header, payload) in frames {
@@ -93,13 +93,80 @@ fn a_hello_that_is_not_what_it_should_be_is_refused_with_the_reason() {
             (encoded(&Hello { incarnation: 0, ..good.clone() }), "incarnation 0"),
             (encoded(&Hello { highest: u64::MAX, ..good.clone() }), "out of range"),
         ] {
-            let (connection, ..) = mallory.says(&victim, &bytes).await;
+            let (connection, ..) = mallory.says(victim.address, &bytes).await;
             let (code, text) = closed(&connection).await;
             assert_eq!(code, Some(Code::Protocol), "{text}");
             assert!(text.contains(why), "{text:?} says nothing of {why:?}");
         }
         assert!(victim.links.sessions().is_empty());
     });
+}
+
+#[test]
+fn who_makes_connections_and_says_nothing_takes_no_more_than_its_place() {
+    run(async {
+        let authority = authority();
+        let (victim, innocent) = (Node::start(&authority, "a"), Node::start(&authority, "b"));
+        let mallory = Mallory::new(&authority, "mallory");
+        let mut open = Vec::new();
+        for _ in 0..2 * limits::MESH_GREETINGS {
+            open.push(mallory.endpoint.dial(victim.address).await.unwrap());
+        }
+        let refused = first_closed(&open, limits::MESH_GREETINGS).await;
+        assert!(
+            refused.iter().all(|(code, why)| *code == Some(Code::Overloaded) && why.contains("first word")),
+            "{refused:?}"
+        );
+        innocent.knows(&victim);
+        send(&innocent.session(&victim), message(Kind::Message, 1, 2, 0), b"m").await.unwrap();
+        victim.inbox.until(|inbox| inbox.messages.lock().len() == 1).await;
+        // Those that it gives up make place for others.
+        open.iter().for_each(|connection| connection.quic.close(0u32.into(), b""));
+        loop {
+            let (_connection, _send, mut recv) = mallory.says(victim.address, &encoded(&mallory.hello())).await;
+            if recv.read_exact(&mut [0; 4]).await.is_ok() {
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn who_sends_datagrams_without_end_is_heard_at_times_and_others_always() {
+    run(async {
+        let authority = authority();
+        let (victim, innocent) = (Node::start(&authority, "a"), Node::start(&authority, "b"));
+        let mallory = Mallory::new(&authority, "mallory");
+        let begin = std::time::Instant::now();
+        let (connection, _send, mut recv) = mallory.says(victim.address, &encoded(&mallory.hello())).await;
+        recv.read_exact(&mut [0; 4]).await.unwrap();
+        let count = |from| victim.inbox.datagrams.lock().iter().filter(|(node, _)| *node == from).count() as u64;
+        for _ in 0..20 * limits::PEER_DATAGRAM_BURST {
+            connection.quic.send_datagram_wait(vec![7; 1_000].into()).await.unwrap();
+        }
+        innocent.knows(&victim);
+        while count(innocent.links.node()) == 0 {
+            innocent.links.datagram(victim.address, Some(victim.links.node()), b"here".as_slice().into());
+            tokio::task::yield_now().await;
+        }
+        let passed = begin.elapsed().as_nanos() / limits::PEER_DATAGRAM_INTERVAL.as_nanos();
+        let heard = count(mallory.me);
+        assert!((1..=limits::PEER_DATAGRAM_BURST + passed as u64).contains(&heard), "{heard} after {passed} intervals");
+    });
+}
+
+/// So many of these have been closed, and why.
+async fn first_closed(open: &[Connection], count: usize) -> Vec<(Option<Code>, String)> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for connection in open {
+        let connection = connection.clone();
+        tasks.spawn(async move { closed(&connection).await });
+    }
+    let mut refused = Vec::new();
+    while refused.len() < count {
+        refused.push(tasks.join_next().await.unwrap().unwrap());
+    }
+    refused
 }
 
 #[test]
@@ -143,7 +210,7 @@ fn who_breaks_the_rules_of_a_session_loses_it_and_nobody_else_does() {
         {
             // Each time another: one that was refused is not believed less.
             let mallory = Mallory::new(&authority, &format!("mallory-{n}"));
-            let (connection, _send, mut recv) = mallory.says(&victim, &encoded(&mallory.hello())).await;
+            let (connection, _send, mut recv) = mallory.says(victim.address, &encoded(&mallory.hello())).await;
             let mut head = [0; 4];
             recv.read_exact(&mut head).await.unwrap();
             let mut stream = connection.quic.open_uni().await.unwrap();
@@ -155,7 +222,7 @@ fn who_breaks_the_rules_of_a_session_loses_it_and_nobody_else_does() {
         let mallory = Mallory::new(&authority, "mallory");
         let mut bytes = encoded(&mallory.hello());
         Mark::Lane { lane: 4, number: 12 }.encode(&mut bytes);
-        let (connection, _sends, _hears) = mallory.says(&victim, &bytes).await;
+        let (connection, _sends, _hears) = mallory.says(victim.address, &bytes).await;
         assert_eq!(closed(&connection).await.0, Some(Code::Protocol));
         // The innocent one noticed nothing.
         victim.inbox.open();
@@ -171,13 +238,13 @@ fn a_boot_that_is_over_is_not_believed_and_a_later_one_ends_what_was() {
     run(async {
         let authority = authority();
         let (victim, mallory) = (Node::start(&authority, "a"), Mallory::new(&authority, "mallory"));
-        let (now, _now_sends, _now_hears) = mallory.says(&victim, &encoded(&mallory.hello())).await;
+        let (now, _now_sends, _now_hears) = mallory.says(victim.address, &encoded(&mallory.hello())).await;
         victim.inbox.until(|_| true).await;
         let later = Hello { incarnation: 6, ..mallory.hello() };
         // The first may not be adopted yet when the second comes; it is refused or replaced all the same.
-        let (newer, _sends, _hears) = mallory.says(&victim, &encoded(&later)).await;
+        let (newer, _sends, _hears) = mallory.says(victim.address, &encoded(&later)).await;
         let _ = closed(&now).await;
-        let (old, ..) = mallory.says(&victim, &encoded(&mallory.hello())).await;
+        let (old, ..) = mallory.says(victim.address, &encoded(&mallory.hello())).await;
         let (code, text) = closed(&old).await;
         assert_eq!(code, Some(Code::Protocol), "{text}");
         assert!(text.contains("6 has been seen"), "{text}");

@@ -76,6 +76,8 @@ const UNSAFE: &[(&str, &str)] = &[
     ("guest-sdk/src/messaging/reply.rs", "calls host functions"),
     ("guest-sdk/src/messaging/send.rs", "calls host functions"),
     ("guest-sdk/src/names.rs", "calls host functions"),
+    ("guest-sdk/src/node.rs", "calls host functions"),
+    ("guest-sdk/src/services.rs", "calls host functions"),
     ("guest-sdk/src/spawn.rs", "calls host functions"),
     ("guest-sdk/src/swap.rs", "calls host functions"),
     ("guest-sdk/src/sys.rs", "declares host functions"),

@@ -6,13 +6,15 @@
 use super::walk::{Claim, Direction, Refused, Walk};
 use crate::ids::{Address, NodeId};
 use crate::limits;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The channels of one tenant on one node, and the edges that begin or end there.
 #[derive(Debug, Default)]
 pub struct Graph {
     channels: BTreeMap<Address, Channel>,
     reserved: BTreeMap<Claim, (Address, Address)>,
+    /// Edges of attempts that this node leads and that are not over, also where their claim is gone.
+    led: BTreeSet<(Address, Address)>,
     edges: usize,
     next_claim: u64,
 }
@@ -49,8 +51,25 @@ impl Graph {
         self.reserved.retain(|_, (parent, child)| parent != channel && child != channel);
     }
 
-    /// A number for an edge that is to be added.
-    pub fn claim(&mut self, node: NodeId) -> Claim {
+    /// First step of an attempt that this node leads until [`Graph::end_lead`]. One at a time for each edge: what an older one
+    /// takes back at the parent's end would be the newer one's.
+    pub fn lead(&mut self, here: NodeId, parent: Address, child: Address) -> Result<Claim, Refused> {
+        if self.led.contains(&(parent, child)) {
+            return Err(Refused::Retry);
+        }
+        let claim = self.claim(here);
+        self.reserve(claim, parent, child)?;
+        self.led.insert((parent, child));
+        Ok(claim)
+    }
+
+    /// The attempt is over, and has been taken back at the parent's end unless it was committed here.
+    pub fn end_lead(&mut self, claim: Claim, parent: Address, child: Address) {
+        self.abort(claim);
+        self.led.remove(&(parent, child));
+    }
+
+    fn claim(&mut self, node: NodeId) -> Claim {
         self.next_claim += 1;
         Claim { number: self.next_claim, node }
     }

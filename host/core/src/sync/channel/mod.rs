@@ -1,6 +1,7 @@
 //! Channels as plain state: which channel feeds which, who is subscribed, whose turn it is to send. Nothing here wakes,
 //! waits or sends: methods return whom to wake.
 
+pub mod attempt;
 pub mod audience;
 pub mod fuzz;
 pub mod graph;

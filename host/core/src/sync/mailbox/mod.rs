@@ -23,6 +23,8 @@ pub enum Kind {
     NameLost = 3,
     Swap = 4,
     Peers = 5,
+    /// A coroutine was made of a service of the receiver's.
+    Called = 6,
 }
 
 /// One message with what a filter looks at.
@@ -143,7 +145,7 @@ impl Kind {
     }
 
     pub fn from_number(number: u32) -> Option<Kind> {
-        [Kind::Message, Kind::Exit, Kind::Timer, Kind::NameLost, Kind::Swap, Kind::Peers]
+        [Kind::Message, Kind::Exit, Kind::Timer, Kind::NameLost, Kind::Swap, Kind::Peers, Kind::Called]
             .into_iter()
             .find(|kind| *kind as u32 == number)
     }

@@ -8,7 +8,7 @@ mod inbound;
 mod inbox;
 mod net;
 mod oracle;
-mod random;
+pub mod random;
 mod sender;
 
 use crate::seeds;

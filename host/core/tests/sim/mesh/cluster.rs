@@ -248,11 +248,12 @@ impl Cluster {
             let entries = self.swim(index).view().iter();
             let seen = entries.map(|e| {
                 format!(
-                    "{}:{:?}.{}.{}",
+                    "{}:{:?}.{}.{} says {}",
                     number(e.presence.node),
                     e.state,
                     e.presence.incarnation,
-                    e.presence.generation
+                    e.presence.generation,
+                    e.serial
                 )
             });
             text +=

@@ -79,7 +79,7 @@ fn one_in_ten_lost_makes_nobody_fail() {
             for index in 0..size {
                 cluster.start(index, &[0]);
             }
-            assert!(cluster.converge(20 * SECOND).is_some());
+            assert!(cluster.converge(20 * SECOND).is_some(), "{}", cluster.disagreement());
             cluster.run(600 * SECOND);
             assert_eq!(cluster.false_failures, 0, "{size} nodes, ten minutes");
         }
