@@ -1,14 +1,18 @@
 //! Coroutines that one node makes at another: links with them, what they say, and the CPU time of their job.
 
+use super::guests::{ask, code};
 use super::hosts::{Host, program, until, with_three};
 use super::{over, said};
 use crate::support::Remember;
+use corovan::cluster::link::Answer;
 use corovan::runtime::stdio::Stream;
+use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use corovan_core::limits;
+use corovan_core::link::call::{Call, Said};
 use corovan_core::tenancy::quota::Resource;
 use corovan_core::wire::Outcome;
-use corovan_core::wire::records::JobLimits;
+use corovan_core::wire::records::{JobLimits, Log};
 
 const LINK: u32 = 4;
 
@@ -203,6 +207,36 @@ fn log_lines_that_come_faster_than_they_can_be_sent_are_counted() {
         }
         assert_eq!(came + dropped, LINES, "{came} came");
         assert!(came > 0);
+    });
+}
+
+#[test]
+fn what_a_node_says_for_coroutines_that_it_does_not_run_or_all_at_once_is_not_heard() {
+    with_three(async |[a, b, _c]| {
+        let (_, seen) = a.begin(&parent(0, "(drop (call $joined))", WAITS)).await;
+        until(|| (said(&seen) == ["0"]).then_some(())).await;
+        let child = only(&b).await;
+        let say = async |over: u64, bytes: usize| {
+            let log = Log { level: 77, text: "x".repeat(2 * limits::TEXT_BYTES), dropped: 0 };
+            let record = Call::Said(Said { over, progress: None, logs: vec![log], stream: 1 });
+            ask(&b.node, &a.node, record, vec![b'x'; bytes].into()).await
+        };
+        // The child's end is the first that was ever asked for; what there is room for comes, and no more.
+        assert_eq!(code(say(99, 1).await.await.unwrap()), Some(Code::Gone));
+        let mut waits = say(1, limits::OUTPUT_BUFFER + 1).await;
+        assert_eq!(code(say(1, 1).await.await.unwrap()), Some(Code::Protocol));
+        assert!(waits.try_recv().is_err());
+        assert_eq!(seen.output.len(), limits::OUTPUT_BUFFER);
+        let mut all = printed(&seen);
+        assert!(matches!(waits.await, Ok(Answer::Given { tag: 0, .. })));
+        all.extend(printed(&seen));
+        assert_eq!(all.len(), limits::OUTPUT_BUFFER + 1);
+        let logs = seen.logs.lock().clone();
+        assert!(matches!(&logs[..], [(5, text)] if text.len() <= limits::TEXT_BYTES), "{}", logs.len());
+        b.play(&program(child, None, TOLD)).await;
+        over(&seen).await;
+        let late = code(say(1, 1).await.await.unwrap());
+        assert_eq!(late, Some(Code::Gone), "it has ended");
     });
 }
 

@@ -61,7 +61,7 @@ impl Watcher for Nobody {
 }
 
 /// A call of a coroutine of one node to another node, under the grant of the first tenant.
-async fn ask(from: &Node, to: &Node, record: Call, bytes: Bytes) -> Receiver<Answer> {
+pub async fn ask(from: &Node, to: &Node, record: Call, bytes: Bytes) -> Receiver<Answer> {
     from.links.place(to.links.node(), Some(to.address));
     let session = from.links.session(to.links.node()).unwrap();
     let (call, answer) = session.begin_call().unwrap();
@@ -88,7 +88,7 @@ fn spawn() -> Call {
     })
 }
 
-fn code(answer: Answer) -> Option<Code> {
+pub fn code(answer: Answer) -> Option<Code> {
     let Answer::Given { tag, .. } = answer else { return None };
     u16::try_from(tag).ok().and_then(Code::from_number)
 }
