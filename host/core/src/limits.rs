@@ -120,6 +120,8 @@ pub const BRANCH_POSTS: usize = 4_096;
 pub const CHANNEL_CALL: Duration = Duration::from_secs(10);
 /// Channels of other nodes that are asked for their neighbours before a subscription of a channel is refused.
 pub const CHANNEL_WALK: usize = 4_096;
+/// What is counted as held for what another node has this one do about channels, as long as that takes.
+pub const ERRAND_BYTES: u64 = 4 << 10;
 /// What is counted as held for a service, beside its names.
 pub const SERVICE_BYTES: u64 = 512;
 /// Coroutines of one node that are told when the peers change, and peers in one such message.

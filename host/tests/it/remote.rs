@@ -3,6 +3,7 @@
 
 mod abroad;
 mod channels;
+mod false_channels;
 mod guests;
 mod hosts;
 mod names;

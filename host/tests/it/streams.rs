@@ -172,7 +172,8 @@ fn jobs_are_shared_by_several_nodes_and_the_loss_of_one_is_not_the_others() {
     let (a, mut b) = (place.node(&[]), place.node_named("b", &[]));
     let file = job("rcoro_proc").display().to_string();
     let both = |more: &[&str]| b.args(&[&["--node", &a.address, &file[..], "rcoro_proc"], more].concat());
-    let done = place.run(both(&["0", "--count", "8"]));
+    // Jobs that take a moment: of those that are over at once one node could take all.
+    let done = place.run(both(&["0.3", "--count", "8"]));
     done.has_code(0);
     for name in ["a", "b"] {
         assert!(done.out().contains(&format!(" on {name}: finished")), "{}", done.out());

@@ -128,11 +128,12 @@ mod tests {
 
     #[test]
     fn a_busy_session_asks_for_signs_of_life_and_ends_without_them() {
+        const ALIVE: u64 = limits::KEEP_ALIVE.as_nanos() as u64;
         let mut pulse = connected();
-        assert_eq!(pulse.poll(0), Action::Wait(500 * MS));
-        assert_eq!(pulse.poll(500 * MS), Action::KeepAlive { answer: true });
-        pulse.sent(500 * MS);
-        assert_eq!(pulse.poll(500 * MS), Action::Wait(1_000 * MS));
+        assert_eq!(pulse.poll(0), Action::Wait(ALIVE));
+        assert_eq!(pulse.poll(ALIVE), Action::KeepAlive { answer: true });
+        pulse.sent(ALIVE);
+        assert_eq!(pulse.poll(ALIVE), Action::Wait(2 * ALIVE));
         assert_eq!(pulse.poll(2_500 * MS), Action::End);
         pulse.heard(2_499 * MS);
         assert_ne!(pulse.poll(2_500 * MS), Action::End);

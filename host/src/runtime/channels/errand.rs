@@ -4,6 +4,7 @@ use crate::runtime::control::{Birth, Control};
 use crate::runtime::group::Group;
 use crate::runtime::launch::{Program, Runtime};
 use corovan_core::ids::Address;
+use corovan_core::tenancy::quota::Permit;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ pub(super) struct For {
     pub program: Arc<Program>,
     /// For logs.
     pub address: Address,
+    /// What the tenant is charged for it, where another node asked for it.
+    pub held: Option<Permit>,
 }
 
 /// Starts one. It can be interrupted by its control.
@@ -21,6 +24,7 @@ pub(super) fn start<F>(runtime: &Arc<Runtime>, work_for: For, work: impl FnOnce(
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    let held = work_for.held;
     let control = Arc::new(Control::new(Birth {
         address: work_for.address,
         group: work_for.group,
@@ -32,7 +36,7 @@ where
     }));
     let (of, working) = (Arc::clone(&control), work(Arc::clone(&control)));
     runtime.scheduler.spawn(Arc::clone(&control), async move {
-        let ended = Ended(of);
+        let (ended, _held) = (Ended(of), held);
         let (mut working, mut begun) = (pin!(working), false);
         std::future::poll_fn(|cx| {
             if !std::mem::replace(&mut begun, true) {

@@ -29,7 +29,7 @@ pub(super) fn start(turn: Turn, rest: Rest) {
         return;
     };
     let (runtime, channel) = (Arc::clone(&turn.runtime), &turn.channel);
-    let work_for = For { group, program: Arc::clone(&channel.program), address: channel.address };
+    let work_for = For { group, program: Arc::clone(&channel.program), address: channel.address, held: None };
     errand::start(&runtime, work_for, |_| pump(Pumping(Some(turn)), rest));
 }
 

@@ -16,8 +16,10 @@ use crate::runtime::tenant::Tenant;
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
+use corovan_core::limits;
 use corovan_core::link::channel::ChannelCall;
 use corovan_core::sync::channel::subscriptions::Terms;
+use corovan_core::tenancy::quota::Resource;
 use std::sync::Arc;
 
 /// Who asks: the tenant, and whether the computation that it speaks for is this one.
@@ -117,14 +119,16 @@ impl Runtime {
             let channel = self.channel_of(caller.tenant, &caller.to)?;
             let group = channel.owner().filter(|_| channel.is_own()).ok_or_else(|| channel.gone())?;
             let payload = publish::charged(caller.tenant, Payload::from(bytes))?;
-            Ok((channel, group, payload))
+            let held = Some(caller.tenant.ledger.take(Resource::Held, limits::ERRAND_BYTES)?);
+            let (program, address) = (Arc::clone(&channel.program), channel.address);
+            Ok((channel, For { group, program, address, held }, payload))
         })();
-        let (channel, group, payload) = match begun {
+        let (channel, work_for, payload) = match begun {
             Ok(begun) => begun,
             Err(refusal) => return answers.answer(Err(refusal)),
         };
         let runtime = Arc::clone(self);
-        errand::start(self, errand_for(&channel, group), move |control| {
+        errand::start(self, work_for, move |control| {
             stop_when_abandoned(&control, &*answers);
             async move {
                 let patience = runtime.patience(wait);
@@ -160,7 +164,8 @@ impl Runtime {
             };
             let gone = || Refusal::gone(caller.to);
             let (group, program) = (to.group().ok_or_else(gone)?, to.program().ok_or_else(gone)?);
-            Ok((terms, to, For { group, program, address: caller.to }))
+            let held = Some(caller.tenant.ledger.take(Resource::Held, limits::ERRAND_BYTES)?);
+            Ok((terms, to, For { group, program, address: caller.to, held }))
         })();
         let (terms, to, work_for) = match begun {
             Ok(begun) => begun,
@@ -178,10 +183,6 @@ impl Runtime {
             }
         });
     }
-}
-
-fn errand_for(channel: &Channel, group: Arc<Group>) -> For {
-    For { group, program: Arc::clone(&channel.program), address: channel.address }
 }
 
 fn stop_when_abandoned(control: &Arc<Control>, answers: &dyn Answers) {

@@ -111,7 +111,7 @@ pub(super) fn drain(
         state.turn.is_free() && state.turn.is_empty()
     };
     let Some(group) = group.filter(|_| !is_idle) else { return then() };
-    let work_for = For { group, program: Arc::clone(&channel.program), address: channel.address };
+    let work_for = For { group, program: Arc::clone(&channel.program), address: channel.address, held: None };
     let (runs, channel) = (Arc::clone(runtime), Arc::clone(channel));
     errand::start(runtime, work_for, move |_| async move {
         let most = u64::try_from(limits::CHANNEL_CALL.as_nanos()).unwrap_or(u64::MAX);

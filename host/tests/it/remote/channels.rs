@@ -9,7 +9,7 @@ use corovan_core::ids::Address;
 use std::sync::Arc;
 
 /// Three nodes that know each other.
-async fn three() -> [Node; 3] {
+pub async fn three() -> [Node; 3] {
     let authority = authority();
     let nodes = ["a", "b", "c"].map(|name| Node::start(&authority, name));
     join(&nodes.each_ref()).await;
@@ -18,13 +18,13 @@ async fn three() -> [Node; 3] {
 
 impl Node {
     /// A channel of this node, and the coroutine that keeps its computation there.
-    fn channel(&self, name: &str) -> Address {
+    pub fn channel(&self, name: &str) -> Address {
         let (keeper, _seen) = self.play("(call $sleep (i64.const -1))", Address::default());
         self.bench.runtime.open_channel(&keeper, name).unwrap()
     }
 
     /// Makes these calls, of which this is given, to their end.
-    async fn says(&self, calls: &str, given: Address) -> Vec<String> {
+    pub async fn says(&self, calls: &str, given: Address) -> Vec<String> {
         let (_, seen) = self.play(calls, given);
         over(&seen).await;
         said(&seen)
@@ -44,7 +44,7 @@ impl Node {
     }
 
     /// Delivers to so many at least; to how many it did.
-    async fn spreads(&self, channel: Address, tag: u64, n: usize) -> String {
+    pub async fn spreads(&self, channel: Address, tag: u64, n: usize) -> String {
         self.says(&format!("(call $spreads (i64.const {tag}) (i32.const {n}) (i64.const -1))"), channel).await.remove(0)
     }
 }
