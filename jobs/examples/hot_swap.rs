@@ -1,5 +1,5 @@
 //! hot_swap: the function of a running server is replaced while messages wait for it. Its address, its unread messages and its
-//! count go on; the output switches to that of the new function.
+//! count go on; the output switches to that of the new function. The server may be at another node: nothing else is different.
 
 use corovan_guest::messaging::{Filter, Kind, Mailbox, Received};
 use corovan_guest::{Error, SwapRequest, spawn};
@@ -7,9 +7,10 @@ use corovan_guest::{Error, SwapRequest, spawn};
 /// Has a server process n messages, sends it n more, and has its function replaced before it reads them. Gives how many the
 /// server processed in all.
 #[corovan_guest::coroutine]
-fn hot_swap(n: Option<u32>) -> Result<u64, Error> {
+fn hot_swap(n: Option<u32>, node: Option<String>) -> Result<u64, Error> {
     let n = n.unwrap_or(3);
-    let server = spawn("server").arg(0).start()?;
+    let server = spawn("server").arg(0).link();
+    let server = if let Some(node) = node { server.at(&node).start()? } else { server.start()? };
     for i in 0..n {
         server.request::<_, ()>(&format!("message {i}"), None)?;
     }

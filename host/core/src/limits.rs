@@ -318,6 +318,12 @@ pub const GUESTS_IDLE: usize = 1_024;
 /// Modules that are read for other nodes at a time, each whole into memory, and pieces of modules that one node may ask for.
 pub const MODULE_READS: usize = 2;
 pub const MODULE_READS_ASKED: usize = 1_024;
+/// Nodes beside the one that asks that are asked for a module: who has it is one of a few, or nobody near.
+pub const MODULE_SOURCES: usize = 16;
+/// How long each of those may take.
+pub const MODULE_SOURCE: Duration = Duration::from_secs(10);
+/// Swaps that one node may wait for: each may wait for an hour, and keeps a task.
+pub const SWAPS_ASKED: usize = 1_024;
 /// How long a module is waited for that another asker gives just now; and how long fetching one may take in all: 32 MiB at five
 /// megabits a second.
 pub const MODULE_TURN: Duration = Duration::from_secs(2);

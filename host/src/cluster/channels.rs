@@ -70,7 +70,7 @@ pub(super) fn serve(
             runtime.serve_channel(&caller, call, (header.tag, bytes), Box::new(Nobody));
         }
         _ => {
-            let answering = Answering { session: Arc::clone(session), call: header.call, over: AtomicBool::new(false) };
+            let answering = Answering::new(session, header.call);
             runtime.serve_channel(&caller, call, (header.tag, owned(bytes)), Box::new(answering));
         }
     }
@@ -115,7 +115,7 @@ fn branch(
 }
 
 /// Answers a call, once.
-struct Answering {
+pub(super) struct Answering {
     session: Arc<Session>,
     call: u64,
     over: AtomicBool,
@@ -132,6 +132,10 @@ impl Answers for Answering {
 }
 
 impl Answering {
+    pub fn new(session: &Arc<Session>, call: u64) -> Answering {
+        Answering { session: Arc::clone(session), call, over: AtomicBool::new(false) }
+    }
+
     fn give(&self, outcome: Result<Bytes, Refusal>) {
         if !self.over.swap(true, Ordering::AcqRel) {
             self.session.served(self.call);

@@ -1,27 +1,27 @@
 //! Coroutines that this node makes for others: their modules are fetched where they are missing, they run as jobs of a guest
 //! computation, their end is told to the node that asked, and they end with the session in which it asked.
 
-use super::link::{Fault, Granted, Session};
-use super::receive::{answer, tell};
-use super::remote::Remote;
-use crate::runtime::Refusal;
+use super::link::{Fault, Granted, Peers, Session};
+use super::receive::answer;
+use super::transfers::{Counted, Transfers};
+use super::voice::{self, Voice};
 use crate::runtime::ports::{Pending, Told};
 use crate::runtime::services::Told as ServiceTold;
+use crate::runtime::{Refusal, owned};
 use crate::tasks::{TaskKind, Tasks};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
-use corovan_core::link::call::{Call, Spawn};
-use corovan_core::link::frame::{Header, Kind, Local};
-use corovan_core::tenancy::quota::{Permit, Resource};
+use corovan_core::link::call::{Said, Spawn};
+use corovan_core::link::frame::Header;
+use corovan_core::tenancy::quota::Resource;
 use corovan_core::text::cut;
 use corovan_core::wire::ExitRecord;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 /// What runs guests.
 pub trait Hosts: Send + Sync {
@@ -40,9 +40,9 @@ pub struct Guest {
     pub granted: Arc<Granted>,
     pub spawn: Spawn,
     pub args: Bytes,
-    /// For logs: who asked.
-    pub peer: NodeId,
-    /// Told when it and all that it made here have ended; not where it was never made.
+    /// What it says, and last its end.
+    pub voice: Arc<Voice>,
+    /// Told after that when it and all that it made here have ended; not where it was never made.
     pub over: Told,
     /// Given what ends it, as soon as there is something to end.
     pub handle: Handle,
@@ -65,30 +65,24 @@ enum State {
     Over,
 }
 
-/// Guests of all nodes, and transfers of modules.
+/// Guests of all nodes, transfers of modules, and swaps that are asked for.
 pub struct Hosting {
-    me: NodeId,
     hosts: Arc<dyn Hosts>,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
+    pub(super) transfers: Transfers,
     guests: Arc<Mutex<HashMap<Key, Handle>>>,
-    /// One transfer of a module at a time, however many ask for it: from one node, and, as long as that one gives it, from all.
-    transfers: Arc<Mutex<Transfers>>,
-    /// Pieces of modules that are being read for other nodes: each reads a whole module.
-    reads: Arc<Semaphore>,
-    /// Those that are asked for and not given yet, by session.
-    asked: Arc<Mutex<HashMap<usize, usize>>>,
+    /// Swaps that other nodes wait for, by session.
+    pub(super) swaps: Counted,
 }
-
-/// By whom a module is fetched from, or all, and by the module.
-type Transfers = HashMap<(Option<NodeId>, ModuleHash), Arc<tokio::sync::Mutex<()>>>;
 
 /// A session, by where it is in memory, and the number of a guest's end in it.
 type Key = (usize, u64);
 
 impl Hosting {
-    pub fn new(me: NodeId, hosts: Arc<dyn Hosts>, tasks: Tasks) -> Hosting {
-        let reads = Arc::new(Semaphore::new(limits::MODULE_READS));
-        Hosting { me, hosts, tasks, guests: Arc::default(), transfers: Arc::default(), reads, asked: Arc::default() }
+    /// `peers` are asked for modules that the node that wants one to run has not.
+    pub fn new(me: NodeId, hosts: Arc<dyn Hosts>, peers: Peers, tasks: Tasks) -> Hosting {
+        let transfers = Transfers::new(me, Arc::clone(&hosts), peers);
+        Hosting { hosts, tasks, transfers, guests: Arc::default(), swaps: Arc::default() }
     }
 
     /// The other node asks for a coroutine, under a grant that lets it.
@@ -129,19 +123,17 @@ impl Hosting {
             }
         };
         self.guests.lock().insert(key, handle.clone());
-        let (guests, at, about) = (Arc::clone(&self.guests), Arc::clone(session), *header);
+        let voice = Voice::new(session, granted, (header.from, over), &self.tasks);
+        let (guests, tells) = (Arc::clone(&self.guests), voice.tells_end(*header));
         let guest = Guest {
             granted: Arc::clone(granted),
             spawn,
             args: Bytes::copy_from_slice(&args),
-            peer: session.peer,
+            voice,
             over: Box::new(move |record: &Arc<ExitRecord>| {
                 drop(held);
                 guests.lock().remove(&key);
-                if at.unwatch(over) {
-                    let monitor = Header { call: over, to: Local::from(record.address), from: about.from, ..about };
-                    tell(&at, &monitor, record, 0);
-                }
+                tells(record);
             }),
             handle: handle.clone(),
         };
@@ -169,46 +161,35 @@ impl Hosting {
         handle.into_iter().for_each(|handle| handle.cancel(&by, &reason));
     }
 
-    /// The other node asks for a module, from an offset on, under a grant that lets it.
-    pub(super) fn module(
-        &self,
-        session: &Arc<Session>,
-        call: u64,
-        granted: &Arc<Granted>,
-        hash: ModuleHash,
-        offset: u64,
-    ) {
-        let (session, hosts, granted) = (Arc::clone(session), Arc::clone(&self.hosts), Arc::clone(granted));
-        let reads = Arc::clone(&self.reads);
-        let Some(asked) = Asked::one_more(&self.asked, &session) else {
-            let text = "so many pieces of modules are asked of this node already (MODULE_READS_ASKED)";
-            return answer(&session, call, Err(Refusal::new(Code::Overloaded, text)));
+    /// The other node runs a coroutine for this one, and tells what it said.
+    pub(super) fn said(&self, session: &Arc<Session>, call: u64, said: Said, mut bytes: Bytes) {
+        let Said { over, progress, logs, stream } = said;
+        let Some(ear) = session.ear(over) else {
+            return answer(session, call, Err(Refusal::new(Code::Gone, "nobody here waits for its end")));
         };
-        self.tasks.spawn(TaskKind::Stream, "module", async move {
-            let _asked = asked;
-            let header = Header { call, ..Header::new(Kind::Answer) };
-            // Before it is read: who takes nothing keeps nothing in memory here, and others from nothing.
-            let can_go = || session.has_ended() || session.has_room_for(&header, 8 + limits::MESSAGE_BYTES);
-            let one = loop {
-                while !can_go() {
-                    tokio::time::sleep(limits::KEEP_ALIVE / 10).await;
-                }
-                // It is never closed.
-                let one = reads.acquire().await;
-                // Others may have taken the room meanwhile.
-                if can_go() {
-                    break one;
-                }
-            };
-            let piece = hosts.bytes(&granted, hash).await.map(|bytes| {
-                let rest = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
-                let piece = &rest[..rest.len().min(limits::MESSAGE_BYTES)];
-                [&(bytes.len() as u64).to_le_bytes()[..], piece].concat().into()
-            });
-            answer(&session, call, piece);
-            drop(one);
+        let Some(listening) = ear.listen() else {
+            let text = "what it said before has not found room yet";
+            return answer(session, call, Err(Refusal::new(Code::Protocol, text)));
+        };
+        listening.hear(progress, logs);
+        let Some(stream) = voice::stream(stream).filter(|_| !bytes.is_empty()) else {
+            drop(listening);
+            return answer(session, call, Ok(Bytes::new()));
+        };
+        // Most of it is there at once; where a client is slow, it waits here, and so does who printed it.
+        bytes = owned(bytes);
+        let session = Arc::clone(session);
+        self.tasks.spawn(TaskKind::Stream, "hears", async move {
+            std::future::poll_fn(|cx| listening.poll_print(cx, stream, &mut bytes)).await;
+            drop(listening);
+            answer(&session, call, Ok(Bytes::new()));
             Ok::<(), Infallible>(())
         });
+    }
+
+    /// The other node asks for a module, from an offset on, under a grant that lets it.
+    pub(super) fn module(&self, asked: (&Arc<Session>, u64), granted: &Arc<Granted>, what: (ModuleHash, u64)) {
+        self.transfers.give(&self.tasks, asked, granted, what);
     }
 
     /// Nothing of a session's guests is kept; they have been stopped by the session itself.
@@ -218,31 +199,9 @@ impl Hosting {
     }
 
     fn make(&self, session: &Arc<Session>, guest: Guest) -> Pending<Result<Address, Refusal>> {
-        let (session, hosts, transfers) = (Arc::clone(session), Arc::clone(&self.hosts), Arc::clone(&self.transfers));
-        let me = self.me;
+        let (session, hosts, transfers) = (Arc::clone(session), Arc::clone(&self.hosts), self.transfers.clone());
         Box::pin(async move {
-            let hash = guest.spawn.module;
-            if !hosts.has(&guest.granted, &hash) {
-                let fetched = async {
-                    let one_of = |from: Option<NodeId>| {
-                        let mut transfers = transfers.lock();
-                        transfers.retain(|_, transfer| Arc::strong_count(transfer) > 1);
-                        Arc::clone(transfers.entry((from, hash)).or_default())
-                    };
-                    let (of_this, of_all) = (one_of(Some(session.peer)), one_of(None));
-                    let _one = of_this.lock().await;
-                    // A node that asks for a module and does not give it keeps others waiting for a moment only.
-                    let _turn = tokio::time::timeout(limits::MODULE_TURN, of_all.lock()).await;
-                    match hosts.has(&guest.granted, &hash) {
-                        true => Ok(()),
-                        false => fetch(me, &session, &guest.granted, &*hosts, hash).await,
-                    }
-                };
-                let fetched = tokio::time::timeout(limits::MODULE_FETCH, fetched).await;
-                let late =
-                    |_| Err(Refusal::new(Code::Timeout, "its module did not come in time from the node that asks"));
-                fetched.unwrap_or_else(late)?;
-            }
+            transfers.fetch(&session, &guest.granted, guest.spawn.module).await?;
             hosts.host(guest).await
         })
     }
@@ -278,73 +237,6 @@ impl Handle {
     pub fn is_cancelled(&self) -> bool {
         matches!(*self.0.lock(), State::Cancelled(..))
     }
-}
-
-/// A piece of a module that is asked for, until dropped.
-struct Asked(Arc<Mutex<HashMap<usize, usize>>>, usize);
-
-impl Asked {
-    /// `None`: so many are asked for in this session already.
-    fn one_more(asked: &Arc<Mutex<HashMap<usize, usize>>>, session: &Arc<Session>) -> Option<Asked> {
-        let at = Arc::as_ptr(session).addr();
-        let mut table = asked.lock();
-        let count = table.entry(at).or_default();
-        if *count >= limits::MODULE_READS_ASKED {
-            return None;
-        }
-        *count += 1;
-        Some(Asked(Arc::clone(asked), at))
-    }
-}
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        let mut table = self.0.lock();
-        if let Some(count) = table.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                table.remove(&self.1);
-            }
-        }
-    }
-}
-
-/// Gets a module's bytes from the node that asks for it to run, piece by piece, and keeps them if they have its hash.
-async fn fetch(
-    me: NodeId,
-    session: &Arc<Session>,
-    granted: &Arc<Granted>,
-    hosts: &dyn Hosts,
-    hash: ModuleHash,
-) -> Result<(), Refusal> {
-    let back = Remote::back(session, &granted.bytes);
-    let from = Address { node: me, ..Address::default() };
-    let mut bytes = BytesMut::new();
-    // As what a client ships.
-    let mut held = Permit::nothing(&granted.tenant.ledger, Resource::Held);
-    loop {
-        let ask = Call::Module { hash, offset: bytes.len() as u64 };
-        let mut piece = back.ask_for(&from, &ask, Bytes::new()).await?;
-        if piece.len() < 8 {
-            return Err(Refusal::new(Code::Protocol, "a piece of a module without its size"));
-        }
-        let size = piece.get_u64_le();
-        if size > limits::MODULE_BYTES as u64 {
-            let text = format!("the module has {size} bytes, and the limit is {}", limits::MODULE_BYTES);
-            return Err(Refusal::new(Code::TooLarge, text));
-        }
-        held.grow(size.saturating_sub(held.amount()))?;
-        bytes.extend_from_slice(&piece);
-        if bytes.len() as u64 >= size {
-            // More than it said has not the hash either.
-            bytes.truncate(usize::try_from(size).unwrap_or(usize::MAX));
-            break;
-        }
-        if piece.is_empty() {
-            return Err(Refusal::new(Code::Protocol, "an empty piece of a module that has more"));
-        }
-    }
-    hosts.keep(granted, hash, bytes.freeze()).await
 }
 
 fn key(session: &Arc<Session>, over: u64) -> Key {

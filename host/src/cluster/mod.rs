@@ -13,3 +13,6 @@ pub mod receive;
 pub mod remote;
 pub mod roster;
 pub mod seeds;
+mod swaps;
+mod transfers;
+pub mod voice;

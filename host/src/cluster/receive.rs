@@ -74,11 +74,19 @@ impl Receiver {
                 return Ok(None);
             }
             Call::Module { hash, offset } => {
-                self.hosting.module(session, header.call, granted, hash, offset);
+                self.hosting.module((session, header.call), granted, (hash, offset));
                 return Ok(None);
             }
             Call::Cancel { by, reason } => {
                 self.hosting.cancel(session, header.call, &by, &reason);
+                return Ok(None);
+            }
+            Call::Swap { module, function } => {
+                self.hosting.swap(runtime, session, (header, granted), (module, function));
+                return Ok(None);
+            }
+            Call::Said(said) => {
+                self.hosting.said(session, header.call, said, bytes);
                 return Ok(None);
             }
             Call::Channel(call) => {

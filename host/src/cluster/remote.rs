@@ -5,11 +5,12 @@ use super::channels;
 use super::grants::Grants;
 use super::link::{Answer, Links, NotSent, Pass, Session, Watcher};
 use super::mesh::Handle;
+use crate::runtime::abroad::Ear;
 use crate::runtime::ports::{Ask, End, EndFollower, Guard, Made, Mesh, Pending, SpawnAway, Sprout, Way};
 use crate::runtime::{Group, Refusal};
 use bytes::Bytes;
 use corovan_core::code::Code;
-use corovan_core::ids::{Address, NodeId};
+use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::link::call::{self, Call};
 use corovan_core::link::calls;
@@ -111,7 +112,7 @@ impl Mesh for Remote {
         let from = *from;
         Box::pin(async move {
             let to = to?;
-            let over = to.session.begin_monitor(Box::new(Follows { follower: over, of: to.clone() }));
+            let over = to.session.begin_monitor(to.follows(over));
             let over = over.map_err(not_begun)?;
             let sprout = Arc::new(Remotely { to: to.clone(), over });
             let call = Call::Spawn(call::Spawn {
@@ -122,6 +123,7 @@ impl Mesh for Remote {
                 most: what.most,
                 deadline: what.deadline,
                 over,
+                cpu: what.cpu,
             });
             // Given up before it is made, it is ended as soon as it is.
             let making = Making(Some(Arc::clone(&sprout)));
@@ -177,6 +179,14 @@ impl Way for To {
         self.ask_for(from, &record, bytes)
     }
 
+    fn swap(&self, from: &Address, module: Option<ModuleHash>, function: String) -> Pending<Result<(), Refusal>> {
+        let (to, header) = (self.clone(), self.header(Kind::Call, from, 0));
+        Box::pin(async move {
+            let record = encode(&Call::Swap { module, function })?;
+            to.call_for(header, [record, Bytes::new()], true).await.map(drop)
+        })
+    }
+
     fn pass_now(&self, from: &Address, hops: u8, tag: u64, bytes: &[u8]) -> Result<bool, Refusal> {
         let header = Header { flags: hops, ..self.header(Kind::Message, from, tag) };
         self.session.send_now(Some(&self.pass), &header, &[bytes]).map_err(refusal)
@@ -212,8 +222,7 @@ impl Way for To {
         if self.session.is_jammed(&self.header(Kind::Call, from, 0)) {
             return Err(Refusal::new(Code::Overloaded, "calls to that node wait for it to take them: try again"));
         }
-        let follower = Box::new(Follows { follower, of: self.clone() });
-        let number = self.session.begin_monitor(follower).map_err(not_begun)?;
+        let number = self.session.begin_monitor(self.follows(follower)).map_err(not_begun)?;
         let header = Header { call: number, ..self.header(Kind::Call, from, 0) };
         self.session.queue(Some(&self.pass), header, &payload);
         Ok(Box::new(Monitoring { session: Arc::clone(&self.session), header }))
@@ -221,6 +230,11 @@ impl Way for To {
 }
 
 impl To {
+    /// The same to this address of that node.
+    pub(super) fn at(self, to: Local) -> To {
+        To { to, ..self }
+    }
+
     /// A call with this record, and bytes it speaks of.
     pub(super) fn ask_for(&self, from: &Address, record: &Call, bytes: Bytes) -> Pending<Result<Bytes, Refusal>> {
         match encode(record) {
@@ -231,7 +245,7 @@ impl To {
 
     /// Tells a follower what the frame of an end says.
     pub(super) fn follows(&self, follower: Box<dyn EndFollower>) -> Box<dyn Watcher> {
-        Box::new(Follows { follower, of: self.clone() })
+        Box::new(Follows { follower, peer: self.session.peer })
     }
 
     pub(super) fn header(&self, kind: Kind, from: &Address, tag: u64) -> Header {
@@ -342,20 +356,24 @@ impl Drop for Monitoring {
 
 struct Follows {
     follower: Box<dyn EndFollower>,
-    of: To,
+    peer: NodeId,
 }
 
 impl Watcher for Follows {
     fn ended(self: Box<Self>, exit: Option<(u8, Bytes)>) {
-        let Follows { follower, of } = *self;
+        let Follows { follower, peer } = *self;
         let end = exit.and_then(|(flags, payload)| match call::decode_exit(payload) {
             Ok(record) => Some(End { record, expired: flags & EXPIRED != 0, cut: flags & CUT != 0 }),
             Err(error) => {
-                tracing::warn!(peer = %of.session.peer, "an exit record that cannot be read: {error}");
+                tracing::warn!(%peer, "an exit record that cannot be read: {error}");
                 None
             }
         });
         follower.ended(end);
+    }
+
+    fn ear(&self) -> Option<Arc<Ear>> {
+        self.follower.ear()
     }
 }
 

@@ -1,21 +1,23 @@
 //! Jobs for other nodes: a computation's part on this node that its home, or another node, has asked for. What its coroutines
-//! print goes to this node's log.
+//! say goes to whoever asked.
 
 use super::{Dispatch, Start};
 use crate::cluster::hosting::{Guest, Hosts};
 use crate::cluster::link::Granted;
+use crate::cluster::voice::Voice;
 use crate::runtime::ports::{Observer, Pending, Told};
 use crate::runtime::stdio::Output;
-use crate::runtime::{Group, Nobody, Refusal, Tenant};
+use crate::runtime::{Group, Nobody, Refusal};
 use bytes::Bytes;
 use corovan_core::code::Code;
-use corovan_core::ids::{Address, ModuleHash, NodeId};
+use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::limits;
-use corovan_core::wire::records::{JobLimits, Prepare};
-use corovan_core::wire::{ExitRecord, Outcome};
+use corovan_core::wire::records::{JobLimits, Prepare, Progress};
+use corovan_core::wire::{ExitRecord, Outcome, Usage};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
 
 /// The computations that have guests here, by the hash of their grant.
@@ -41,12 +43,11 @@ struct Stay {
 
 /// Follows a guest's job.
 struct Follower {
-    peer: NodeId,
-    tenant: Arc<Tenant>,
-    dispatch: Dispatch,
+    voice: Arc<Voice>,
     started: Mutex<Option<oneshot::Sender<Result<Address, Refusal>>>>,
     over: Mutex<Option<Told>>,
-    output: Output,
+    /// CPU nanoseconds of all its coroutines, where they are limited.
+    used: AtomicU64,
     stay: Mutex<Option<Stay>>,
 }
 
@@ -108,7 +109,7 @@ impl Hosts for Guests {
     fn host(&self, guest: Guest) -> Pending<Result<Address, Refusal>> {
         let guests = self.clone();
         Box::pin(async move {
-            let Guest { granted, spawn, args, peer, over, handle } = guest;
+            let Guest { granted, spawn, args, voice, over, handle } = guest;
             let prepare = Prepare {
                 module: spawn.module,
                 size: 0,
@@ -116,7 +117,7 @@ impl Hosts for Guests {
                 limits: JobLimits {
                     memory: Some(spawn.memory).filter(|memory| *memory > 0),
                     deadline: Some(spawn.deadline),
-                    cpu: None,
+                    cpu: spawn.cpu,
                 },
                 env: Vec::new(),
                 terminals: 0,
@@ -130,12 +131,10 @@ impl Hosts for Guests {
             let stay = guests.stay(&granted);
             let group = Arc::clone(&stay.group);
             let follower = Arc::new(Follower {
-                peer,
-                tenant: Arc::clone(&granted.tenant),
-                dispatch: guests.dispatch.clone(),
+                voice,
                 started: Mutex::new(Some(started)),
                 over: Mutex::new(Some(over)),
-                output: Output::default(),
+                used: AtomicU64::new(0),
                 stay: Mutex::new(Some(stay)),
             });
             let start = Start { args, ..Start::default() };
@@ -164,50 +163,31 @@ impl Hosts for Guests {
     }
 }
 
-impl Follower {
-    /// What it has printed, into the node's log.
-    fn print(&self) {
-        while let Some((_, bytes)) = self.output.take(limits::TEXT_BYTES) {
-            let text = String::from_utf8_lossy(&bytes);
-            self.tell(|tenant, dropped| {
-                tracing::info!(tenant, peer = %self.peer, dropped, "a guest printed: {}", text.escape_debug());
-            });
-        }
-    }
-
-    /// Within what a tenant may write into the node's log.
-    fn tell(&self, line: impl FnOnce(&str, u64)) {
-        if let Some(dropped) = self.tenant.lines.admit(self.dispatch.runtime().clock().now()) {
-            line(self.tenant.name(), dropped);
-        }
-    }
-}
-
 impl Observer for Follower {
     fn started(&self, address: Address) {
+        self.voice.started(address);
         let started = self.started.lock().take();
         // Whoever asked has given up, and ends it.
         started.into_iter().for_each(|started| drop(started.send(Ok(address))));
     }
 
-    fn progress(&self, _: u64, _: u64, _: String) {}
+    fn progress(&self, done: u64, total: u64, text: String) {
+        self.voice.progress(Progress { done, total, text });
+    }
 
     fn log(&self, level: u8, text: String) {
-        self.tell(|tenant, dropped| {
-            tracing::info!(tenant, peer = %self.peer, level, dropped, "a guest said: {}", text.escape_debug());
-        });
+        self.voice.log(level, text);
     }
 
     fn output(&self) -> &Output {
-        &self.output
+        self.voice.output()
     }
 
     fn output_ready(&self) {
-        self.print();
+        self.voice.output_ready();
     }
 
     fn ended(&self, record: &Arc<ExitRecord>) {
-        self.print();
         let started = self.started.lock().take();
         if let Some(started) = started {
             let refusal = match &record.outcome {
@@ -217,10 +197,19 @@ impl Observer for Follower {
             drop(started.send(Err(refusal)));
         }
         let over = self.over.lock().take();
-        if record.address != Address::default() {
-            over.into_iter().for_each(|over| over(record));
+        if record.address != Address::default()
+            && let Some(over) = over
+        {
+            // What is told is of all that it made here.
+            let cpu = self.used.load(Ordering::Relaxed).max(record.usage.cpu);
+            let record = ExitRecord { usage: Usage { cpu, ..record.usage }, ..ExitRecord::clone(record) };
+            self.voice.end(&Arc::new(record), over);
         }
         drop(self.stay.lock().take());
+    }
+
+    fn used(&self, cpu: u64) {
+        self.used.store(cpu, Ordering::Relaxed);
     }
 
     fn child(&self, _: bool) -> Arc<dyn Observer> {

@@ -173,6 +173,8 @@ impl Job {
 
     /// It is over, with all that it made but daemons.
     fn tell(&self, record: &Arc<ExitRecord>) {
+        let spent = self.kin.lock().tree.as_ref().and_then(|tree| tree.spent());
+        spent.into_iter().for_each(|spent| self.follower.used(spent));
         self.follower.ended(record);
         self.depart();
     }

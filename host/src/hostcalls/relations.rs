@@ -5,7 +5,7 @@ use crate::runtime::mail::{Patience, Place};
 use crate::runtime::own::Route;
 use crate::runtime::ports::Ask;
 pub(crate) use crate::runtime::relations::suspend;
-use crate::runtime::{Control, Coroutine, Runtime, relations};
+use crate::runtime::{Control, Coroutine, Runtime, relations, swap};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash};
@@ -115,7 +115,13 @@ pub async fn swap(
     function: &str,
     patience: Patience,
 ) -> Result<(), Refusal> {
-    let other = runtime.find_here(control, target)?;
+    let other = match runtime.route(control, target)? {
+        Route::Here(other) => other,
+        Route::Away(_, way) => {
+            crate::runtime::group::check_function(function)?;
+            return runtime.swap_away(control, (target, &*way), (module, function), patience).await;
+        }
+    };
     if *target == control.address {
         return Err(Refusal::new(Code::SwapFailed, "a coroutine that asks itself would wait for itself"));
     }
@@ -130,10 +136,10 @@ pub async fn swap_point(control: &Arc<Control>, state: Bytes) -> Refusal {
     if let Err(error) = corovan_core::wire::cbor::check(&state) {
         return Refusal::new(Code::Invalid, format!("the state is not one CBOR item: {error}"));
     }
-    relations::swap_point(control, state).await
+    swap::swap_point(control, state).await
 }
 
 /// `swap_refuse`: declines a swap. Errors: not-found.
 pub fn swap_refuse(coroutine: &Coroutine, why: String) -> Result<(), Refusal> {
-    relations::swap_refuse(&coroutine.control, cut(why, limits::TEXT_BYTES))
+    swap::swap_refuse(&coroutine.control, cut(why, limits::TEXT_BYTES))
 }

@@ -6,7 +6,7 @@ use crate::runtime::abroad::Ending;
 use crate::runtime::control::Waits;
 use crate::runtime::mail::{self, Place};
 use crate::runtime::ports::{Observer, SpawnAway};
-use crate::runtime::{Control, Coroutine, Launch, Program, Runtime};
+use crate::runtime::{Control, Coroutine, Group, Launch, Program, Runtime};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
@@ -139,10 +139,6 @@ impl Parent {
     ) -> Result<Address, Refusal> {
         let Parent { runtime, control, observer, memory: most, deadline: left } = self;
         let Options { flags, deadline: asked, memory, timeout, .. } = request.options;
-        if flags & LINK != 0 {
-            let text = "a link to a coroutine of another node is not possible yet: monitor it";
-            return Err(Refusal::new(Code::Unsupported, text));
-        }
         let Some(mesh) = runtime.mesh.get() else {
             return Err(Refusal::new(Code::NodeLost, "this node is in no mesh"));
         };
@@ -155,40 +151,31 @@ impl Parent {
             memory: if memory == 0 { 0 } else { memory.min(most) },
             most,
             deadline: if asked == 0 { left } else { asked.min(left) },
+            cpu: control.tree.left(),
         };
-        let mut promised = match flags & MONITOR {
-            0 => None,
-            _ => Some(Promised(&control, Some(runtime.promise(&control)?))),
-        };
-        let ending = Ending::default();
+        let promised = if flags & MONITOR != 0 { Some(runtime.promise(&control)?) } else { None };
+        let ending = Ending::new(observer);
         let making = mesh.spawn(&control.group, node, &control.address, what, Box::new(ending.clone()));
         let waits = "the other node has not made it in time: if it is made later, it is ended at once";
         let timeout = if timeout == 0 { limits::SPAWN_AWAY.as_nanos() as u64 } else { timeout };
         let made = mail::bounded(&control, Waits::Spawn, runtime.patience(timeout), waits, making).await?;
         let (address, sprout) = made?;
         let daemon = flags & DAEMON != 0;
-        let standing = runtime.made_abroad(&control.group, &control.tree, sprout, observer, daemon);
+        let standing = runtime.made_abroad(&control.group, &control.tree, Arc::clone(&sprout), daemon);
         let Some(standing) = standing else {
             let text = "its computation is being ended and makes no more coroutines";
             return Err(Refusal::new(Code::ShuttingDown, text));
         };
         ending.stand(standing);
-        if let Some(held) = promised.as_mut().and_then(|promised| promised.1.take()) {
-            let way = runtime.away(&control.group, &address)?;
-            runtime.watch_away(&control, &address, &*way, held)?;
-        }
+        // Whoever makes a coroutine that it cannot follow as it asked has made none.
+        let tied = runtime.away(&control.group, &address).and_then(|way| {
+            if flags & LINK != 0 {
+                runtime.link_away(&control, &address, &*way, &sprout)?;
+            }
+            promised.map_or(Ok(()), |promised| runtime.watch_away(&control, &address, &*way, promised))
+        });
+        tied.inspect_err(|why| sprout.cancel("node", &format!("whoever made it could not follow it: {why}")))?;
         Ok(address)
-    }
-}
-
-/// Room for an exit message, given back if the spawn comes to nothing.
-struct Promised<'a>(&'a Control, Option<Permit>);
-
-impl Drop for Promised<'_> {
-    fn drop(&mut self) {
-        if self.1.take().is_some() {
-            self.0.break_promise();
-        }
     }
 }
 
@@ -213,24 +200,15 @@ pub(super) fn make(
 }
 
 /// A function of a module, made ready once for a computation. `control` waits for it. Errors: interrupted, and those of
-/// [`Spawn::program`](crate::runtime::ports::Spawn::program).
+/// [`Group::ready`].
 pub async fn program(
     control: &Control,
-    group: &Arc<crate::runtime::Group>,
+    group: &Arc<Group>,
     module: ModuleHash,
     function: &str,
 ) -> Result<Arc<Program>, Refusal> {
-    if function.len() > limits::NAME_BYTES {
-        let text = format!("a function name of {} bytes is over the limit of {}", function.len(), limits::NAME_BYTES);
-        return Err(Refusal::new(Code::UnknownFunction, text));
-    }
-    if let Some(program) = group.program(module, function) {
-        return Ok(program);
-    }
-    let made = control.interruptible_if_it_waits(group.spawn.program(group, module, function)).await;
-    let program = made.map_err(|reason| Refusal::new(Code::Interrupted, reason))??;
-    group.remember(&program);
-    Ok(program)
+    let made = control.interruptible_if_it_waits(group.ready(module, function)).await;
+    made.map_err(|reason| Refusal::new(Code::Interrupted, reason))?
 }
 
 impl Parent {
@@ -271,15 +249,7 @@ impl Parent {
             };
             runtime.launch(launch).inspect_err(|_| group.spawn.give_back(&group))
         });
-        let child = match launched {
-            Ok(child) => child,
-            Err(refusal) => {
-                if promised.is_some() {
-                    control.break_promise();
-                }
-                return Err(refusal);
-            }
-        };
+        let child = launched?;
         if let Some(promised) = promised {
             runtime.watch(&control, &child.address, Some(&Place::Here(Arc::clone(&child))), promised);
         }

@@ -88,7 +88,7 @@ impl Mesh {
         let carrier = Arc::new(Outward::new(links.clone(), runtime, Arc::clone(&shown)));
         let (service, handle) = mesh::Service::new(membership, carrier)?;
         let remote = Arc::new(Remote::new(links.clone(), Arc::clone(&grants), handle.clone(), &parts.cluster));
-        let hosting = Hosting::new(runtime.node, parts.hosts, tasks.clone());
+        let hosting = Hosting::new(runtime.node, parts.hosts, links.peers(), tasks.clone());
         let receiver = Receiver::new(runtime, Arc::clone(&grants), handle.clone(), hosting).with_joins(parts.joins);
         parts.forwards.to(Passing::new(links.clone(), handle.clone()));
         links.open(Arc::new(receiver), Arc::new(Inward(handle.clone())));

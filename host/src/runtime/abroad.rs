@@ -5,11 +5,18 @@ use super::exit::Attendance;
 use super::group::Group;
 use super::launch::Runtime;
 use super::ports::{End, EndFollower, Observer, Sprout};
+use super::stdio::Stream;
 use super::tree::Tree;
+use bytes::{Buf, Bytes};
+use corovan_core::limits;
+use corovan_core::text::cut;
 use corovan_core::wire::ExitRecord;
+use corovan_core::wire::records::{Log, Progress};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 
 /// Those of this node.
 #[derive(Default)]
@@ -33,33 +40,51 @@ struct Made {
 pub struct Standing {
     runtime: Weak<Runtime>,
     number: u64,
-    observer: Arc<dyn Observer>,
+    tree: Arc<Tree>,
     _attendance: Option<Attendance>,
 }
 
-/// Where an end is told that may come before anybody stands in for the one that ends.
-#[derive(Clone, Default)]
+/// Where an end is told that may come before anybody stands in for the one that ends, and what is said until then.
+#[derive(Clone)]
 pub struct Ending(Arc<Mutex<State>>);
 
-#[derive(Default)]
+/// Whoever hears what a coroutine on another node says. Kept, it keeps open what follows that coroutine.
+pub struct Ear {
+    observer: Arc<dyn Observer>,
+    /// A part of what it says waits for room.
+    is_busy: AtomicBool,
+}
+
+/// A part that is being taken, until dropped.
+pub struct Listening(Arc<Ear>);
+
 enum State {
-    #[default]
-    Making,
-    Standing(Standing),
-    Over(Option<ExitRecord>),
+    Making(Arc<Ear>),
+    Standing(Standing, Arc<Ear>),
+    Over(Option<(ExitRecord, Arc<Ear>)>),
 }
 
 impl Ending {
+    /// Of a coroutine that is being made for this observer.
+    pub fn new(observer: Arc<dyn Observer>) -> Ending {
+        let ear = Arc::new(Ear { observer, is_busy: AtomicBool::new(false) });
+        Ending(Arc::new(Mutex::new(State::Making(ear))))
+    }
+
     /// It was made, and this stands in for it.
     pub fn stand(&self, standing: Standing) {
         let mut state = self.0.lock();
         match &mut *state {
-            State::Over(record) => {
-                let record = record.take();
+            State::Over(over) => {
+                let over = over.take();
                 drop(state);
-                record.iter().for_each(|record| standing.ended(record));
+                over.iter().for_each(|(record, ear)| standing.ended(record, ear));
             }
-            state => *state = State::Standing(standing),
+            State::Making(ear) => {
+                let ear = Arc::clone(ear);
+                *state = State::Standing(standing, ear);
+            }
+            State::Standing(..) => {}
         }
     }
 }
@@ -69,13 +94,64 @@ impl EndFollower for Ending {
         let record = end.map(|end| end.record);
         let mut state = self.0.lock();
         match std::mem::replace(&mut *state, State::Over(None)) {
-            State::Standing(standing) => {
+            State::Standing(standing, ear) => {
                 drop(state);
-                record.iter().for_each(|record| standing.ended(record));
+                record.iter().for_each(|record| standing.ended(record, &ear));
             }
             // Under the same lock: whoever stands in for it the next moment finds its record.
-            _ => *state = State::Over(record),
+            State::Making(ear) => *state = State::Over(record.map(|record| (record, ear))),
+            State::Over(_) => {}
         }
+    }
+
+    fn ear(&self) -> Option<Arc<Ear>> {
+        match &*self.0.lock() {
+            State::Making(ear) | State::Standing(_, ear) => Some(Arc::clone(ear)),
+            State::Over(_) => None,
+        }
+    }
+}
+
+impl Ear {
+    /// One part at a time; `None`: another has not found room yet.
+    pub fn listen(self: Arc<Self>) -> Option<Listening> {
+        let was_busy = self.is_busy.swap(true, Ordering::AcqRel);
+        (!was_busy).then(|| Listening(self))
+    }
+}
+
+impl Listening {
+    /// Progress and log lines.
+    pub fn hear(&self, progress: Option<Progress>, logs: Vec<Log>) {
+        let Ear { observer, .. } = &*self.0;
+        if let Some(Progress { done, total, text }) = progress {
+            observer.progress(done, total, cut(text, limits::TEXT_BYTES));
+        }
+        for Log { level, text, dropped } in logs {
+            if dropped > 0 {
+                observer.log(LEVEL_WARNING, format!("{dropped} lines before the next were dropped"));
+            }
+            observer.log(level.clamp(1, 5), cut(text, limits::TEXT_BYTES));
+        }
+    }
+
+    /// Ready when all of the output has found room, or nobody reads it.
+    pub fn poll_print(&self, cx: &mut Context<'_>, stream: Stream, data: &mut Bytes) -> Poll<()> {
+        let output = self.0.observer.output();
+        while !data.is_empty() {
+            let Poll::Ready((taken, was_empty)) = output.poll_write(cx, stream, data) else { return Poll::Pending };
+            data.advance(taken);
+            if was_empty {
+                self.0.observer.output_ready();
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.is_busy.store(false, Ordering::Release);
     }
 }
 
@@ -86,7 +162,6 @@ impl Runtime {
         group: &Arc<Group>,
         tree: &Arc<Tree>,
         sprout: Arc<dyn Sprout>,
-        observer: Arc<dyn Observer>,
         daemon: bool,
     ) -> Option<Standing> {
         let attendance = match daemon {
@@ -111,7 +186,8 @@ impl Runtime {
         if tree.is_ending() {
             self.end_abroad("node", "its job is being ended", |made| Arc::ptr_eq(made, tree));
         }
-        Some(Standing { runtime: Arc::downgrade(self), number, observer, _attendance: attendance })
+        let tree = Arc::clone(tree);
+        Some(Standing { runtime: Arc::downgrade(self), number, tree, _attendance: attendance })
     }
 
     /// Ends those of a computation.
@@ -135,9 +211,10 @@ impl Runtime {
 }
 
 impl Standing {
-    /// It has ended, and how.
-    pub fn ended(&self, record: &ExitRecord) {
-        self.observer.ended_abroad(record);
+    /// It has ended, and how; what CPU time it and what it made have used counts for its job here.
+    fn ended(&self, record: &ExitRecord, ear: &Ear) {
+        self.tree.charge(record.usage.cpu);
+        ear.observer.ended_abroad(record);
     }
 }
 
@@ -149,3 +226,6 @@ impl Drop for Standing {
         }
     }
 }
+
+/// As guests number them.
+const LEVEL_WARNING: u8 = 2;

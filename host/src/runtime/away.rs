@@ -6,12 +6,13 @@ use super::exit;
 use super::launch::Runtime;
 use super::mail::{Patience, bounded};
 use super::ports::{Ask, End, EndFollower, Way};
+use super::promise::Promised;
 use super::refusal::Refusal;
 use super::relations::unknown;
 use super::ties::Watch;
 use bytes::Bytes;
 use corovan_core::code::Code;
-use corovan_core::ids::Address;
+use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::limits;
 use corovan_core::tenancy::quota::{Permit, Resource};
 use corovan_core::wire::{ExitRecord, Outcome};
@@ -27,10 +28,10 @@ impl Runtime {
         watcher: &Arc<Control>,
         target: &Address,
         way: &dyn Way,
-        promised: Permit,
+        promised: Promised<&Control>,
     ) -> Result<(), Refusal> {
         // First, since the end may come before the follower is back.
-        watcher.ties.lock().watching.insert(*target, Watch { held: promised, _away: None });
+        watcher.ties.lock().watching.insert(*target, Watch { held: promised.keep(), _away: None });
         let follower = ToMailbox { watcher: Arc::downgrade(watcher), target: *target };
         match way.monitor(&watcher.address, Box::new(follower)) {
             Ok(stop) => {
@@ -99,10 +100,22 @@ impl Runtime {
         let waits = "the other node gave no answer in time: it may still be done";
         let answer = way.ask(&control.address, ask);
         let waited = bounded(control, Waits::Events, patience, waits, answer).await?;
-        waited.map_err(|refusal| match refusal.code {
-            Code::Gone => Refusal::gone(target),
-            _ => refusal,
-        })
+        waited.map_err(|refusal| of(target, refusal))
+    }
+
+    /// Asks a coroutine of another node to go on as another function. Errors: those of a swap, and timeout, interrupted,
+    /// node-lost: it may be done all the same.
+    pub async fn swap_away(
+        &self,
+        control: &Control,
+        (target, way): (&Address, &dyn Way),
+        (module, function): (Option<ModuleHash>, &str),
+        patience: Patience,
+    ) -> Result<(), Refusal> {
+        let waits = "it did not answer the swap in time: unless it has just agreed, it goes on as it was";
+        let swapped = way.swap(&control.address, module, function.to_owned());
+        let waited = bounded(control, Waits::Swap, patience, waits, swapped).await?;
+        waited.map_err(|refusal| of(target, refusal))
     }
 
     /// Sends a message that has to wait, to another node. Errors: gone, denied, overloaded, timeout, interrupted, node-lost.
@@ -226,6 +239,10 @@ impl EndFollower for ToWaiter {
         let waker = self.0.lock().take();
         waker.into_iter().for_each(Waker::wake);
     }
+}
+
+fn of(target: &Address, refusal: Refusal) -> Refusal {
+    if refusal.code == Code::Gone { Refusal::gone(target) } else { refusal }
 }
 
 fn lost(target: &Address) -> ExitRecord {

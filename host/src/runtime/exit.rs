@@ -5,6 +5,7 @@ use super::control::{Control, Stop};
 use super::coroutine::Ended;
 use super::group::Then;
 use super::launch::{Program, Runtime};
+use super::link_away;
 use super::message::{Kind, Letter, Parcel, Payload};
 use super::ports::Observer;
 use super::refusal::Refusal;
@@ -91,7 +92,8 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
     leftovers.closed.waited.into_iter().for_each(|(_, waker)| waker.wake());
     leftovers.closed.holding.into_iter().for_each(std::task::Waker::wake);
     drop(leftovers.waker);
-    let Ties { monitors, followers, links, waits, watching, timers, swap, named, subscriptions, services, .. } = ties;
+    let Ties { monitors, followers, links, links_away, waits, watching, timers, swap, named, .. } = ties;
+    let (subscriptions, services) = (ties.subscriptions, ties.services);
     services.values().for_each(|service| runtime.end_service(service));
     if named {
         control.group.tenant.names.forget(&address);
@@ -121,10 +123,11 @@ fn settle(runtime: &Arc<Runtime>, control: &Arc<Control>, record: &Arc<ExitRecor
     for other in links.into_values().filter_map(|other| other.upgrade()) {
         other.ties.lock().links.remove(&address.counter);
         if record.outcome.is_abnormal() {
-            let reason = format!("{address}, which it is linked to, ended: {}", record.outcome.name());
-            runtime.terminate(&other, "link", &reason, limits::TERMINATE_GRACE);
+            let reason = link_away::reason(&address, record.outcome.name());
+            runtime.terminate(&other, link_away::BY, &reason, limits::TERMINATE_GRACE);
         }
     }
+    links_away.into_values().for_each(|link| link.ended(&address, &record.outcome));
     waits.into_values().for_each(std::task::Waker::wake);
     let forgotten = match recorded {
         true => control.group.keep_exit(now, address.counter, weight(record)),

@@ -3,8 +3,10 @@
 use super::launch::Program;
 use super::locks::Locks;
 use super::ports::Spawn;
+use super::refusal::Refusal;
 use super::tenant::Tenant;
 use bytes::Bytes;
+use corovan_core::code::Code;
 use corovan_core::ids::{ComputationId, ModuleHash};
 use corovan_core::limits;
 use corovan_core::tenancy::quota::{Permit, Resource};
@@ -170,18 +172,38 @@ impl Group {
     }
 
     /// A program that was made before.
-    pub fn program(&self, module: ModuleHash, function: &str) -> Option<Arc<Program>> {
+    fn program(&self, module: ModuleHash, function: &str) -> Option<Arc<Program>> {
         // A borrowed pair cannot be looked up in a map of owned pairs; there are few, and a coroutine remembers its last.
         self.programs.lock().get(&(module, function.to_owned())).cloned()
     }
 
+    /// A function of a module, made ready once for this computation. Errors: unknown-function, and those of [`Spawn::program`].
+    pub async fn ready(self: &Arc<Self>, module: ModuleHash, function: &str) -> Result<Arc<Program>, Refusal> {
+        check_function(function)?;
+        if let Some(program) = self.program(module, function) {
+            return Ok(program);
+        }
+        let program = self.spawn.program(self, module, function).await?;
+        self.remember(&program);
+        Ok(program)
+    }
+
     /// Remembers a program; a computation has few functions, and one with many makes them anew.
-    pub fn remember(&self, program: &Arc<Program>) {
+    fn remember(&self, program: &Arc<Program>) {
         let mut programs = self.programs.lock();
         if programs.len() < limits::COMPUTATION_SPECS {
             programs.insert((program.module, program.function.to_string()), Arc::clone(program));
         }
     }
+}
+
+/// A function's name is too long for one? Errors: unknown-function.
+pub fn check_function(name: &str) -> Result<(), Refusal> {
+    if name.len() <= limits::NAME_BYTES {
+        return Ok(());
+    }
+    let text = format!("a function name of {} bytes is over the limit of {}", name.len(), limits::NAME_BYTES);
+    Err(Refusal::new(Code::UnknownFunction, text))
 }
 
 impl Census {

@@ -5,13 +5,13 @@ use super::launch::Runtime;
 use super::mail::{Patience, Place, bounded};
 use super::message::{Kind, Letter, Parcel, Payload};
 use super::ports;
+use super::promise::Promised;
 use super::refusal::Refusal;
 use super::registry::Resident;
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use corovan_core::limits;
 use corovan_core::sync::names::{self, Refused, Ticket};
-use corovan_core::tenancy::quota::Permit;
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -84,7 +84,8 @@ impl Runtime {
             None => {}
         }
         names.set_mesh(mesh);
-        let slot = Slot::promised(self, target.as_ref(), name)?;
+        // A channel is told nothing.
+        let promised = target.as_ref().map(|holder| Ok::<_, Refusal>((holder, self.promise(holder)?))).transpose()?;
         let deadline = self.clock().now().saturating_add(timeout);
         let asked = mesh.register(&control.group, name, *holder, deadline);
         // It ends at its deadline by itself, and then nothing of it remains.
@@ -92,7 +93,7 @@ impl Runtime {
         bounded(control, Waits::Locate, Patience::Forever, what, asked).await??;
         let outcome = self.register_here(control, name, holder);
         match &outcome {
-            Ok(()) => slot.into_iter().for_each(Slot::keep),
+            Ok(()) => promised.into_iter().for_each(|(holder, promised)| keep_promised(holder, name, promised)),
             Err(_) => mesh.unregister(&control.group, name, *holder),
         }
         outcome
@@ -251,37 +252,9 @@ fn tell_lost(control: &Control, name: &str, holder: &Address) {
     }
 }
 
-/// Room in a holder's mailbox for the message that it has lost a name; given back when dropped.
-pub(super) struct Slot<'a> {
-    holder: &'a Arc<Control>,
-    name: &'a str,
-    held: Option<Permit>,
-}
-
-impl<'a> Slot<'a> {
-    /// Of a coroutine; a channel is told nothing. Errors: overloaded, gone.
-    pub fn promised(
-        runtime: &Runtime,
-        holder: Option<&'a Arc<Control>>,
-        name: &'a str,
-    ) -> Result<Option<Slot<'a>>, Refusal> {
-        let Some(holder) = holder else { return Ok(None) };
-        Ok(Some(Slot { holder, name, held: Some(runtime.promise(holder)?) }))
-    }
-
-    pub fn keep(mut self) {
-        if let Some(held) = self.held.take() {
-            self.holder.ties.lock().lost_names.insert(self.name.to_owned(), held);
-        }
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        if self.held.take().is_some() {
-            self.holder.break_promise();
-        }
-    }
+/// Keeps the room for that message, until its holder loses the name or gives it back.
+pub(super) fn keep_promised(holder: &Control, name: &str, promised: Promised<&Control>) {
+    holder.ties.lock().lost_names.insert(name.to_owned(), promised.keep());
 }
 
 impl fmt::Debug for Names {

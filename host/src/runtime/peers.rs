@@ -161,13 +161,10 @@ impl Watcher {
         let news: Vec<&Peer> = self.news.values().map(|peer| &**peer).collect();
         let parts = news.chunks(limits::PEER_NOTICE).chain(news.is_empty().then_some(&news[..]));
         for notice in parts.map(cbor) {
-            let mut held = runtime.promise(control)?;
-            if let Err(exhausted) = held.grow(notice.len() as u64) {
-                control.break_promise();
-                return Err(exhausted.into());
-            }
+            let mut promised = runtime.promise(control)?;
+            promised.held.grow(notice.len() as u64)?;
             let sender = Address { node: runtime.node, ..Address::default() };
-            let body = Parcel { payload: Payload::from(notice), reply: None, held: Some(held) };
+            let body = Parcel { payload: Payload::from(notice), reply: None, held: Some(promised.keep()) };
             control.push_reserved(Letter { kind: Kind::Peers, tag: 0, sender, via: 0, size: 0, body });
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! What a coroutine needs from outside its worker, as small traits over owned values: a runtime can live in another
 //! process, and fakes of these test host calls without a network.
 
+use super::abroad::Ear;
 use super::group::Group;
 use super::launch::Program;
 use super::refusal::Refusal;
@@ -34,6 +35,8 @@ pub trait Observer: Send + Sync {
     fn is_recorded(&self) -> bool {
         true
     }
+    /// What CPU time all of its job has used, in nanoseconds, where that is limited. Before `ended`.
+    fn used(&self, _: u64) {}
     /// A coroutine that it made on another node has ended.
     fn ended_abroad(&self, _: &ExitRecord) {}
     /// It has become a daemon, or is none any more.
@@ -91,6 +94,8 @@ pub struct SpawnAway {
     pub most: u64,
     /// Nanoseconds that it and what it makes may run.
     pub deadline: u64,
+    /// The same of CPU time; `None`: as much as they like.
+    pub cpu: Option<u64>,
 }
 
 /// What ends a coroutine on another node with all that it made there.
@@ -125,6 +130,9 @@ pub trait Way: Send + Sync + fmt::Debug {
     fn request(&self, from: &Address, tag: u64, bytes: Bytes) -> Pending<Result<Bytes, Refusal>>;
     /// Asks the other node to do something to it, and waits for what it says.
     fn ask(&self, from: &Address, ask: Ask) -> Pending<Result<Bytes, Refusal>>;
+    /// Asks that it go on as another function, of its own module where none is named, and waits until it does. Dropped before,
+    /// the other node is told that nobody waits for it.
+    fn swap(&self, from: &Address, module: Option<ModuleHash>, function: String) -> Pending<Result<(), Refusal>>;
     /// Sends a message of channel `from`, which came through so many, to what stands for that there, if that needs no waiting;
     /// `false`: it does.
     fn pass_now(&self, from: &Address, hops: u8, tag: u64, bytes: &[u8]) -> Result<bool, Refusal>;
@@ -173,6 +181,10 @@ pub enum Ask {
 pub trait EndFollower: Send + Sync {
     /// `None`: the node cannot be reached any more.
     fn ended(self: Box<Self>, end: Option<End>);
+    /// Who hears what it says until then, where somebody does.
+    fn ear(&self) -> Option<Arc<Ear>> {
+        None
+    }
 }
 
 /// How a coroutine of another node ended.

@@ -1,14 +1,14 @@
-//! What coroutines do to each other beside sending: monitor, link, join, interrupt, terminate, suspend and resume, swap.
+//! What coroutines do to each other beside sending: monitor, link, join, interrupt, terminate, suspend and resume.
 
 use super::away::AwayEnd;
 use super::control::{Control, Waits};
 use super::exit;
-use super::launch::{Program, Runtime};
+use super::launch::Runtime;
+use super::link_away;
 use super::mail::{Patience, Place, Room, claim};
-use super::message::{Kind, Letter, Parcel, Payload};
+use super::promise::Promised;
 use super::refusal::Refusal;
 use super::registry::Resident;
-use super::swap::{Swap, SwapPoint};
 use super::ties::Watch;
 use bytes::Bytes;
 use corovan_core::code::Code;
@@ -16,7 +16,6 @@ use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::limits;
 use corovan_core::tenancy::quota::{Permit, Resource};
 use corovan_core::wire::{ExitRecord, Outcome, Usage};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
@@ -48,8 +47,14 @@ impl Runtime {
     }
 
     /// Sees to it that one exit message comes, in the room that was promised. `place`: `None` for one that is lost.
-    pub(crate) fn watch(&self, watcher: &Arc<Control>, target: &Address, place: Option<&Place>, promised: Permit) {
-        watcher.ties.lock().watching.insert(*target, Watch { held: promised, _away: None });
+    pub(crate) fn watch(
+        &self,
+        watcher: &Arc<Control>,
+        target: &Address,
+        place: Option<&Place>,
+        promised: Promised<&Control>,
+    ) {
+        watcher.ties.lock().watching.insert(*target, Watch { held: promised.keep(), _away: None });
         if let Some(Place::Here(control)) = place {
             let mut ties = control.ties.lock();
             if !ties.ended {
@@ -97,8 +102,8 @@ impl Runtime {
             if let Some(Resident::Ended(past)) = self.registry.get(&from.address)
                 && past.record.outcome.is_abnormal()
             {
-                let reason = format!("{}, which it is linked to, ended: {}", from.address, past.record.outcome.name());
-                self.terminate(to, "link", &reason, limits::TERMINATE_GRACE);
+                let reason = link_away::reason(&from.address, past.record.outcome.name());
+                self.terminate(to, link_away::BY, &reason, limits::TERMINATE_GRACE);
             }
         }
     }
@@ -208,25 +213,6 @@ impl Runtime {
         Ok(())
     }
 
-    /// Room for one system message of this coroutine, charged for. Errors: overloaded, gone.
-    pub(crate) fn promise(&self, control: &Control) -> Result<Permit, Refusal> {
-        let held = control.group.tenant.ledger.take(Resource::Held, limits::LETTER_BYTES)?;
-        {
-            let mut post = control.post.lock();
-            if post.mailbox.reserve() {
-                return Ok(held);
-            }
-            if post.mailbox.is_closed() {
-                return Err(Refusal::gone(control.address));
-            }
-        }
-        let text = format!(
-            "{} timers and monitored coroutines are waited for or unread, which is the limit (MAILBOX_RESERVED)",
-            limits::MAILBOX_RESERVED
-        );
-        Err(Refusal::new(Code::Overloaded, text))
-    }
-
     /// Whether a coroutine keeps its computation open; `true` when that is new.
     pub(crate) fn set_daemon(self: &Arc<Self>, control: &Control, daemon: bool) -> bool {
         let is_new = control.daemon.swap(daemon, Ordering::Relaxed) != daemon;
@@ -234,63 +220,6 @@ impl Runtime {
             self.follow_up(&control.group, control.group.set_daemon(daemon));
         }
         is_new
-    }
-
-    /// Asks the target to go on as another program, and waits for how it went. Errors: swap-failed, gone, denied, timeout,
-    /// node-lost, interrupted.
-    pub(crate) async fn swap(
-        &self,
-        control: &Arc<Control>,
-        target: &Address,
-        program: Arc<Program>,
-        mut patience: Patience,
-    ) -> Result<(), Refusal> {
-        let other = self.find_here(control, target)?;
-        let held = self.promise(&other)?;
-        let swap = Arc::new(Swap::new(Arc::clone(&program)));
-        {
-            let mut ties = other.ties.lock();
-            if ties.ended {
-                return Err(Refusal::gone(target));
-            }
-            if ties.swap.is_some() {
-                drop(ties);
-                other.post.lock().mailbox.release();
-                return Err(Refusal::new(Code::SwapFailed, "another swap is asked of it, and has not been answered"));
-            }
-            ties.swap = Some(Arc::clone(&swap));
-        }
-        let payload = Payload::copy(program.function.as_bytes());
-        let body = Parcel { payload, reply: None, held: Some(held) };
-        other.push_reserved(Letter { kind: Kind::Swap, tag: 0, sender: control.address, via: 0, size: 0, body });
-        let asked = Asked(&other, &swap);
-        let _doing = control.doing.wait(Waits::Swap);
-        let mut longest = self.scheduler.sleep_until(self.after(limits::SWAP_TIME));
-        // An interrupt that came when the target had agreed: the swap is as good as done, and the next call gives it.
-        let mut late = None;
-        let outcome = std::future::poll_fn(|cx| {
-            if let Poll::Ready(outcome) = swap.poll(cx) {
-                return Poll::Ready(outcome);
-            }
-            if late.is_none()
-                && let Some(reason) = control.take_interrupt()
-            {
-                let given_up = Refusal::new(Code::Interrupted, reason.clone());
-                if swap.withdraw(given_up.clone()) {
-                    return Poll::Ready(Err(given_up));
-                }
-                late = Some(reason);
-            }
-            if patience.poll(cx).is_pending() && Pin::new(&mut longest).poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            let given_up = Refusal::timeout("it did not answer the swap in time");
-            if swap.withdraw(given_up.clone()) { Poll::Ready(Err(given_up)) } else { Poll::Pending }
-        })
-        .await;
-        drop(asked);
-        late.into_iter().for_each(|reason| control.interrupt(&reason));
-        outcome
     }
 }
 
@@ -318,40 +247,6 @@ pub(crate) async fn suspend(
         patience.poll(cx).map(|()| Err(Refusal::timeout("no resume came in time")))
     })
     .await
-}
-
-/// The target of a swap agrees: returns only when the new instance could not take over. Errors: swap-failed, not-found,
-/// overloaded (it may be tried again).
-pub(crate) async fn swap_point(control: &Arc<Control>, state: Bytes) -> Refusal {
-    let Some(swap) = control.ties.lock().swap.clone() else { return no_swap() };
-    let held = match state.len() as u64 {
-        size if size > limits::MAILBOX_FREE => match control.group.tenant.ledger.take(Resource::Held, size) {
-            Ok(held) => Some(held),
-            Err(exhausted) => return exhausted.into(),
-        },
-        _ => None,
-    };
-    if !swap.agree() {
-        control.forget_swap(&swap);
-        return no_swap();
-    }
-    control.put_swap_point(SwapPoint { swap, state, held });
-    std::future::poll_fn(|_| match control.ties.lock().swap_failed.take() {
-        Some(why) => Poll::Ready(why),
-        // The instance is polled again only when the new one could not take over.
-        None => Poll::Pending,
-    })
-    .await
-}
-
-/// The target of a swap declines it. Errors: not-found.
-pub(crate) fn swap_refuse(control: &Control, why: String) -> Result<(), Refusal> {
-    let swap = control.ties.lock().swap.take().ok_or_else(no_swap)?;
-    if !swap.agree() {
-        return Err(no_swap());
-    }
-    swap.end(Err(Refusal::new(Code::SwapFailed, format!("it declined: {why}"))));
-    Ok(())
 }
 
 /// What a coroutine does, in CBOR: a map of `state`, `waiting`, `function`, `module`, `daemon`, `mailbox`,
@@ -422,22 +317,6 @@ impl Drop for Waiting {
         };
         drop(gone);
     }
-}
-
-/// A swap that was asked for; taken back when dropped, unless the target has agreed.
-struct Asked<'a>(&'a Arc<Control>, &'a Arc<Swap>);
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        let Asked(target, swap) = self;
-        if swap.withdraw(Refusal::gone("who asked for it")) {
-            target.forget_swap(swap);
-        }
-    }
-}
-
-fn no_swap() -> Refusal {
-    Refusal::new(Code::NotFound, "no swap is asked for, or whoever asked has given up")
 }
 
 /// The record of one that has none any more.

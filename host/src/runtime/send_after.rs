@@ -26,8 +26,10 @@ impl Runtime {
     ) -> Result<u64, Refusal> {
         let is_own = *to == control.address;
         let size = payload.len();
-        let mut held = if is_own {
-            self.promise(control)?
+        let held = if is_own {
+            let mut promised = self.promise(control)?;
+            promised.held.grow(size as u64)?;
+            promised.keep()
         } else {
             self.find(control, to)?;
             if control.ties.lock().timers.len() >= limits::COROUTINE_TIMERS {
@@ -35,14 +37,8 @@ impl Runtime {
                     format!("{} timers are set, which is the limit (COROUTINE_TIMERS)", limits::COROUTINE_TIMERS);
                 return Err(Refusal::new(Code::Overloaded, text));
             }
-            control.group.tenant.ledger.take(Resource::Held, limits::LETTER_BYTES)?
+            control.group.tenant.ledger.take(Resource::Held, limits::LETTER_BYTES + size as u64)?
         };
-        if let Err(exhausted) = held.grow(size as u64) {
-            if is_own {
-                control.post.lock().mailbox.release();
-            }
-            return Err(exhausted.into());
-        }
         let kind = if is_own { Kind::Timer } else { Kind::Message };
         let body = Parcel { payload, reply: None, held: Some(held) };
         let letter = Letter { kind, tag, sender: control.address, via: 0, size: if is_own { 0 } else { size }, body };

@@ -5,7 +5,8 @@ use super::control::{Control, Waits};
 use super::launch::Runtime;
 use super::mail::{Patience, bounded};
 use super::message::{Kind, Letter, Parcel, Payload};
-use super::names::{Slot, refuse};
+use super::names::{keep_promised, refuse};
+use super::promise::Promised;
 use super::refusal::Refusal;
 use super::registry::Resident;
 use super::tenant::Tenant;
@@ -35,7 +36,7 @@ pub struct Service {
 pub struct Told {
     owner: Arc<Control>,
     name: String,
-    held: Option<Permit>,
+    promised: Promised<Arc<Control>>,
 }
 
 /// In the registry, until it is kept.
@@ -77,14 +78,14 @@ impl Runtime {
         let placed = Placed(self, Some(service));
         let Some(mesh) = self.names.get() else { return placed.keep(owner) };
         tenant.names.set_mesh(mesh);
-        let slot = Slot::promised(self, Some(owner), name)?;
+        let promised = self.promise(owner)?;
         let deadline = self.clock().now().saturating_add(limits::NAME_CALL.as_nanos() as u64);
         let asked = mesh.register(&owner.group, name, address, deadline);
         let what = "the name was not given in time";
         bounded(owner, Waits::Locate, Patience::Forever, what, asked).await??;
         let kept = placed.keep(owner);
         match &kept {
-            Ok(()) => slot.into_iter().for_each(Slot::keep),
+            Ok(()) => keep_promised(owner, name, promised),
             Err(_) => mesh.unregister(&owner.group, name, address),
         }
         kept
@@ -148,8 +149,8 @@ impl Service {
         if !self.tells {
             return Ok(None);
         }
-        match runtime.promise(&owner) {
-            Ok(held) => Ok(Some(Told { owner, name: self.name.clone(), held: Some(held) })),
+        match runtime.promise_of(Arc::clone(&owner)) {
+            Ok(promised) => Ok(Some(Told { owner, name: self.name.clone(), promised })),
             Err(refusal) if refusal.code == Code::Gone => Err(gone()),
             Err(refusal) => Err(refusal),
         }
@@ -158,8 +159,7 @@ impl Service {
 
 impl Told {
     /// It was made, and has this address.
-    pub fn made(mut self, address: Address) {
-        let held = self.held.take();
+    pub fn made(self, address: Address) {
         let payload = Payload::copy(self.name.as_bytes());
         let letter = Letter {
             kind: Kind::Called,
@@ -167,17 +167,9 @@ impl Told {
             sender: address,
             via: 0,
             size: 0,
-            body: Parcel { payload, reply: None, held },
+            body: Parcel { payload, reply: None, held: Some(self.promised.keep()) },
         };
         self.owner.push_reserved(letter);
-    }
-}
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if self.held.take().is_some() {
-            self.owner.break_promise();
-        }
     }
 }
 

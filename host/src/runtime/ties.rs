@@ -3,6 +3,7 @@
 
 use super::channels::Channel;
 use super::control::Control;
+use super::link_away::LinkAway;
 use super::message::{Letter, Payload};
 use super::ports::Told;
 use super::refusal::Refusal;
@@ -27,6 +28,8 @@ pub(super) struct Ties {
     /// Who gets a message at its end, by counter; who is terminated by an abnormal one; who waits for it, by number.
     pub monitors: BTreeMap<u64, Weak<Control>>,
     pub links: BTreeMap<u64, Weak<Control>>,
+    /// The same with those of other nodes.
+    pub links_away: BTreeMap<Address, LinkAway>,
     pub waits: BTreeMap<u64, Waker>,
     next_wait: u64,
     /// Those whose end it is to learn of.

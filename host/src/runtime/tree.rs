@@ -93,6 +93,16 @@ impl Tree {
         }
     }
 
+    /// Nanoseconds of CPU time that are left to its coroutines; `None`: as many as they like.
+    pub fn left(&self) -> Option<u64> {
+        self.budget.as_ref().map(|budget| budget.limit.saturating_sub(budget.spent.load(Ordering::Relaxed)))
+    }
+
+    /// Nanoseconds that its coroutines have used, where that is limited.
+    pub fn spent(&self) -> Option<u64> {
+        self.budget.as_ref().map(|budget| budget.spent.load(Ordering::Relaxed))
+    }
+
     /// The CPU time that its coroutines may use, where that and `more` nanoseconds are over it.
     pub(super) fn overdrawn(&self, more: u64) -> Option<u64> {
         let budget = self.budget.as_ref()?;

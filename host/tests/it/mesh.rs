@@ -194,6 +194,25 @@ fn a_job_makes_coroutines_on_nodes_that_never_saw_its_module_and_they_end_with_i
 }
 
 #[test]
+fn a_server_at_another_node_goes_on_as_another_function_and_what_it_prints_reaches_the_client() {
+    let place = Place::new();
+    let nodes = mesh(&place, 2);
+    let here = place.start(nodes[0].args(&[&job("hot_swap").display().to_string(), "hot_swap", "3"]));
+    let there = place.start(nodes[0].args(&[&job("hot_swap").display().to_string(), "hot_swap", "3", "\"b\""]));
+    let (here, there) = (here.wait(), there.wait());
+    let (here, there) = (here.has_code(0).out(), there.has_code(0).out());
+    // Each coroutine's lines are in their order.
+    let of = |out: &str, whose: &str| -> Vec<String> {
+        out.lines().filter(|line| line.ends_with(whose)).map(str::to_owned).collect()
+    };
+    assert_eq!(of(&there, "received").len(), 6, "{there}");
+    assert_eq!(of(&there, "received"), of(&here, "received"));
+    let lines = |out: &str| out.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(lines(&there), lines(&here));
+    assert_eq!(there.lines().last(), Some("6"));
+}
+
+#[test]
 fn two_programs_with_a_node_each_in_their_own_process_need_no_other() {
     let place = Place::new();
     let certs = place.certs().display().to_string();

@@ -1,11 +1,14 @@
 //! Coroutines of two nodes that send to each other over real QUIC: what each call gives, and what it gives when the other end is
 //! gone, is another tenant's, or its node is lost.
 
+mod abroad;
 mod channels;
 mod false_channels;
 mod guests;
+mod hosts;
 mod names;
 mod services;
+mod swaps;
 
 use crate::in_process::run;
 use crate::links::{authority, credentials};
@@ -92,11 +95,16 @@ impl Node {
     }
 
     pub fn with(authority: &Authority, name: &str, hosts: Arc<dyn Hosts>) -> Node {
-        Node::that_says(authority, name, name, hosts)
+        Node::that_says(authority, name, name, |_| hosts)
     }
 
-    /// One that says it has another name than its certificate has.
-    pub fn that_says(authority: &Authority, name: &str, says: &str, hosts: Arc<dyn Hosts>) -> Node {
+    /// One that says it has another name than its certificate has, and what makes coroutines there for other nodes.
+    pub fn that_says(
+        authority: &Authority,
+        name: &str,
+        says: &str,
+        hosts: impl FnOnce(&Bench) -> Arc<dyn Hosts>,
+    ) -> Node {
         let credentials = credentials(authority, name);
         let node = credentials.identity.principal().node_id();
         let bench = Arc::new(Bench::of_node(200, node));
@@ -116,7 +124,7 @@ impl Node {
         };
         let (service, handle) = Service::new(membership, carrier).unwrap();
         std::thread::spawn(move || service.run());
-        let hosting = Hosting::new(node, hosts, Tasks::here());
+        let hosting = Hosting::new(node, hosts(&bench), links.peers(), Tasks::here());
         let receiver = Receiver::new(&bench.runtime, Arc::clone(&trust) as _, handle.clone(), hosting);
         links.open(Arc::new(receiver), Arc::new(Inward(handle.clone())));
         assert!(

@@ -24,6 +24,7 @@ use wasmtime::{Linker, Module};
 /// Remembers what a coroutine told.
 #[derive(Default)]
 pub struct Remember {
+    pub started: Mutex<Vec<Address>>,
     pub exits: Mutex<Vec<ExitRecord>>,
     pub progress: Mutex<Vec<(u64, u64, String)>>,
     pub logs: Mutex<Vec<(u8, String)>>,
@@ -90,7 +91,9 @@ impl Random for Seeded {
 }
 
 impl Observer for Remember {
-    fn started(&self, _: Address) {}
+    fn started(&self, address: Address) {
+        self.started.lock().push(address);
+    }
     fn progress(&self, done: u64, total: u64, text: String) {
         self.progress.lock().push((done, total, text));
     }

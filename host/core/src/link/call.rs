@@ -9,6 +9,7 @@ use crate::ids::{Address, ModuleHash};
 use crate::limits;
 use crate::wire::ExitRecord;
 use crate::wire::exit::ExitHead;
+use crate::wire::records::{Log, Progress};
 use bytes::{Buf, Bytes};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,16 @@ pub enum Call {
     Abandon,
     /// A question of one who wants to join follows, as on a connection of the joining protocol; answered with the answer.
     Join,
+    /// Go on as another function, of this module or of the one that it runs. Answered when it does, or will not.
+    Swap {
+        #[serde(rename = "m", default)]
+        module: Option<ModuleHash>,
+        #[serde(rename = "f")]
+        function: String,
+    },
+    /// What a coroutine has said that the other node asked for, or one that it made. Bytes of output follow; answered when all
+    /// of it has found room.
+    Said(Said),
     /// Whatever a later version asks.
     #[serde(other)]
     Unknown,
@@ -81,12 +92,30 @@ pub struct Spawn {
     /// The number under which the end of all that it makes is told, as that of a monitor.
     #[serde(rename = "o")]
     pub over: u64,
+    /// Nanoseconds of CPU time that it and all that it makes may use; absent: as many as they like.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u64>,
     /// Of what is offered there, in place of a function of a module.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Address>,
     /// Bytes that whoever makes it may have, which is the most that the program gets of what it wants; 0: it is not said.
     #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
     pub most: u64,
+}
+
+/// A part of what a coroutine says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Said {
+    /// The number of its end in `Spawn`.
+    #[serde(rename = "o")]
+    pub over: u64,
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    #[serde(rename = "l", default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<Log>,
+    /// Which output the bytes are of: 1 or 2.
+    #[serde(rename = "s", default)]
+    pub stream: u8,
 }
 
 /// Why bytes are no such payload.
@@ -160,14 +189,19 @@ mod tests {
             memory: 1,
             deadline: 2,
             over: 3,
+            cpu: Some(4),
             service: None,
             most: 4,
         };
+        let log = Log { level: 3, text: "so".into(), dropped: 1 };
+        let said = Said { over: 3, progress: None, logs: vec![log], stream: 2 };
         for call in [
             Call::Monitor,
             Call::Terminate { by: "a".into(), reason: "b".into() },
             Call::Spawn(spawn),
+            Call::Said(said),
             Call::Module { hash: ModuleHash([1; 32]), offset: 9 },
+            Call::Swap { module: Some(ModuleHash([2; 32])), function: "next".into() },
         ] {
             let payload = [&encode(&call).unwrap()[..], b"rest"].concat();
             assert_eq!(decode::<Call>(payload.clone().into()).unwrap(), (call, Bytes::from_static(b"rest")));

@@ -72,6 +72,11 @@ impl<W> Pending<W> {
         Ok(self.waiting.remove(&number))
     }
 
+    /// Who waits under this number.
+    pub fn get(&self, number: u64) -> Option<&W> {
+        self.waiting.get(&number)
+    }
+
     /// Given up: who waited, unless it came to an end before.
     pub fn take(&mut self, number: u64) -> Option<W> {
         self.waiting.remove(&number)

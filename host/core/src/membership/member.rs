@@ -146,6 +146,7 @@ mod tests {
             cores: 8,
             memory: 1 << 34,
             version: "0.1.0".into(),
+            issues: true,
             draining: true,
             leaving: false,
         }

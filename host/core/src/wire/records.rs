@@ -138,7 +138,7 @@ pub struct Started {
     pub address: Address,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Progress {
     pub done: u64,
     pub total: u64,
@@ -147,7 +147,7 @@ pub struct Progress {
 }
 
 /// Level: 1 error, 2 warning, 3 info, 4 debug, 5 trace.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Log {
     pub level: u8,
     pub text: String,

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 /// What it is made of.
@@ -40,6 +40,10 @@ pub(super) struct Inner {
     pub dials: Mutex<Dials>,
     next: AtomicU64,
 }
+
+/// The links of a node as seen by what they hold themselves; cheap to clone.
+#[derive(Clone)]
+pub struct Peers(Weak<Inner>);
 
 /// Takes datagrams of membership. Must not block.
 pub trait Datagrams: Send + Sync {
@@ -136,6 +140,11 @@ impl Links {
         self.0.peers.read().values().filter_map(|peer| peer.held()).collect()
     }
 
+    /// Without keeping them.
+    pub fn peers(&self) -> Peers {
+        Peers(Arc::downgrade(&self.0))
+    }
+
     /// Connections in use.
     pub fn connections(&self) -> usize {
         self.connected().len()
@@ -204,6 +213,13 @@ impl Links {
 
     pub(super) fn next_number(&self) -> u64 {
         self.0.next.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Peers {
+    /// Sessions that are held.
+    pub fn sessions(&self) -> Vec<Arc<Session>> {
+        self.0.upgrade().map(|links| Links(links).sessions()).unwrap_or_default()
     }
 }
 

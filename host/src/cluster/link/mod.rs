@@ -12,7 +12,7 @@ mod peer;
 mod session;
 mod supervise;
 
-pub use links::{Config, Datagrams, Links};
+pub use links::{Config, Datagrams, Links, Peers};
 pub use outbound::{NotSent, Sending};
 pub use pass::{Granted, Pass};
 pub use session::{Answer, Fault, Inbox, Session, Watcher};

@@ -4,6 +4,7 @@
 use super::lanes::Lane;
 use super::pass::{Pass, Passes, Shown};
 use crate::runtime::Clock;
+use crate::runtime::abroad::Ear;
 use bytes::Bytes;
 use corovan_core::ids::NodeId;
 use corovan_core::link::calls::{self, Pending, Watched};
@@ -67,6 +68,10 @@ pub enum Answer {
 /// first.
 pub trait Watcher: Send + Sync {
     fn ended(self: Box<Self>, exit: Option<(u8, Bytes)>);
+    /// Who hears what it says until then, where somebody does.
+    fn ear(&self) -> Option<Arc<Ear>> {
+        None
+    }
 }
 
 /// Takes what the other node sends to coroutines and to this node. Called by the tasks that read: must not block.
@@ -133,6 +138,11 @@ impl Session {
     pub(super) fn begin(&self, incarnation: u32, number: u64) {
         self.number.store(number, Ordering::Release);
         self.incarnation.store(incarnation, Ordering::Release);
+    }
+
+    /// A time of the node's clock.
+    pub fn moment(&self) -> u64 {
+        self.clock.now()
     }
 
     pub fn has_ended(&self) -> bool {
@@ -203,6 +213,11 @@ impl Session {
     /// Who watched; `None` when it has been told, or will be this very moment.
     pub fn give_up_monitor(&self, number: u64) -> Option<Box<dyn Watcher>> {
         self.monitors.lock().take(number)
+    }
+
+    /// Who hears what the coroutine says whose end is told under this number.
+    pub fn ear(&self, number: u64) -> Option<Arc<Ear>> {
+        self.monitors.lock().get(number).and_then(|watcher| watcher.ear())
     }
 
     /// The other node wants to be told under this number; `stop` is called when it gives that up or is gone. `Ok(Err(_))` is

@@ -82,6 +82,7 @@ fn a_node_does_what_the_grant_that_it_is_shown_gives_and_nothing_else() {
                 memory: 0,
                 deadline: 1 << 40,
                 over: 0,
+                cpu: None,
                 service: None,
                 most: 0,
             })

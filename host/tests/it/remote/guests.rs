@@ -23,7 +23,10 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use tokio::sync::oneshot::Receiver;
 
-const HASH: ModuleHash = ModuleHash([7; 32]);
+/// Of what the nodes here give.
+fn hash() -> ModuleHash {
+    ModuleHash::of(&vec![1; 3 * limits::MESSAGE_BYTES + 5])
+}
 
 /// Modules of a node that runs nothing: what it was given, and what it gives, if it answers at all.
 #[derive(Default)]
@@ -64,7 +67,7 @@ impl Watcher for Nobody {
 }
 
 /// A call of a coroutine of one node to another node, under the grant of the first tenant.
-async fn ask(from: &Node, to: &Node, record: Call, bytes: Bytes) -> Receiver<Answer> {
+pub async fn ask(from: &Node, to: &Node, record: Call, bytes: Bytes) -> Receiver<Answer> {
     from.links.place(to.links.node(), Some(to.address));
     let session = from.links.session(to.links.node()).unwrap();
     let (call, answer) = session.begin_call().unwrap();
@@ -81,17 +84,18 @@ async fn ask(from: &Node, to: &Node, record: Call, bytes: Bytes) -> Receiver<Ans
 
 fn spawn() -> Call {
     Call::Spawn(Spawn {
-        module: HASH,
+        module: hash(),
         function: "f".into(),
         memory: 0,
         deadline: 1 << 40,
         over: 0,
         service: None,
         most: 0,
+        cpu: None,
     })
 }
 
-fn code(answer: Answer) -> Option<Code> {
+pub fn code(answer: Answer) -> Option<Code> {
     let Answer::Given { tag, .. } = answer else { return None };
     u16::try_from(tag).ok().and_then(Code::from_number)
 }
@@ -139,7 +143,7 @@ fn who_asks_for_modules_and_takes_nothing_keeps_them_from_nobody_else() {
         let mallory = Mallory::new(&authority, "mallory");
         let (connection, mut send, mut recv) = mallory.says(victim.address, &encoded(&mallory.hello())).await;
         recv.read_exact(&mut [0; 4]).await.unwrap();
-        let module = call::encode(&Call::Module { hash: HASH, offset: 0 }).unwrap();
+        let module = call::encode(&Call::Module { hash: hash(), offset: 0 }).unwrap();
         let tenant = victim.bench.tenant.name().as_bytes().to_vec();
         let mut frames = vec![(Header { grant: 1, ..Header::new(Kind::Grant) }, &tenant[..])];
         let asked = 2 * limits::MODULE_READS_ASKED as u64;
@@ -163,7 +167,8 @@ fn who_asks_for_modules_and_takes_nothing_keeps_them_from_nobody_else() {
             tokio::task::yield_now().await;
         }
         for offset in [0, limits::MESSAGE_BYTES as u64] {
-            let answer = ask(&honest, &victim, Call::Module { hash: HASH, offset }, Bytes::new()).await.await.unwrap();
+            let answer =
+                ask(&honest, &victim, Call::Module { hash: hash(), offset }, Bytes::new()).await.await.unwrap();
             let Answer::Given { tag: 0, payload, .. } = answer else { panic!("{answer:?}") };
             assert_eq!(payload.len() as u64, 8 + (gives.len() as u64 - offset).min(limits::MESSAGE_BYTES as u64));
         }
@@ -245,7 +250,7 @@ fn a_node_is_chosen_by_the_name_that_its_certificate_has_and_not_by_one_that_it_
     run(async {
         let authority = authority();
         let [a, b] = ["a", "b"].map(|name| Node::start(&authority, name));
-        let mallory = Node::that_says(&authority, "mallory", "b", Arc::new(Stock::default()));
+        let mallory = Node::that_says(&authority, "mallory", "b", |_| Arc::new(Stock::default()));
         join(&[&a, &mallory]).await;
         let mesh = a.bench.runtime.mesh.get().unwrap();
         // What it says of itself comes a moment later.
@@ -297,7 +302,7 @@ fn pieces_of_modules_that_are_asked_for_all_at_once_all_come() {
         let taker = Node::start(&authority, "taker");
         let mut answers = Vec::new();
         for _ in 0..64 {
-            answers.push(ask(&taker, &giver, Call::Module { hash: HASH, offset: 0 }, Bytes::new()).await);
+            answers.push(ask(&taker, &giver, Call::Module { hash: hash(), offset: 0 }, Bytes::new()).await);
         }
         for answer in answers {
             let Answer::Given { tag: 0, payload, .. } = answer.await.unwrap() else { panic!("a piece did not come") };

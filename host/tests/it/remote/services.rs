@@ -122,6 +122,7 @@ async fn call_under(from: &Node, to: &Node, tenant: &str, service: Address) -> C
         memory: 0,
         deadline: 1 << 40,
         over,
+        cpu: None,
         service: Some(service),
         most: 0,
     };
