@@ -216,10 +216,10 @@ fn what_a_node_says_for_coroutines_that_it_does_not_run_or_all_at_once_is_not_he
         let (_, seen) = a.begin(&parent(0, "(drop (call $joined))", WAITS)).await;
         until(|| (said(&seen) == ["0"]).then_some(())).await;
         let child = only(&b).await;
-        let say = async |over: u64, bytes: usize| {
+        let say = |over: u64, bytes: usize| {
             let log = Log { level: 77, text: "x".repeat(2 * limits::TEXT_BYTES), dropped: 0 };
             let record = Call::Said(Said { over, progress: None, logs: vec![log], stream: 1 });
-            ask(&b.node, &a.node, record, vec![b'x'; bytes].into()).await
+            ask(&b.node, &a.node, record, vec![b'x'; bytes].into())
         };
         // The child's end is the first that was ever asked for; what there is room for comes, and no more.
         assert_eq!(code(say(99, 1).await.await.unwrap()), Some(Code::Gone));
