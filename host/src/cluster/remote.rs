@@ -16,7 +16,7 @@ use corovan_core::link::call::{self, Call};
 use corovan_core::link::calls;
 use corovan_core::link::channel::ChannelCall;
 use corovan_core::link::frame::{Header, Kind, Local};
-use corovan_core::membership::member::{About, Member};
+use corovan_core::membership::member::Member;
 use corovan_core::tenancy::identity::{Principal, Role};
 use corovan_core::text::cut;
 use std::future::poll_fn;
@@ -85,12 +85,15 @@ impl Mesh for Remote {
         let members = self.members.members();
         // Whatever a node says it is called: its id is that of the name that its certificate has.
         let named = Principal::new(&self.cluster, Role::Node, selector).map(|named| named.node_id()).ok();
-        let takes = |member: &Member, about: &About| match selector.split_once('=') {
-            _ if selector.is_empty() => !about.draining,
-            Some((label, value)) => !about.draining && about.labels.get(label).is_some_and(|has| has == value),
-            None => named == Some(member.presence.node),
+        // A node is known by its certificate before it has said anything of itself.
+        let wanted = |member: &&Member| match (selector.split_once('='), &member.about) {
+            (None, _) if !selector.is_empty() => named == Some(member.presence.node),
+            (_, None) => false,
+            (None, Some(about)) => !about.draining,
+            (Some((label, value)), Some(about)) => {
+                !about.draining && about.labels.get(label).is_some_and(|has| has == value)
+            }
         };
-        let wanted = |member: &&Member| member.about.as_ref().is_some_and(|about| takes(member, about));
         let found: Vec<NodeId> = members.values().filter(wanted).map(|member| member.presence.node).collect();
         if found.is_empty() {
             let shown: String = selector.chars().take(80).collect();
