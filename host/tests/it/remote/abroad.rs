@@ -40,7 +40,7 @@ async fn is_idle(host: &Host) {
     let ledger = &host.node.bench.ledger;
     until(|| {
         let used: u64 = [Resource::Coroutines, Resource::Memory].map(|resource| ledger.used(resource)).iter().sum();
-        (used == 0).then_some(())
+        (used == 0 && host.node.bench.runtime.registry.coroutines(|_| true).is_empty()).then_some(())
     })
     .await;
 }
@@ -88,8 +88,9 @@ fn the_abnormal_end_of_the_one_that_made_a_linked_coroutine_ends_that() {
     with_three(async |[a, b, c]| {
         // A daemon: not ended with its job, but with its computation.
         for (flags, then, by) in [(LINK | 1, "unreachable", "link"), (1, "unreachable", ""), (LINK | 1, "", "")] {
-            let (_, seen) = a.begin(&parent(flags, then, WAITS)).await;
+            let (maker, seen) = a.begin(&parent(flags, &format!("{WAITS} {then}"), WAITS)).await;
             let address = only(&b).await;
+            c.play(&program(maker, None, TOLD)).await;
             over(&seen).await;
             match by {
                 "" => {
@@ -147,7 +148,9 @@ fn what_is_said_at_other_nodes_reaches_the_follower_of_the_job_before_its_end() 
         let seen = a.play(&program(Address::default(), None, functions)).await;
         assert_eq!(String::from_utf8_lossy(&printed(&seen)), "one\none\none\n");
         assert_eq!(*seen.logs.lock(), vec![(3, "a line".to_owned()); 2]);
-        assert_eq!(said(&seen), ["7", "7"]);
+        // Of what comes at once only the latest.
+        let progress = said(&seen);
+        assert!([1, 2].contains(&progress.len()) && progress.iter().all(|it| it == "7"), "{progress:?}");
         is_idle(&b).await;
         is_idle(&c).await;
     });

@@ -31,6 +31,11 @@ pub fn with_three<F: Future<Output = ()>>(test: impl FnOnce([Host; 3]) -> F) {
         let authority = authority();
         let hosts = ["a", "b", "c"].map(|name| Host::start(&authority, name));
         join(&hosts.each_ref().map(|host| &host.node)).await;
+        // What a node says of itself comes a moment later, and until then nothing is placed there.
+        for host in &hosts {
+            let is_known = || host.node.handle.members().values().all(|member| member.about.is_some());
+            until(|| is_known().then_some(())).await;
+        }
         test(hosts).await;
     });
 }

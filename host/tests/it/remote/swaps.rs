@@ -47,6 +47,7 @@ async fn send(host: &Host, to: Address, tag: u32) {
 
 const SWAP: u32 = 4;
 const FOREVER: i64 = -1;
+const SLEEPS: &str = "(func (export \"f\") (drop (call $sleep (i64.const -1))))";
 const AGREES: &str = "(call $swap_point (i32.const 300) (i32.const 1))";
 const NEXT: &str = "(func (export \"next\")
     (drop (call $args (i32.const 1600) (i32.const 100))) (call $tell (i32.load8_u (i32.const 1601)))
@@ -123,12 +124,19 @@ fn a_swap_that_is_not_answered_is_taken_back_when_its_asker_gives_up_or_is_lost(
         let module = b.ship(&successor(1)).await;
         // What takes it back goes before what its asker sends next.
         let asks = r#"(func (export "f")
-                (call $tell (call $swap (i32.const 980) (i32.const 940) (i32.const 100) (i32.const 4) (i64.const 50000000)))
+                (call $tell (call $swap (i32.const 980) (i32.const 940) (i32.const 100) (i32.const 4) (i64.const -1)))
                 (call $tell (call $sent (i32.const 980) (i64.const 6))))"#;
-        let asked = b.play(&program(address, Some(module), asks)).await;
-        assert_eq!(said(&asked), ["timeout", "0"]);
+        let (asker, asked) = b.begin(&program(address, Some(module), asks)).await;
+        until(|| (said(&seen) == ["1"]).then_some(())).await;
+        let asker = b.node.bench.runtime.registry.coroutines(|control| control.address == asker);
+        asker[0].interrupt("enough");
+        over(&asked).await;
+        assert_eq!(said(&asked), ["interrupted", "0"]);
         until(|| (said(&seen).len() == 2).then_some(())).await;
         assert_eq!(said(&seen), ["1", "not-found"]);
+        // So it is for one that does not wait.
+        let (reads_nothing, _seen) = a.begin(&program(Address::default(), None, SLEEPS)).await;
+        assert_eq!(ask(&b, reads_nothing, Some(module), "next", 1).await, "timeout");
         // It is free for another, whose node is lost.
         let _asks = c.begin(&asking(address, Some(c.ship(&successor(2)).await), "next", FOREVER)).await;
         until(|| (said(&seen).len() == 3).then_some(())).await;
