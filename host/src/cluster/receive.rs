@@ -77,10 +77,6 @@ impl Receiver {
                 self.hosting.module((session, header.call), granted, (hash, offset));
                 return Ok(None);
             }
-            Call::Cancel { by, reason } => {
-                self.hosting.cancel(session, header.call, &by, &reason);
-                return Ok(None);
-            }
             Call::Swap { module, function } => {
                 self.hosting.swap(runtime, session, (header, granted), (module, function));
                 return Ok(None);
@@ -94,7 +90,7 @@ impl Receiver {
                 channels::serve(runtime, session, (header, granted), &is, (call, bytes))?;
                 return Ok(None);
             }
-            Call::Demonitor | Call::Names | Call::Abandon | Call::Join | Call::Unknown => {
+            Call::Demonitor | Call::Cancel { .. } | Call::Names | Call::Abandon | Call::Join | Call::Unknown => {
                 let text = "this node does not know that call";
                 return Ok(Some(Err(Refusal::new(Code::Unsupported, text))));
             }
@@ -147,9 +143,14 @@ impl Inbox for Receiver {
                 return Ok(());
             }
         };
-        match call {
+        match &call {
             Call::Demonitor => {
                 session.unwatch(header.call);
+                return Ok(());
+            }
+            // Of what was asked for in this session, whatever right that took; it may have been a service.
+            Call::Cancel { by, reason } => {
+                self.hosting.cancel(session, header.call, by, reason);
                 return Ok(());
             }
             Call::Join => {
@@ -173,7 +174,7 @@ impl Inbox for Receiver {
         let right = match call {
             // What is offered here is its owner's: whoever may send may call it.
             Call::Spawn(Spawn { service: Some(_), .. }) => Right::Send,
-            Call::Spawn(_) | Call::Cancel { .. } => Right::Spawn,
+            Call::Spawn(_) => Right::Spawn,
             Call::Module { .. } => Right::Fetch,
             _ => Right::Send,
         };
