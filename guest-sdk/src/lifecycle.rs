@@ -153,17 +153,22 @@ pub(crate) fn fail_now(kind: &str, text: &str) -> ! {
 }
 
 /// Reads what has a size known only to the node: once into a buffer that is enough for most, again when it was not.
-fn read(call: impl Fn(*mut u8, usize) -> i32) -> Vec<u8> {
+pub(crate) fn try_read(call: impl Fn(*mut u8, usize) -> Result<usize, Error>) -> Result<Vec<u8>, Error> {
     let mut buffer = Vec::with_capacity(FIRST_TRY);
     loop {
-        let size = usize::try_from(call(buffer.as_mut_ptr(), buffer.capacity())).unwrap_or(0);
+        let size = call(buffer.as_mut_ptr(), buffer.capacity())?;
         if size <= buffer.capacity() {
             // SAFETY: the node has written `size` bytes, since they fit.
             unsafe { buffer.set_len(size) };
-            return buffer;
+            return Ok(buffer);
         }
         buffer.reserve_exact(size);
     }
+}
+
+/// The same of what the node cannot refuse.
+fn read(call: impl Fn(*mut u8, usize) -> i32) -> Vec<u8> {
+    try_read(|buf, cap| Ok(usize::try_from(call(buf, cap)).unwrap_or(0))).unwrap_or_default()
 }
 
 /// Arguments and texts are mostly short; a job that takes megabytes pays one more call.

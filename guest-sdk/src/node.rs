@@ -6,6 +6,7 @@ use crate::coroutine::part;
 use crate::error::{Error, check};
 use crate::ids::NodeId;
 use crate::incoming::Incoming;
+use crate::lifecycle::try_read;
 use crate::sys;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -62,16 +63,10 @@ pub enum PeerState {
 /// # }
 /// ```
 pub fn location() -> Result<Peer, Error> {
-    // It does not change: where it is too large for the buffer it is asked for again.
-    let mut buffer = vec![0; 512];
-    loop {
-        // SAFETY: the node writes at most as many bytes as the buffer has.
-        let size = check(unsafe { sys::location(buffer.as_mut_ptr(), buffer.len()) })?;
-        if size <= buffer.len() {
-            return from_node(&buffer[..size]);
-        }
-        buffer.resize(size, 0);
-    }
+    from_node(&try_read(|buf, cap| {
+        // SAFETY: `buf` has room for `cap` bytes, and the node writes no more.
+        check(unsafe { sys::location(buf, cap) })
+    })?)
 }
 
 /// The node that an address is on.

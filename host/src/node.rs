@@ -135,6 +135,8 @@ impl Node {
         let issues = issuer.is_some();
         let me = mesh::myself(&runtime, &config.name, address, config.workers, config.mesh.as_ref(), issues);
         let roster = Arc::new(Roster::new(me.clone(), Arc::clone(&clock)));
+        // Of this node alone, and before a mesh can tell of others: the older list is not to come after the newer.
+        runtime.peers_changed(roster.peers());
         let mesh = config.mesh.map(|mesh| {
             Mesh::start(Parts {
                 config: mesh,
@@ -155,8 +157,6 @@ impl Node {
         });
         let mesh = mesh.transpose()?;
         let seeds = mesh.as_ref().map(|mesh| mesh.seeds.clone());
-        // In a mesh they are told again and again; here there is this node alone.
-        runtime.peers_changed(roster.peers());
         // A service is given this once, by its node.
         let _ = service.nodes.set(Nodes { roster, seeds });
         let links = mesh.as_ref().map(|mesh| mesh.links.clone());
@@ -206,7 +206,7 @@ impl Node {
     }
 }
 
-/// Where strangers ask to join, if this node issues.
+/// What grants certificates, if this node issues them.
 fn issuer(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Arc<dyn Issuer>>, Error> {
     let Some(authority) = &config.enrolment.issuer else { return Ok(None) };
     let own = &config.credentials.identity;

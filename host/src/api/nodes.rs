@@ -9,9 +9,8 @@ use crate::net::framed::{FrameReader, FrameWriter};
 use crate::net::{RecvStream, SendStream};
 use corovan_core::code::Code;
 use corovan_core::ids::NodeId;
-use corovan_core::membership::view::State;
 use corovan_core::text::cut;
-use corovan_core::wire::nodes::{AskPeer, ListNodes, NodeDetails, NodeInfo, NodeState};
+use corovan_core::wire::nodes::{AskPeer, ListNodes, NodeDetails, NodeInfo};
 use corovan_core::wire::records::Closed;
 use corovan_core::wire::{Frame, Kind};
 use std::sync::Arc;
@@ -131,13 +130,8 @@ fn info(row: Row, me: NodeId, operator: bool) -> NodeInfo {
         dial_out: presence.dial_out,
         draining: about.draining,
     });
-    let state = match state {
-        State::Alive => NodeState::Alive,
-        State::Failed => NodeState::Failed,
-        State::Left => NodeState::Left,
-    };
     let (node, incarnation) = (presence.node, presence.incarnation);
-    NodeInfo { node, name: about.name, state, asked: node == me, incarnation, since, details }
+    NodeInfo { node, name: about.name, state: state.into(), asked: node == me, incarnation, since, details }
 }
 
 /// Nodes that are encoded before they are written: about 64 KiB.

@@ -1,7 +1,7 @@
 //! Channels between nodes: what is asked of another node about one, and what other nodes ask.
 
 use super::link::{Fault, Granted, Session};
-use super::receive::{answer, tell};
+use super::receive::{answer, sender, tell};
 use super::remote::{Monitoring, To, encode, not_begun};
 use crate::runtime::ports::{Answers, EndFollower, Guard};
 use crate::runtime::{ChannelCaller, Group, Refusal, Runtime, owned};
@@ -56,7 +56,7 @@ pub(super) fn serve(
     let caller = ChannelCaller {
         tenant: &granted.tenant,
         is,
-        from: header.from.at(session.peer, session.incarnation().unwrap_or(0)),
+        from: sender(session, header),
         to: header.to.at(runtime.node, runtime.incarnation),
     };
     match call {
@@ -64,9 +64,8 @@ pub(super) fn serve(
             let outcome = branch(runtime, session, header, &caller)?;
             answer(session, header.call, outcome.map(|()| Bytes::new()));
         }
-        ChannelCall::Cut { child } => runtime.serve_cut(&caller, &child),
         // Told, and not asked.
-        ChannelCall::Leaves { .. } if header.call == 0 => {
+        ChannelCall::Cut { .. } | ChannelCall::Leaves { .. } if header.call == 0 => {
             runtime.serve_channel(&caller, call, (header.tag, bytes), Box::new(Nobody));
         }
         _ => {

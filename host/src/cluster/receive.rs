@@ -336,7 +336,8 @@ fn detail(refusal: &Refusal) -> &[u8] {
     &text.as_bytes()[..text.floor_char_boundary(limits::TEXT_BYTES)]
 }
 
-fn sender(session: &Arc<Session>, header: &Header) -> Address {
+/// Who a frame is from, by the session that it came in.
+pub(super) fn sender(session: &Arc<Session>, header: &Header) -> Address {
     // Frames come on connections, and with the first the incarnation is known.
     header.from.at(session.peer, session.incarnation().unwrap_or(0))
 }

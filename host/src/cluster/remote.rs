@@ -6,7 +6,7 @@ use super::grants::Grants;
 use super::link::{Answer, Links, NotSent, Pass, Session, Watcher};
 use super::mesh::Handle;
 use crate::runtime::abroad::Ear;
-use crate::runtime::ports::{Ask, End, EndFollower, Guard, Made, Mesh, Pending, SpawnAway, Sprout, Way};
+use crate::runtime::ports::{Ask, End, EndFollower, Guard, Made, Mesh, Pending, SpawnAway, SpawnOf, Sprout, Way};
 use crate::runtime::{Group, Refusal};
 use bytes::Bytes;
 use corovan_core::code::Code;
@@ -118,10 +118,14 @@ impl Mesh for Remote {
             let over = to.session.begin_monitor(to.follows(over));
             let over = over.map_err(not_begun)?;
             let sprout = Arc::new(Remotely { to: to.clone(), over });
+            let (module, function, service) = match what.of {
+                SpawnOf::Function(module, function) => (module, function, None),
+                SpawnOf::Service(service) => (ModuleHash([0; 32]), String::new(), Some(service)),
+            };
             let call = Call::Spawn(call::Spawn {
-                module: what.module,
-                service: what.service,
-                function: what.function,
+                module,
+                service,
+                function,
                 memory: what.memory,
                 most: what.most,
                 deadline: what.deadline,
@@ -153,14 +157,11 @@ impl Way for To {
     }
 
     fn send_now(&self, from: &Address, tag: u64, bytes: &[u8]) -> Result<bool, Refusal> {
-        let header = self.header(Kind::Message, from, tag);
-        self.session.send_now(Some(&self.pass), &header, &[bytes]).map_err(refusal)
+        self.pass_now(from, 0, tag, bytes)
     }
 
     fn send(&self, from: &Address, tag: u64, bytes: Bytes) -> Pending<Result<(), Refusal>> {
-        let header = self.header(Kind::Message, from, tag);
-        let mut sending = self.session.send(Some(Arc::clone(&self.pass)), header, [bytes, Bytes::new()]);
-        Box::pin(async move { poll_fn(|cx| sending.poll(cx)).await.map_err(refusal) })
+        self.pass(from, 0, tag, bytes)
     }
 
     fn deliver(&self, from: &Address, tag: u64, bytes: Bytes) -> Pending<Result<(), Refusal>> {
@@ -219,7 +220,7 @@ impl Way for To {
         Box::pin(self.clone().branch(*from, over))
     }
 
-    fn monitor(&self, from: &Address, follower: Box<dyn EndFollower>) -> Result<Box<dyn Send + Sync>, Refusal> {
+    fn monitor(&self, from: &Address, follower: Box<dyn EndFollower>) -> Result<Guard, Refusal> {
         let payload = encode(&Call::Monitor)?;
         // It needs no room on the way, so that it never waits; but one who monitors without end is to end no session.
         if self.session.is_jammed(&self.header(Kind::Call, from, 0)) {
@@ -262,14 +263,25 @@ impl To {
 
     /// The same; the other node is told if the answer is not waited for, where it is to be.
     pub(super) async fn call_for(&self, header: Header, payload: [Bytes; 2], abandons: bool) -> Result<Bytes, Refusal> {
-        let (number, answer) = self.session.begin_call().map_err(not_begun)?;
-        let header = Header { call: number, ..header };
-        let _asked = Asked { session: Arc::clone(&self.session), header, abandons };
-        let mut sending = self.session.send(Some(Arc::clone(&self.pass)), header, payload);
-        poll_fn(|cx| sending.poll(cx)).await.map_err(refusal)?;
-        drop(sending);
-        answered(answer).await
+        call_at(&self.session, Some(&self.pass), header, payload, abandons).await
     }
+}
+
+/// The same, also of what is asked for no computation.
+pub(super) async fn call_at(
+    session: &Arc<Session>,
+    pass: Option<&Arc<Pass>>,
+    header: Header,
+    payload: [Bytes; 2],
+    abandons: bool,
+) -> Result<Bytes, Refusal> {
+    let (number, answer) = session.begin_call().map_err(not_begun)?;
+    let header = Header { call: number, ..header };
+    let _asked = Asked { session: Arc::clone(session), header, abandons };
+    let mut sending = session.send(pass.cloned(), header, payload);
+    poll_fn(|cx| sending.poll(cx)).await.map_err(refusal)?;
+    drop(sending);
+    answered(answer).await
 }
 
 /// What the other node answers.

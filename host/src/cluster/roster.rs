@@ -80,15 +80,10 @@ impl Row {
     /// As coroutines are told of it: not where it is, which is not everybody's business.
     fn peer(self) -> Peer {
         let about = self.member.about.as_deref().cloned().unwrap_or_default();
-        let state = match self.state {
-            State::Alive => "alive",
-            State::Failed => "failed",
-            State::Left => "left",
-        };
         Peer {
             node: self.member.presence.node,
             name: about.name,
-            state,
+            state: self.state.into(),
             incarnation: self.member.presence.incarnation,
             labels: about.labels,
             cores: about.cores,

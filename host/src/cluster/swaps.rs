@@ -4,6 +4,7 @@
 use super::channels::Answering;
 use super::hosting::Hosting;
 use super::link::{Granted, Session};
+use super::receive::sender;
 use super::transfers::Asked;
 use crate::runtime::ports::Answers;
 use crate::runtime::swap::Waiting;
@@ -37,7 +38,7 @@ impl Hosting {
             Ok(held) => held,
             Err(exhausted) => return answering.answer(Err(exhausted.into())),
         };
-        let asker = header.from.at(session.peer, session.incarnation().unwrap_or(0));
+        let asker = sender(session, header);
         let target = header.to.at(runtime.node, runtime.incarnation);
         let (runtime, session, granted) = (Arc::clone(runtime), Arc::clone(session), Arc::clone(granted));
         let transfers = self.transfers.clone();

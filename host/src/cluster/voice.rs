@@ -177,7 +177,7 @@ impl Voice {
             let dropped = if state.logs.is_empty() { std::mem::take(&mut state.dropped) } else { 0 };
             if dropped > 0 {
                 logs.push(Log {
-                    level: LEVEL_WARNING,
+                    level: Log::WARNING,
                     text: "it logs faster than its lines can be sent".into(),
                     dropped,
                 });
@@ -259,8 +259,6 @@ fn weight(text: &str) -> u64 {
     (text.len() + limits::STRING_BYTES) as u64
 }
 
-/// As guests number them.
-const LEVEL_WARNING: u8 = 2;
 /// Output in one part: half of what is kept on either side, so that one is filled while the other is on its way.
 const OUTPUT_BYTES: usize = limits::OUTPUT_BUFFER / 2;
 /// Log lines in one part: they travel in a record, which has a limit.

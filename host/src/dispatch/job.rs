@@ -8,6 +8,7 @@ use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use corovan_core::limits;
 use corovan_core::tenancy::quota::{Permit, Resource};
+use corovan_core::wire::records::Log;
 use corovan_core::wire::{ExitRecord, Outcome, Usage};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,10 +45,6 @@ struct Child {
     daemon: AtomicBool,
 }
 
-/// As guests number them.
-const LEVEL_WARNING: u8 = 2;
-const LEVEL_INFO: u8 = 3;
-
 enum State {
     Waiting { start: Start, ticket: u64 },
     Running(Arc<Control>),
@@ -79,7 +76,7 @@ impl Job {
         };
         // Before anything is ended: whoever cancels what hangs wants to know where.
         if let Some(text) = news::waits(self.dispatch.runtime(), tree.as_ref(), self.control().as_ref()) {
-            self.follower.log(LEVEL_INFO, text);
+            self.follower.log(Log::INFO, text);
         }
         if let Some(tree) = tree {
             self.dispatch.runtime().terminate_tree(&tree, by, reason, grace);
@@ -322,14 +319,14 @@ impl Observer for Child {
 
     fn ended(&self, record: &Arc<ExitRecord>) {
         if let Some(text) = news::failure(record) {
-            self.job.follower.log(LEVEL_WARNING, text);
+            self.job.follower.log(Log::WARNING, text);
         }
         self.job.dispatch.admission().leave(self.job.share_id());
     }
 
     fn ended_abroad(&self, record: &ExitRecord) {
         if let Some(text) = news::failure(record) {
-            self.job.follower.log(LEVEL_WARNING, text);
+            self.job.follower.log(Log::WARNING, text);
         }
     }
 

@@ -40,6 +40,7 @@ struct Inner {
 }
 
 /// A module's function with the limits it runs under.
+#[derive(Clone)]
 pub struct Spec {
     program: Arc<Program>,
     memory: u64,
@@ -182,15 +183,7 @@ impl Spec {
         if self.memory <= memory {
             return self;
         }
-        Arc::new(Spec {
-            program: Arc::clone(&self.program),
-            memory,
-            deadline: self.deadline,
-            cpu: self.cpu,
-            env: Arc::clone(&self.env),
-            terminals: self.terminals,
-            name: self.name.clone(),
-        })
+        Arc::new(Spec { memory, ..Spec::clone(&self) })
     }
 }
 

@@ -1,19 +1,15 @@
 //! The door for those who ask to join: one question, one answer, and bounds on all that a stranger can cause. Those who
 //! show a certificate have places and a rate of their own, so that strangers cannot keep nodes from renewing.
 
-use super::{Issuer, Refusal};
+use super::gate::{CROWDED, Gate};
+use super::{Issuer, Refusal, granted};
 use crate::net::{RecvStream, SendStream, close_code};
 use crate::runtime::Clock;
 use corovan_core::code::Code;
 use corovan_core::limits;
 use corovan_core::tenancy::identity::{Principal, Role};
-use corovan_core::tenancy::rate::Rate;
-use corovan_core::wire::join::{self, Answer, Ask, Granted, Question, Refused};
-use parking_lot::Mutex;
-use serde_bytes::ByteBuf;
+use corovan_core::wire::join::{self, Answer, Ask, Question};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// Serves joining connections of one node.
 pub struct Door {
@@ -21,19 +17,6 @@ pub struct Door {
     clock: Arc<dyn Clock>,
     strangers: Gate,
     known: Gate,
-}
-
-/// How many at a time, and how often.
-struct Gate {
-    places: Semaphore,
-    rate: Mutex<Rate>,
-    turned_away: Mutex<TurnedAway>,
-}
-
-/// How many were told to come again since that was last logged: strangers must not fill the log either.
-struct TurnedAway {
-    count: u64,
-    log: Rate,
 }
 
 impl Door {
@@ -47,22 +30,15 @@ impl Door {
         let gate = if who.is_some() { &self.known } else { &self.strangers };
         let shown = who.as_ref().map_or_else(|| "a stranger".to_owned(), Principal::to_string);
         let remote = quic.remote_address();
-        let crowded = || {
-            gate.turn_away(self.clock.now(), &shown);
-            quic.close(close_code(Some(Code::Overloaded)), b"too many ask to join just now; try again in a second");
+        let Some(_place) = gate.enter(self.clock.now(), &shown) else {
+            return quic.close(close_code(Some(Code::Overloaded)), CROWDED.as_bytes());
         };
-        if !gate.rate.lock().take(self.clock.now()) {
-            return crowded();
-        }
-        let Ok(_place) = gate.places.try_acquire() else { return crowded() };
         let exchange = async {
             let Ok((send, recv)) = quic.accept_bi().await else { return Ok(()) };
             let answer = self.answer(recv, who).await;
             let record = match &answer {
                 Ok(answer) => join::encode(answer),
-                Err(Refusal { code, told, .. }) => {
-                    join::encode(&Answer::Refused(Refused { code: *code, why: told.clone() }))
-                }
+                Err(refusal) => join::encode(&refusal.answer()),
             };
             deliver(send, &record.unwrap_or_default()).await;
             answer.map(drop)
@@ -100,29 +76,7 @@ impl Door {
                 ));
             }
         };
-        let chain = chain.iter().map(|certificate| ByteBuf::from(certificate.to_vec())).collect();
-        Ok(Answer::Granted(Granted { chain }))
-    }
-}
-
-impl Gate {
-    fn turn_away(&self, now: u64, who: &str) {
-        let mut turned_away = self.turned_away.lock();
-        turned_away.count += 1;
-        if turned_away.log.take(now) {
-            let count = std::mem::take(&mut turned_away.count);
-            tracing::warn!(count, who, "too many ask to join; some were told to ask again");
-        }
-    }
-
-    fn new(places: usize) -> Gate {
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let log = Rate::new(nanos(limits::DENIALS_LOGGED), 1);
-        Gate {
-            places: Semaphore::new(places),
-            rate: Mutex::new(Rate::new(nanos(limits::JOIN_INTERVAL), limits::JOIN_BURST)),
-            turned_away: Mutex::new(TurnedAway { count: 0, log }),
-        }
+        Ok(granted(&chain))
     }
 }
 

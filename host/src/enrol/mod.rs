@@ -2,6 +2,7 @@
 //! the asking side of a new node, and renewal. `docs/decisions/0012-enrolment.md` says why it is so.
 
 mod door;
+mod gate;
 mod join;
 mod local;
 mod renewal;
@@ -9,12 +10,14 @@ mod renewal;
 use crate::runtime::ports::Pending;
 use corovan_core::code::Code;
 use corovan_core::tenancy::identity::Principal;
-use corovan_core::wire::join::{Enrol, Mint, Renew};
+use corovan_core::wire::join::{Answer, Enrol, Granted, Mint, Refused, Renew};
 pub use door::Door;
+pub use gate::{CROWDED, Gate};
 pub use join::{Error, join, renew};
 pub use local::LocalIssuer;
 pub use renewal::{Looked, Renewal, Source};
 use rustls::pki_types::CertificateDer;
+use serde_bytes::ByteBuf;
 
 /// Grants certificates to nodes. What is asked proves itself, so it does not matter who passes it on: a node that does not
 /// issue may hand it to one that does.
@@ -34,6 +37,12 @@ pub trait Issuer: Send + Sync {
 
 /// Leaf first.
 pub type Chain = Vec<CertificateDer<'static>>;
+
+/// As those who asked are told.
+pub fn granted(chain: &Chain) -> Answer {
+    let chain = chain.iter().map(|certificate| ByteBuf::from(certificate.to_vec())).collect();
+    Answer::Granted(Granted { chain })
+}
 
 /// Why something is not granted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,6 +65,11 @@ impl Refusal {
         let told = "the token is not good: it may be expired, used, or not of this node. An operator can make a new one \
                     with `corovan token`";
         Refusal { code: Code::Denied, told: told.into(), real: real.to_string() }
+    }
+
+    /// As those who asked are told.
+    pub fn answer(&self) -> Answer {
+        Answer::Refused(Refused { code: self.code, why: self.told.clone() })
     }
 
     /// A fault of this node.

@@ -5,7 +5,7 @@ use super::time::{u32_at, u64_at};
 use crate::runtime::abroad::Ending;
 use crate::runtime::control::Waits;
 use crate::runtime::mail::{self, Place};
-use crate::runtime::ports::{Observer, SpawnAway};
+use crate::runtime::ports::{Observer, SpawnAway, SpawnOf};
 use crate::runtime::{Control, Coroutine, Group, Launch, Program, Runtime};
 use bytes::Bytes;
 use corovan_core::code::Code;
@@ -61,14 +61,15 @@ struct Parent {
 
 /// A spawn that has to find its function first. Errors: overloaded, denied, unknown-function, bad-module, need-module,
 /// invalid, shutting-down, interrupted.
-pub async fn spawn(coroutine: &mut Coroutine, request: Request) -> Result<Address, Refusal> {
+pub async fn spawn(coroutine: &mut Coroutine, mut request: Request) -> Result<Address, Refusal> {
     // Before it waits for a module: what waits is kept all the same.
     let args_held = hold_args(coroutine, &request)?;
     let control = Arc::clone(&coroutine.control);
     let module = request.module.unwrap_or_else(|| control.program().module);
     if let Some(node) = away(coroutine, &request)? {
         let parent = Parent::of(coroutine, request.options.flags & DAEMON != 0);
-        return parent.launch_abroad(node, Some(module), None, request).await;
+        let of = SpawnOf::Function(module, std::mem::take(&mut request.function));
+        return parent.launch_abroad(node, of, request).await;
     }
     let program = program(&control, &control.group, module, &request.function).await?;
     coroutine.own.spawned = Some(Arc::clone(&program));
@@ -85,7 +86,7 @@ pub async fn called(
     let _held = hold_args(coroutine, &request)?;
     request.options.timeout = timeout;
     let parent = Parent::of(coroutine, false);
-    parent.launch_abroad(service.node, None, Some(service), request).await
+    parent.launch_abroad(service.node, SpawnOf::Service(service), request).await
 }
 
 /// A spawn of what was spawned last, which waits for nothing; `None`: it is another function. Errors: overloaded,
@@ -130,23 +131,14 @@ fn away(coroutine: &Coroutine, request: &Request) -> Result<Option<NodeId>, Refu
 
 impl Parent {
     /// Makes it on another node, and waits until it is there.
-    async fn launch_abroad(
-        self,
-        node: NodeId,
-        module: Option<ModuleHash>,
-        service: Option<Address>,
-        request: Request,
-    ) -> Result<Address, Refusal> {
+    async fn launch_abroad(self, node: NodeId, of: SpawnOf, request: Request) -> Result<Address, Refusal> {
         let Parent { runtime, control, observer, memory: most, deadline: left } = self;
         let Options { flags, deadline: asked, memory, timeout, .. } = request.options;
         let Some(mesh) = runtime.mesh.get() else {
             return Err(Refusal::new(Code::NodeLost, "this node is in no mesh"));
         };
         let what = SpawnAway {
-            // A service has its own.
-            module: module.unwrap_or(ModuleHash([0; 32])),
-            service,
-            function: request.function,
+            of,
             args: request.args,
             memory: if memory == 0 { 0 } else { memory.min(most) },
             most,

@@ -1,20 +1,16 @@
 //! Who may join, where a node has others to ask: those that issue answer for those that do not.
 
 use crate::cluster::joins::{Joins, Passing};
-use crate::enrol::{Chain, Issuer, Refusal};
+use crate::enrol::{CROWDED, Chain, Gate, Issuer, Refusal, granted};
 use crate::runtime::Clock;
 use crate::runtime::ports::Pending;
 use crate::tasks::{TaskKind, Tasks};
 use corovan_core::code::Code;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
-use corovan_core::tenancy::rate::Rate;
 use corovan_core::wire::join::{Answer, Ask, Enrol, Granted, Refused, Renew};
-use parking_lot::Mutex;
-use serde_bytes::ByteBuf;
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::Semaphore;
 
 /// An issuer that hands on what it is asked, once the node is in a mesh.
 #[derive(Clone, Default)]
@@ -25,8 +21,7 @@ pub(super) struct Issues {
     issuer: Arc<dyn Issuer>,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
-    places: Arc<Semaphore>,
-    rate: Mutex<Rate>,
+    gate: Gate,
 }
 
 impl Forwards {
@@ -65,26 +60,16 @@ impl Issuer for Forwards {
 
 impl Issues {
     pub fn new(issuer: Arc<dyn Issuer>, clock: &Arc<dyn Clock>, tasks: &Tasks) -> Issues {
-        let interval = u64::try_from(limits::JOIN_INTERVAL.as_nanos()).unwrap_or(u64::MAX);
-        Issues {
-            issuer,
-            clock: Arc::clone(clock),
-            tasks: tasks.clone(),
-            places: Arc::new(Semaphore::new(limits::JOIN_KNOWN)),
-            rate: Mutex::new(Rate::new(interval, limits::JOIN_BURST)),
-        }
+        let (clock, tasks) = (Arc::clone(clock), tasks.clone());
+        Issues { issuer, clock, tasks, gate: Gate::new(limits::JOIN_KNOWN) }
     }
 }
 
 impl Joins for Issues {
     fn answer(&self, from: NodeId, ask: Ask, told: Box<dyn FnOnce(Answer) + Send>) {
-        let refused = |code, why: &str| Answer::Refused(Refused { code, why: why.into() });
-        let crowded = "too many ask to join just now; try again in a second";
-        if !self.rate.lock().take(self.clock.now()) {
-            return told(refused(Code::Overloaded, crowded));
-        }
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            return told(refused(Code::Overloaded, crowded));
+        let refused = |code, why: &str| Refusal::plain(code, why).answer();
+        let Some(place) = self.gate.enter(self.clock.now(), &from.to_string()) else {
+            return told(refused(Code::Overloaded, CROWDED));
         };
         let deciding = match ask {
             Ask::Enrol(ask) => self.issuer.enrol(ask),
@@ -93,12 +78,10 @@ impl Joins for Issues {
         };
         self.tasks.spawn(TaskKind::Stream, "join", async move {
             let answer = match deciding.await {
-                Ok(chain) => Answer::Granted(Granted {
-                    chain: chain.iter().map(|certificate| ByteBuf::from(certificate.to_vec())).collect(),
-                }),
-                Err(Refusal { code, told, real }) => {
-                    tracing::warn!(by = %from, "refused to join: {real} ({code})");
-                    Answer::Refused(Refused { code, why: told })
+                Ok(chain) => granted(&chain),
+                Err(refusal) => {
+                    tracing::warn!(by = %from, "refused to join: {} ({})", refusal.real, refusal.code);
+                    refusal.answer()
                 }
             };
             drop(place);

@@ -129,7 +129,7 @@ impl Listening {
         }
         for Log { level, text, dropped } in logs {
             if dropped > 0 {
-                observer.log(LEVEL_WARNING, format!("{dropped} lines before the next were dropped"));
+                observer.log(Log::WARNING, format!("{dropped} lines before the next were dropped"));
             }
             observer.log(level.clamp(1, 5), cut(text, limits::TEXT_BYTES));
         }
@@ -226,6 +226,3 @@ impl Drop for Standing {
         }
     }
 }
-
-/// As guests number them.
-const LEVEL_WARNING: u8 = 2;

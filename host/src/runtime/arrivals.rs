@@ -173,18 +173,14 @@ impl Runtime {
         if to.node != self.node || to.incarnation != self.incarnation {
             return Err(Refusal::gone(to));
         }
-        let (of, control) = match self.registry.get(to) {
-            Some(Resident::Coroutine(control)) => (Arc::clone(&control.group.tenant), Some(control)),
-            Some(Resident::Ended(past)) => (Arc::clone(&past.tenant), None),
-            Some(Resident::Channel(channel)) if channel.is_of(tenant) => return Err(Refusal::gone(to)),
-            Some(Resident::Service(service)) if service.is_of(tenant) => return Err(Refusal::gone(to)),
-            Some(Resident::Channel(_) | Resident::Service(_)) => return Err(self.denied(tenant, to)),
-            None => return Err(Refusal::gone(to)),
-        };
-        if !Arc::ptr_eq(&of, tenant) {
+        let resident = self.registry.get(to).ok_or_else(|| Refusal::gone(to))?;
+        if !resident.is_of(tenant) {
             return Err(self.denied(tenant, to));
         }
-        control.ok_or_else(|| Refusal::gone(to))
+        match resident {
+            Resident::Coroutine(control) => Ok(control),
+            Resident::Ended(_) | Resident::Channel(_) | Resident::Service(_) => Err(Refusal::gone(to)),
+        }
     }
 
     pub(super) fn denied(&self, tenant: &Arc<Tenant>, to: &Address) -> Refusal {

@@ -5,7 +5,7 @@ use super::control::{Control, Waits};
 use super::exit;
 use super::launch::Runtime;
 use super::mail::{Patience, bounded};
-use super::ports::{Ask, End, EndFollower, Way};
+use super::ports::{Ask, End, EndFollower, Guard, Way};
 use super::promise::Promised;
 use super::refusal::Refusal;
 use super::relations::unknown;
@@ -199,7 +199,7 @@ impl Runtime {
 pub(crate) struct AwayEnd {
     /// Who waits, until it has come.
     waits: Arc<Mutex<Option<Waker>>>,
-    _stop: Box<dyn Send + Sync>,
+    _stop: Guard,
 }
 
 impl AwayEnd {

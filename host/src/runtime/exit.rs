@@ -6,7 +6,7 @@ use super::coroutine::Ended;
 use super::group::Then;
 use super::launch::{Program, Runtime};
 use super::link_away;
-use super::message::{Kind, Letter, Parcel, Payload};
+use super::message::{self, Kind, Payload};
 use super::ports::Observer;
 use super::refusal::Refusal;
 use super::registry::{Past, Resident};
@@ -158,14 +158,7 @@ pub(super) fn tell(watcher: &Arc<Control>, record: &ExitRecord, message: &Payloa
         Ok(()) => message.clone(),
         Err(_) => Payload::from(Bytes::from(record.to_cbor(0))),
     };
-    watcher.push_reserved(Letter {
-        kind: Kind::Exit,
-        tag: 0,
-        sender: record.address,
-        via: 0,
-        size: 0,
-        body: Parcel { payload, reply: None, held: Some(held) },
-    });
+    watcher.push_reserved(message::notice(Kind::Exit, record.address, payload, held));
 }
 
 /// What a kept record takes.

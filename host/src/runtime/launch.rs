@@ -18,7 +18,7 @@ use super::swap::SwapPoint;
 use super::tree::Tree;
 use bytes::Bytes;
 use corovan_core::code::Code;
-use corovan_core::ids::{Address, ModuleHash, NodeId};
+use corovan_core::ids::{ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::tenancy::quota::{Permit, Resource};
 use corovan_core::text::cut;
@@ -176,12 +176,7 @@ impl Runtime {
         }
         let tree = launch.tree.clone().unwrap_or_else(|| Arc::new(Tree::new(launch.cpu)));
         tree.grow();
-        let address = Address {
-            node: self.node,
-            incarnation: self.incarnation,
-            counter: self.registry.next(),
-            secret: self.random.number(),
-        };
+        let address = self.new_address();
         let control = Arc::new(Control::new(Birth {
             address,
             group,

@@ -69,27 +69,16 @@ impl Runtime {
         if to.incarnation != self.incarnation {
             return Ok(Place::Nowhere);
         }
-        let (place, tenant) = match self.registry.get(to) {
-            None => return Ok(Place::Nowhere),
-            Some(Resident::Coroutine(control)) => {
-                let tenant = Arc::clone(&control.group.tenant);
-                (Place::Here(control), tenant)
-            }
-            Some(Resident::Ended(past)) => {
-                let tenant = Arc::clone(&past.tenant);
-                (Place::Past(past), tenant)
-            }
-            Some(Resident::Service(service)) => match service.is_of(&from.group.tenant) {
-                true => return Ok(Place::Nowhere),
-                false => return Err(self.foreign(from, to)),
-            },
-            // It has no mailbox and no end that is recorded: what is done to coroutines finds nobody there.
-            Some(Resident::Channel(channel)) => match channel.is_of(&from.group.tenant) {
-                true => return Ok(Place::Nowhere),
-                false => return Err(self.foreign(from, to)),
-            },
-        };
-        if Arc::ptr_eq(&tenant, &from.group.tenant) { Ok(place) } else { Err(self.foreign(from, to)) }
+        let Some(resident) = self.registry.get(to) else { return Ok(Place::Nowhere) };
+        if !resident.is_of(&from.group.tenant) {
+            return Err(self.foreign(from, to));
+        }
+        Ok(match resident {
+            Resident::Coroutine(control) => Place::Here(control),
+            Resident::Ended(past) => Place::Past(past),
+            // They have no mailbox and no end that is recorded: what is done to coroutines finds nobody there.
+            Resident::Channel(_) | Resident::Service(_) => Place::Nowhere,
+        })
     }
 
     /// The address is another tenant's.

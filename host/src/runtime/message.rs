@@ -4,6 +4,7 @@ use super::control::Control;
 use super::ports::Replier;
 use super::refusal::Refusal;
 use bytes::Bytes;
+use corovan_core::ids::Address;
 pub use corovan_core::sync::mailbox::{Filter, Kind};
 use corovan_core::tenancy::quota::Permit;
 use std::ops::Deref;
@@ -42,6 +43,11 @@ enum Requester {
     Away(Box<dyn Replier>),
     #[default]
     Answered,
+}
+
+/// A message that no coroutine writes, with the room that was promised for it.
+pub(super) fn notice(kind: Kind, sender: Address, payload: Payload, held: Permit) -> Letter {
+    Letter { kind, tag: 0, sender, via: 0, size: 0, body: Parcel { payload, reply: None, held: Some(held) } }
 }
 
 /// Bytes that a letter holds itself.

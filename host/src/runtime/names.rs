@@ -3,7 +3,7 @@
 use super::control::{Control, Waits};
 use super::launch::Runtime;
 use super::mail::{Patience, Place, bounded};
-use super::message::{Kind, Letter, Parcel, Payload};
+use super::message::{self, Kind, Payload};
 use super::ports;
 use super::promise::Promised;
 use super::refusal::Refusal;
@@ -239,16 +239,8 @@ impl Runtime {
 /// The message for which room was promised.
 fn tell_lost(control: &Control, name: &str, holder: &Address) {
     let held = control.ties.lock().lost_names.remove(name);
-    let letter = Letter {
-        kind: Kind::NameLost,
-        tag: 0,
-        sender: *holder,
-        via: 0,
-        size: 0,
-        body: Parcel { payload: Payload::copy(name.as_bytes()), reply: None, held },
-    };
-    if letter.body.held.is_some() {
-        control.push_reserved(letter);
+    if let Some(held) = held {
+        control.push_reserved(message::notice(Kind::NameLost, *holder, Payload::copy(name.as_bytes()), held));
     }
 }
 

@@ -3,12 +3,14 @@
 
 use super::control::Control;
 use super::launch::Runtime;
-use super::message::{Filter, Kind, Letter, Parcel, Payload};
+use super::message::{self, Filter, Kind, Payload};
 use super::refusal::Refusal;
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, NodeId};
 use corovan_core::limits;
+use corovan_core::wire::node_id;
+use corovan_core::wire::nodes::NodeState;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -18,11 +20,12 @@ use std::task::Waker;
 /// A node as guests see it: its CBOR form is part of the host interface.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Peer {
-    #[serde(serialize_with = "node_bytes")]
+    #[serde(serialize_with = "node_id::serialize")]
     pub node: NodeId,
     pub name: String,
-    /// `alive`, `failed` or `left`.
-    pub state: &'static str,
+    /// By its name: `alive`, `failed` or `left`.
+    #[serde(serialize_with = "state_name")]
+    pub state: NodeState,
     /// Counts its starts; another than before means that all that was there has ended.
     pub incarnation: u32,
     pub labels: BTreeMap<String, String>,
@@ -66,7 +69,7 @@ impl Runtime {
                 continue;
             }
             match peer.state {
-                ALIVE => peers.insert(peer.node, Arc::clone(&peer)),
+                NodeState::Alive => peers.insert(peer.node, Arc::clone(&peer)),
                 _ => peers.remove(&peer.node),
             };
             news.push(peer);
@@ -131,7 +134,7 @@ impl Peer {
         Peer {
             node: runtime.node,
             name: String::new(),
-            state: ALIVE,
+            state: NodeState::Alive,
             incarnation: runtime.incarnation,
             labels: BTreeMap::new(),
             cores: 0,
@@ -164,8 +167,7 @@ impl Watcher {
             let mut promised = runtime.promise(control)?;
             promised.held.grow(notice.len() as u64)?;
             let sender = Address { node: runtime.node, ..Address::default() };
-            let body = Parcel { payload: Payload::from(notice), reply: None, held: Some(promised.keep()) };
-            control.push_reserved(Letter { kind: Kind::Peers, tag: 0, sender, via: 0, size: 0, body });
+            control.push_reserved(message::notice(Kind::Peers, sender, Payload::from(notice), promised.keep()));
         }
         Ok(())
     }
@@ -197,8 +199,6 @@ fn cbor<T: Serialize + ?Sized>(value: &T) -> Bytes {
     bytes.into()
 }
 
-fn node_bytes<S: serde::Serializer>(node: &NodeId, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_bytes(&node.0)
+fn state_name<S: serde::Serializer>(state: &NodeState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.name())
 }
-
-const ALIVE: &str = "alive";

@@ -84,10 +84,7 @@ pub type Told = Box<dyn FnOnce(&Arc<ExitRecord>) + Send + Sync>;
 /// A coroutine that another node is to make.
 #[derive(Debug)]
 pub struct SpawnAway {
-    pub module: ModuleHash,
-    /// Of what is offered there, in place of a function of a module.
-    pub service: Option<Address>,
-    pub function: String,
+    pub of: SpawnOf,
     pub args: Bytes,
     /// Bytes; 0: as much as the program wants, and at most `most`.
     pub memory: u64,
@@ -96,6 +93,14 @@ pub struct SpawnAway {
     pub deadline: u64,
     /// The same of CPU time; `None`: as much as they like.
     pub cpu: Option<u64>,
+}
+
+/// What another node is to make a coroutine of.
+#[derive(Debug)]
+pub enum SpawnOf {
+    Function(ModuleHash, String),
+    /// What is offered there: its module and function are its owner's.
+    Service(Address),
 }
 
 /// What ends a coroutine on another node with all that it made there.
@@ -146,7 +151,7 @@ pub trait Way: Send + Sync + fmt::Debug {
     /// Has `from` stand for the channel here until the result is dropped; `over` is told when the channel has ended.
     fn branch(&self, from: &Address, over: Box<dyn EndFollower>) -> Pending<Result<Guard, Refusal>>;
     /// Tells of its end until the result is dropped.
-    fn monitor(&self, from: &Address, follower: Box<dyn EndFollower>) -> Result<Box<dyn Send + Sync>, Refusal>;
+    fn monitor(&self, from: &Address, follower: Box<dyn EndFollower>) -> Result<Guard, Refusal>;
 }
 
 /// What lasts until it is dropped.

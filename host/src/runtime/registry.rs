@@ -3,6 +3,7 @@
 
 use super::channels::Channel;
 use super::control::Control;
+use super::launch::Runtime;
 use super::services::Service;
 use super::tenant::Tenant;
 use corovan_core::ids::Address;
@@ -21,6 +22,31 @@ pub enum Resident {
     Channel(Arc<Channel>),
     /// As long as it is offered.
     Service(Arc<Service>),
+}
+
+impl Runtime {
+    /// One that was never given out before.
+    pub(super) fn new_address(&self) -> Address {
+        Address {
+            node: self.node,
+            incarnation: self.incarnation,
+            counter: self.registry.next(),
+            secret: self.random.number(),
+        }
+    }
+}
+
+impl Resident {
+    /// Whether it is this tenant's: nobody else may do anything to it.
+    #[inline]
+    pub fn is_of(&self, tenant: &Arc<Tenant>) -> bool {
+        match self {
+            Resident::Coroutine(control) => Arc::ptr_eq(&control.group.tenant, tenant),
+            Resident::Ended(past) => Arc::ptr_eq(&past.tenant, tenant),
+            Resident::Channel(channel) => channel.is_of(tenant),
+            Resident::Service(service) => service.is_of(tenant),
+        }
+    }
 }
 
 /// An ended coroutine.

@@ -4,7 +4,7 @@
 use super::control::{Control, Waits};
 use super::launch::Runtime;
 use super::mail::{Patience, bounded};
-use super::message::{Kind, Letter, Parcel, Payload};
+use super::message::{self, Kind, Payload};
 use super::names::{keep_promised, refuse};
 use super::promise::Promised;
 use super::refusal::Refusal;
@@ -58,12 +58,7 @@ impl Runtime {
         }
         let held = tenant.ledger.take(Resource::Held, limits::SERVICE_BYTES + (name.len() + function.len()) as u64)?;
         let service = Arc::new(Service {
-            address: Address {
-                node: self.node,
-                incarnation: self.incarnation,
-                counter: self.registry.next(),
-                secret: self.random.number(),
-            },
+            address: self.new_address(),
             name: name.to_owned(),
             module,
             function,
@@ -161,15 +156,7 @@ impl Told {
     /// It was made, and has this address.
     pub fn made(self, address: Address) {
         let payload = Payload::copy(self.name.as_bytes());
-        let letter = Letter {
-            kind: Kind::Called,
-            tag: 0,
-            sender: address,
-            via: 0,
-            size: 0,
-            body: Parcel { payload, reply: None, held: Some(self.promised.keep()) },
-        };
-        self.owner.push_reserved(letter);
+        self.owner.push_reserved(message::notice(Kind::Called, address, payload, self.promised.keep()));
     }
 }
 

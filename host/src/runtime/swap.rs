@@ -3,7 +3,7 @@
 use super::control::{Control, Waits};
 use super::launch::{Program, Runtime};
 use super::mail::Patience;
-use super::message::{Kind, Letter, Parcel, Payload};
+use super::message::{self, Kind, Payload};
 use super::refusal::Refusal;
 use super::tenant::Tenant;
 use bytes::Bytes;
@@ -62,7 +62,8 @@ impl Runtime {
         Ok(self.resident(tenant, target)?.program().module)
     }
 
-    /// The same as a swap on this node, for a coroutine of another, which may stop waiting. Errors: swap-failed, gone, denied, unknown-function, need-module, bad-module, timeout, overloaded.
+    /// The same as a swap on this node, for a coroutine of another, which may stop waiting. Errors: swap-failed, gone, denied,
+    /// unknown-function, need-module, bad-module, timeout, overloaded.
     pub async fn serve_swap(
         &self,
         tenant: &Arc<Tenant>,
@@ -101,8 +102,7 @@ impl Runtime {
             ties.swap = Some(Arc::clone(&swap));
         }
         let payload = Payload::copy(program.function.as_bytes());
-        let body = Parcel { payload, reply: None, held: Some(promised.keep()) };
-        target.push_reserved(Letter { kind: Kind::Swap, tag: 0, sender: asker, via: 0, size: 0, body });
+        target.push_reserved(message::notice(Kind::Swap, asker, payload, promised.keep()));
         Ok(Asked { target: Arc::clone(target), swap })
     }
 }

@@ -5,7 +5,7 @@ use super::channels::Channel;
 use super::control::Control;
 use super::link_away::LinkAway;
 use super::message::{Letter, Payload};
-use super::ports::Told;
+use super::ports::{Guard, Told};
 use super::refusal::Refusal;
 use super::services::Service;
 use super::swap::{Swap, SwapPoint};
@@ -61,7 +61,7 @@ pub(super) struct Watch {
     /// What the promised exit message holds.
     pub held: Permit,
     /// Dropped, another node need not tell.
-    pub _away: Option<Box<dyn Send + Sync>>,
+    pub _away: Option<Guard>,
 }
 
 /// A request of this coroutine that is under way.

@@ -40,8 +40,8 @@ pub enum ChannelCall {
         #[serde(rename = "c")]
         channel: Address,
     },
-    /// `from` stands for the channel on its node, from here on and until the monitor of the frame's number is given up. Not
-    /// answered: the end of the channel, or the refusal, is an exit.
+    /// `from` stands for the channel on its node, from here on and until the monitor is given up whose number is the frame's
+    /// tag. The end of the channel is an exit of that number.
     Branch,
     /// So many mailboxes are behind `from`; some of them hold publishers. The highest number is the newest.
     Leaves {

@@ -5,6 +5,7 @@ use super::presence::Presence;
 use super::rng::mix;
 use crate::ids::NodeId;
 use crate::limits;
+use crate::wire::nodes::NodeState;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -33,6 +34,17 @@ pub enum State {
     Alive,
     Failed,
     Left,
+}
+
+/// As clients and coroutines are told of it.
+impl From<State> for NodeState {
+    fn from(state: State) -> NodeState {
+        match state {
+            State::Alive => NodeState::Alive,
+            State::Failed => NodeState::Failed,
+            State::Left => NodeState::Left,
+        }
+    }
 }
 
 /// Parts that a view is compared in.

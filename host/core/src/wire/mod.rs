@@ -5,7 +5,7 @@ pub mod exit;
 pub mod frame;
 pub mod fuzz;
 pub mod join;
-pub(crate) mod node_id;
+pub mod node_id;
 pub mod nodes;
 pub mod records;
 

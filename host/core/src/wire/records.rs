@@ -156,6 +156,11 @@ pub struct Log {
     pub dropped: u64,
 }
 
+impl Log {
+    pub const WARNING: u8 = 2;
+    pub const INFO: u8 = 3;
+}
+
 /// First frame of a one-way stream; `frame.id` is the spec (module) or job (others).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Blob {

@@ -5,7 +5,7 @@ use super::channel::{Channel, Role, Subscribed, To};
 use super::message::{LATE, Message, Way};
 use super::turn::drain;
 use crate::runtime::launch::Runtime;
-use crate::runtime::ports::{Pending, Told, Way as Road};
+use crate::runtime::ports::{Guard, Pending, Told, Way as Road};
 use crate::runtime::refusal::Refusal;
 use crate::runtime::relations;
 use crate::runtime::tenant::Tenant;
@@ -61,7 +61,7 @@ impl Runtime {
         channel: &Address,
         to: Address,
         over: Told,
-    ) -> Result<Box<dyn Send + Sync>, Refusal> {
+    ) -> Result<Guard, Refusal> {
         let channel = self.channel_of(tenant, channel)?;
         let owner = channel.owner().ok_or_else(|| channel.gone())?;
         let link = Arc::new(Link {

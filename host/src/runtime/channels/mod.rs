@@ -101,12 +101,7 @@ impl Runtime {
             return Err(Refusal::new(Code::Overloaded, text));
         }
         let held = tenant.ledger.take(Resource::Held, limits::CHANNEL_BYTES + name.len() as u64)?;
-        let address = Address {
-            node: self.node,
-            incarnation: self.incarnation,
-            counter: self.registry.next(),
-            secret: self.random.number(),
-        };
+        let address = self.new_address();
         let channel = Arc::new(Channel::new(address, name, control, held));
         book.graph.open(address);
         book.by_name.insert(name.to_owned(), Arc::clone(&channel));

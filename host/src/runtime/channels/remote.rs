@@ -10,6 +10,7 @@ use crate::runtime::mail::{Patience, bounded};
 use crate::runtime::message::Payload;
 use crate::runtime::refusal::Refusal;
 use crate::runtime::registry::Resident;
+use crate::runtime::tenant::Tenant;
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
@@ -163,7 +164,7 @@ impl Runtime {
 
 impl Channel {
     /// That of a tenant's on this node, or what stands for it here.
-    pub(super) fn known(tenant: &crate::runtime::Tenant, channel: &Address) -> Option<Arc<Channel>> {
+    pub(super) fn known(tenant: &Tenant, channel: &Address) -> Option<Arc<Channel>> {
         tenant.channels.book.lock().by_address.get(channel).cloned()
     }
 }

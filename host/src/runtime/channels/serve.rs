@@ -83,7 +83,7 @@ impl Runtime {
     }
 
     /// The subscription of a child on the asking node has ended.
-    pub fn serve_cut(&self, caller: &Caller<'_>, child: &Address) {
+    fn serve_cut(&self, caller: &Caller<'_>, child: &Address) {
         let mut book = caller.tenant.channels.book.lock();
         if child.node == caller.from.node {
             book.graph.forget_edge(&caller.to, child);

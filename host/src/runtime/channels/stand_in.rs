@@ -80,12 +80,7 @@ impl Runtime {
             let text = format!("{} channels are in use, which is the limit (TENANT_CHANNELS)", limits::TENANT_CHANNELS);
             return Err(Refusal::new(Code::Overloaded, text));
         }
-        let at = Address {
-            node: self.node,
-            incarnation: self.incarnation,
-            counter: self.registry.next(),
-            secret: self.random.number(),
-        };
+        let at = self.new_address();
         let role = StandIn {
             runtime: Arc::downgrade(self),
             coming: AtomicUsize::new(0),

@@ -17,6 +17,7 @@ use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use corovan_core::limits;
 use corovan_core::text::cut;
+use corovan_core::wire::records::Log;
 use corovan_core::wire::{ExitRecord, Outcome};
 use parking_lot::Mutex;
 use std::fmt;
@@ -113,8 +114,7 @@ pub(super) async fn apply(turn: &Turn, message: Message, way: &mut Way<'_>) -> R
             tracing::debug!(channel = %channel.address, why, "a message was dropped: its transform failed");
             let text =
                 format!("the transform of channel {:?} failed, and the message was dropped: {why}", channel.name);
-            const WARN: u8 = 2;
-            transform.follower.upgrade().into_iter().for_each(|follower| follower.log(WARN, text.clone()));
+            transform.follower.upgrade().into_iter().for_each(|follower| follower.log(Log::WARNING, text.clone()));
             Err(Refusal::new(Code::Invalid, text))
         }
     }
