@@ -28,6 +28,9 @@ pub struct Holder {
     timers: TimerQueue<Due>,
     /// The names are to be renewed then; sooner after an announcement, since that is not answered.
     renew_at: Option<u64>,
+    /// Until then renewals follow each other closely: a home that was told of names and has not heard it, or has answered
+    /// and was not heard, gives them to others when its time to settle is over.
+    announced_until: u64,
     requests: VecDeque<(NodeId, Request)>,
     told: VecDeque<Output>,
 }
@@ -73,6 +76,7 @@ impl Holder {
             next_call: u64::from(incarnation) << 32,
             timers: TimerQueue::default(),
             renew_at: None,
+            announced_until: 0,
             requests: VecDeque::new(),
             told: VecDeque::new(),
         }
@@ -243,7 +247,8 @@ impl Holder {
         }
         if self.renew_at.is_some_and(|at| at <= now) {
             let homes = self.held.homes();
-            self.renew_at = (!homes.is_empty()).then_some(now + nanos(limits::NAME_RENEW));
+            let after = if now < self.announced_until { limits::NAME_RETRY } else { limits::NAME_RENEW };
+            self.renew_at = (!homes.is_empty()).then_some(now + nanos(after));
             for (home, count, sum) in homes {
                 self.requests.push_back((home, Request::Renew { count, sum }));
             }
@@ -352,7 +357,8 @@ impl Holder {
         for names in names.chunks(limits::NAME_BATCH) {
             self.requests.push_back((home, Request::Announce { names: names.to_vec() }));
         }
-        // Whether it has arrived is seen by the next renewal.
+        // Whether it has arrived is seen by the next renewals.
+        self.announced_until = now + nanos(limits::NAME_SETTLE);
         self.renew_in(now, limits::NAME_RETRY);
     }
 
