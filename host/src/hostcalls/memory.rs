@@ -75,6 +75,15 @@ pub fn put(data: &mut [u8], ptr: u32, bytes: &[u8]) -> wasmtime::Result<()> {
     Ok(())
 }
 
+/// So many bytes of that memory, to be written in place. Traps: outside of it.
+#[inline]
+pub fn room<const N: usize>(data: &mut [u8], ptr: u32) -> wasmtime::Result<&mut [u8; N]> {
+    let size = data.len();
+    let len = u32::try_from(N).unwrap_or(u32::MAX);
+    let room = data.get_mut(range(ptr, len)).and_then(|room| room.try_into().ok());
+    room.ok_or_else(|| outside(ptr, len, size))
+}
+
 /// Ends the coroutine: it broke a rule of the host interface.
 pub fn broken(rule: String) -> wasmtime::Error {
     wasmtime::Error::new(Ended::Broken(rule))

@@ -29,7 +29,7 @@ const BY_SENDER: u32 = 4;
 pub enum Sent {
     Done,
     /// It waits for room in the mailbox of a coroutine of this node.
-    Full(Unsent),
+    Full(Box<Unsent>),
     /// It goes to another node and has to wait.
     Away(Arc<dyn Way>),
 }
@@ -129,14 +129,13 @@ pub fn parse_filter(bytes: &[u8]) -> Result<Filter, String> {
     })
 }
 
-/// A message's header for guest memory, of a message of this size. The reply's number goes in later, at [`REPLY`].
+/// Writes a message's header, of a message of this size, to where it goes. The reply's number goes in later, at [`REPLY`].
 #[inline]
-pub fn header(letter: &Letter, size: usize, token: u64) -> [u8; MESSAGE] {
-    let mut header = [0; MESSAGE];
+pub fn write_header(header: &mut [u8; MESSAGE], letter: &Letter, size: usize, token: u64) {
     header[..4].copy_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
     header[4..8].copy_from_slice(&(letter.kind as u32).to_le_bytes());
     header[8..16].copy_from_slice(&letter.tag.to_le_bytes());
     header[16..24].copy_from_slice(&token.to_le_bytes());
+    header[24..32].fill(0);
     header[32..].copy_from_slice(&letter.sender.to_bytes());
-    header
 }

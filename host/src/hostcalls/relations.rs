@@ -1,8 +1,9 @@
 //! Lifecycle of others: terminate, interrupt, status, swap, and what a coroutine answers to them.
 
 use super::{Refusal, spawn};
-use crate::runtime::mail::{Patience, Place};
+use crate::runtime::mail::Patience;
 use crate::runtime::own::Route;
+use crate::runtime::place::Place;
 use crate::runtime::ports::Ask;
 pub(crate) use crate::runtime::relations::suspend;
 use crate::runtime::{Control, Coroutine, Runtime, relations, swap};

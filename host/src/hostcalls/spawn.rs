@@ -4,7 +4,8 @@ use super::Refusal;
 use super::time::{u32_at, u64_at};
 use crate::runtime::abroad::Ending;
 use crate::runtime::control::Waits;
-use crate::runtime::mail::{self, Place};
+use crate::runtime::mail;
+use crate::runtime::place::Place;
 use crate::runtime::ports::{Observer, SpawnAway, SpawnOf};
 use crate::runtime::{Control, Coroutine, Group, Launch, Program, Runtime};
 use bytes::Bytes;
@@ -209,7 +210,7 @@ impl Parent {
         Parent {
             observer: coroutine.observer.child(daemon),
             memory: coroutine.memory_limit,
-            deadline: coroutine.deadline.saturating_sub(runtime.clock().now()),
+            deadline: coroutine.deadline.saturating_sub(runtime.scheduler.about()),
             runtime,
             control: Arc::clone(&coroutine.control),
         }
@@ -219,8 +220,8 @@ impl Parent {
         let Parent { runtime, control, observer, memory, deadline } = self;
         let Options { flags, deadline: asked, memory: wanted, .. } = request.options;
         let promised = if flags & MONITOR != 0 { Some(runtime.promise(&control)?) } else { None };
-        let group = Arc::clone(&control.group);
-        let admitted = group.spawn.admit(&group);
+        let group = &control.group;
+        let admitted = group.spawn.admit(group);
         let launched = admitted.and_then(|()| {
             let memory_wanted = if wanted == 0 { program.memory_wanted } else { wanted };
             let launch = Launch {
@@ -234,12 +235,12 @@ impl Parent {
                 // That of the tree, which it is one more of.
                 cpu: None,
                 attempt: 1,
-                group: Arc::clone(&group),
+                group: Arc::clone(group),
                 tree: Some(Arc::clone(&control.tree)),
                 daemon: flags & DAEMON != 0,
                 observer,
             };
-            runtime.launch(launch).inspect_err(|_| group.spawn.give_back(&group))
+            runtime.launch(launch).inspect_err(|_| group.spawn.give_back(group))
         });
         let child = launched?;
         if let Some(promised) = promised {

@@ -31,16 +31,14 @@ pub(super) struct Shift {
 const CHAIN: u32 = 64;
 
 impl Next {
-    /// Takes it if the place is free; else it comes back.
+    /// Takes it if the place is free; else it comes back. The worker whose place it is calls this and nobody else: others
+    /// only take, so that a place which is free stays free until then, and a plain store fills it.
     pub fn offer(&self, job: Job) -> Option<Job> {
         if !self.is_empty() {
             return Some(job);
         }
-        let raw = job.into_raw().as_ptr();
-        match self.0.compare_exchange(null_mut(), raw, Ordering::AcqRel, Ordering::Relaxed) {
-            Ok(_) => None,
-            Err(_) => from_raw(raw),
-        }
+        self.0.store(job.into_raw().as_ptr(), Ordering::Release);
+        None
     }
 
     pub fn take(&self) -> Option<Job> {

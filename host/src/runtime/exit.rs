@@ -47,7 +47,7 @@ impl ExitGuard {
                 outcome = Outcome::Terminated { by: order.by, reason: order.reason, value };
             }
         }
-        let now = self.runtime.clock().now();
+        let now = self.runtime.scheduler.about();
         let program = control.program();
         let record = Arc::new(ExitRecord {
             address: control.address,

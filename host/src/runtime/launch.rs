@@ -16,6 +16,7 @@ use super::scheduler::Scheduler;
 use super::stdio::Input;
 use super::swap::SwapPoint;
 use super::tree::Tree;
+use super::turn::{Guarded, Turn, arm_preemption};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{ModuleHash, NodeId};
@@ -25,9 +26,9 @@ use corovan_core::text::cut;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
-use wasmtime::{Engine, Instance, InstancePre, Linker, ModuleExport, Store, TypedFunc, UpdateDeadline};
+use wasmtime::{Engine, Instance, InstancePre, Linker, ModuleExport, Store, TypedFunc};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
@@ -93,11 +94,10 @@ struct Instantiated {
 
 /// What is the same for every instance of one coroutine.
 struct Frame {
-    runtime: Arc<Runtime>,
-    control: Arc<Control>,
-    observer: Arc<dyn Observer>,
+    guard: ExitGuard,
     wasi: WasiProgram,
     memory: u64,
+    /// Nanoseconds that it may take; the clock when these are over, once it runs.
     deadline: u64,
 }
 
@@ -164,40 +164,40 @@ impl Runtime {
 
     /// Makes a coroutine and queues it. Its observer learns of its end, exactly once, whatever happens.
     pub fn launch(self: &Arc<Self>, launch: Launch) -> Result<Arc<Control>, Refusal> {
-        let group = Arc::clone(&launch.group);
+        let Launch { program, args, wasi, input, memory: limit, deadline, group, daemon, held: args_held, .. } = launch;
         let ledger = &group.tenant.ledger;
         let held = ledger.take(Resource::Coroutines, 1)?;
         let memory = Permit::nothing(ledger, Resource::Memory);
-        if !group.enter(launch.daemon) {
+        if !group.enter(daemon) {
             return Err(Refusal::new(
                 Code::ShuttingDown,
                 "its computation is being ended and makes no more coroutines",
             ));
         }
-        let tree = launch.tree.clone().unwrap_or_else(|| Arc::new(Tree::new(launch.cpu)));
+        let tree = launch.tree.unwrap_or_else(|| Arc::new(Tree::new(launch.cpu)));
         tree.grow();
         let address = self.new_address();
         let control = Arc::new(Control::new(Birth {
             address,
             group,
             tree,
-            daemon: launch.daemon,
-            program: Arc::clone(&launch.program),
-            input: launch.input.clone(),
-            made: self.clock().now(),
+            daemon,
+            program: Arc::clone(&program),
+            input,
+            made: self.scheduler.about(),
         }));
         self.registry.insert(address.counter, Resident::Coroutine(Arc::clone(&control)));
         self.join_tree(&control);
         let guard = ExitGuard {
-            observer: Arc::clone(&launch.observer),
+            observer: launch.observer,
             control: Arc::clone(&control),
             attempt: launch.attempt,
             runtime: Arc::clone(self),
             held: Some(held),
         };
-        let limiter = Limiter { limit: launch.memory, permit: memory, refused: false };
-        let task = run(Arc::clone(self), launch, limiter, guard);
-        self.scheduler.spawn(Arc::clone(&control), task);
+        let limiter = Limiter { limit, permit: memory, refused: false };
+        let frame = Frame { guard, wasi, memory: limit, deadline: nanos(deadline) };
+        self.scheduler.spawn(Arc::clone(&control), || run(frame, program, args, args_held, limiter));
         Ok(control)
     }
 
@@ -249,19 +249,24 @@ impl Runtime {
 
 /// The life of one coroutine. Not an `async fn`, which would hold its arguments twice: above 2 KiB a task costs an
 /// allocation and a copy more.
-fn run(runtime: Arc<Runtime>, launch: Launch, limiter: Limiter, guard: ExitGuard) -> impl Future<Output = ()> + Send {
-    let Launch { mut program, args, held: mut args_held, wasi, memory, observer, .. } = launch;
-    let control = Arc::clone(&guard.control);
-    let limit = nanos(launch.deadline);
-    let mut frame = Frame { runtime, control, observer, wasi, memory, deadline: 0 };
+#[expect(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
+fn run(
+    mut frame: Frame,
+    mut program: Arc<Program>,
+    args: Bytes,
+    mut args_held: Option<Permit>,
+    limiter: Limiter,
+) -> impl Future<Output = ()> + Send {
     async move {
-        frame.deadline = frame.runtime.clock().now().saturating_add(limit);
-        let deadline_timer = frame.runtime.scheduler.stop_at(frame.deadline, &frame.control, Stop::Deadline(limit));
+        let limit = frame.deadline;
+        let scheduler = &frame.guard.runtime.scheduler;
+        frame.deadline = scheduler.about().saturating_add(limit);
+        let deadline_timer = scheduler.stop_at(frame.deadline, &frame.guard.control, Stop::Deadline(limit));
         let mut store = match frame.store(limiter, args, program.entry.clone()) {
             Ok(store) => store,
-            Err(error) => return guard.finish(exit::ended(Err(error), None, &program, None), 0),
+            Err(error) => return frame.guard.finish(exit::ended(Err(error), None, &program, None), 0),
         };
-        frame.observer.started(frame.control.address);
+        frame.guard.observer.started(frame.guard.control.address);
         let mut function = None;
         let outcome = loop {
             let life = {
@@ -279,8 +284,8 @@ fn run(runtime: Arc<Runtime>, launch: Launch, limiter: Limiter, guard: ExitGuard
                     args_held = point.held;
                     program = Arc::clone(&point.swap.program);
                     function = Some(next.function);
-                    frame.control.set_program(Arc::clone(&program));
-                    frame.control.ties.lock().swap = None;
+                    frame.guard.control.set_program(Arc::clone(&program));
+                    frame.guard.control.ties.lock().swap = None;
                     point.swap.end(Ok(()));
                 }
             }
@@ -294,7 +299,7 @@ fn run(runtime: Arc<Runtime>, launch: Launch, limiter: Limiter, guard: ExitGuard
             Err(stop) => exit::stopped(stop, result),
             Ok(outcome) => exit::ended(outcome, result, &program, refused.then_some(frame.memory)),
         };
-        guard.finish(outcome, peak);
+        frame.guard.finish(outcome, peak);
     }
 }
 
@@ -312,14 +317,14 @@ where
 {
     let mut first = first;
     loop {
-        match (Guarded { control: &frame.control, guest: guest.as_mut(), first }).await {
+        match (Guarded { control: &frame.guard.control, guest: guest.as_mut(), first }).await {
             Turn::Stopped(stop) => return Life::Stopped(stop),
             Turn::Ended(outcome) => return Life::Ended(outcome),
             Turn::SwapPoint(point) => match Box::pin(frame.successor(&point)).await {
                 Ok(next) => return Life::Swapped(Box::new(next), point),
                 Err(why) => {
                     // The host call that the guest waits in finds this at the next poll.
-                    let mut ties = frame.control.ties.lock();
+                    let mut ties = frame.guard.control.ties.lock();
                     ties.swap = None;
                     ties.swap_failed = Some(why.clone());
                     drop(ties);
@@ -340,7 +345,7 @@ async fn call(
     let function = match function {
         Some(function) => function,
         None => {
-            let now = store.data().runtime.clock().now();
+            let now = store.data().runtime.scheduler.about();
             store.data_mut().start_deadline = now.saturating_add(nanos(limits::START_TIME));
             instantiate(store, program).await?
         }
@@ -364,25 +369,25 @@ async fn instantiate(store: &mut Store<Coroutine>, program: &Program) -> wasmtim
 
 impl Frame {
     fn store(&self, limiter: Limiter, args: Bytes, entry: Option<String>) -> wasmtime::Result<Store<Coroutine>> {
-        let (control, runtime) = (Arc::clone(&self.control), Arc::clone(&self.runtime));
-        let mut coroutine = Coroutine::new(control, runtime, Arc::clone(&self.observer), limiter);
+        let ExitGuard { control, runtime, observer, .. } = &self.guard;
+        let mut coroutine = Coroutine::new(Arc::clone(control), Arc::clone(runtime), Arc::clone(observer), limiter);
         coroutine.args = args;
         coroutine.entry = entry;
         coroutine.program.clone_from(&self.wasi);
         coroutine.deadline = self.deadline;
         coroutine.memory_limit = self.memory;
-        let mut store = Store::new(&self.runtime.engine, coroutine);
+        let mut store = Store::new(&runtime.engine, coroutine);
         store.limiter(|coroutine| &mut coroutine.limiter);
         store.set_hostcall_fuel(limits::HOSTCALL_BYTES);
-        arm_preemption(&mut store, self.runtime.preemption)?;
+        arm_preemption(&mut store, runtime.preemption)?;
         Ok(store)
     }
 
     /// The instance that takes over: built and initialised while the old one waits.
     async fn successor(&self, point: &SwapPoint) -> Result<Instantiated, Refusal> {
         let failed = |why: String| Refusal::new(Code::SwapFailed, cut(why, limits::TEXT_BYTES));
-        let program = &point.swap.program;
-        let permit = Permit::nothing(&self.control.group.tenant.ledger, Resource::Memory);
+        let (program, ExitGuard { control, runtime, .. }) = (&point.swap.program, &self.guard);
+        let permit = Permit::nothing(&control.group.tenant.ledger, Resource::Memory);
         let limiter = Limiter { limit: self.memory, permit, refused: false };
         let mut args = Vec::with_capacity(point.state.len() + 1);
         // A CBOR array of one.
@@ -391,12 +396,12 @@ impl Frame {
         let store = self.store(limiter, args.into(), program.entry.clone());
         let mut store = store.map_err(|error| failed(format!("{error:#}")))?;
         store.data_mut().is_successor = true;
-        let until = self.runtime.clock().now().saturating_add(nanos(limits::START_TIME));
+        let until = runtime.clock().now().saturating_add(nanos(limits::START_TIME));
         let built = {
-            let mut sleep = std::pin::pin!(self.runtime.scheduler.sleep_until(until));
+            let mut sleep = std::pin::pin!(runtime.scheduler.sleep_until(until));
             let mut start = std::pin::pin!(instantiate(&mut store, program));
             std::future::poll_fn(|cx| {
-                if self.control.is_stopping() || sleep.as_mut().poll(cx).is_ready() {
+                if control.is_stopping() || sleep.as_mut().poll(cx).is_ready() {
                     let why = format!("it did not start within {:?}, or the coroutine was stopped", limits::START_TIME);
                     return Poll::Ready(Err(failed(why)));
                 }
@@ -420,74 +425,6 @@ fn entry_point(
         .typed::<(), ()>(&*store)
 }
 
-/// Sets how the CPU is taken from a guest that does not yield.
-fn arm_preemption(store: &mut Store<Coroutine>, preemption: Preemption) -> wasmtime::Result<()> {
-    match preemption {
-        Preemption::Fuel => {
-            store.set_fuel(u64::MAX)?;
-            store.fuel_async_yield_interval(Some(limits::SLICE_FUEL))
-        }
-        Preemption::Epoch => {
-            store.set_epoch_deadline(1);
-            store.epoch_deadline_callback(|store| {
-                let data = store.data();
-                let now = data.runtime.clock().now();
-                let spent = data.control.slice_time(now);
-                if now >= data.start_deadline {
-                    data.control.stop(Stop::Start);
-                }
-                if let Some(limit) = data.control.tree.overdrawn(spent) {
-                    data.control.stop(Stop::Budget(limit));
-                }
-                Ok(if data.control.is_stopping() || spent >= nanos(limits::SLICE) {
-                    UpdateDeadline::Yield(1)
-                } else {
-                    UpdateDeadline::Continue(1)
-                })
-            });
-            Ok(())
-        }
-    }
-}
-
-/// Polls the guest unless it is to be stopped; then the fiber is dropped with its future.
-struct Guarded<'a, F> {
-    control: &'a Control,
-    guest: Pin<&'a mut F>,
-    first: bool,
-}
-
-/// What a poll of the guest came to.
-enum Turn {
-    Stopped(Stop),
-    Ended(wasmtime::Result<()>),
-    SwapPoint(SwapPoint),
-}
-
-impl<F: Future<Output = wasmtime::Result<()>>> Future for Guarded<'_, F> {
-    type Output = Turn;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Turn> {
-        if std::mem::take(&mut self.first) {
-            self.control.set_waker(cx.waker());
-        }
-        // Also where it never runs long enough for a look at its slice.
-        if let Some(limit) = self.control.tree.overdrawn(0) {
-            self.control.stop(Stop::Budget(limit));
-        }
-        if self.control.is_stopping() {
-            return Poll::Ready(Turn::Stopped(self.control.stop_reason().unwrap_or(Stop::Terminated)));
-        }
-        match self.guest.as_mut().poll(cx) {
-            Poll::Ready(outcome) => Poll::Ready(Turn::Ended(outcome)),
-            Poll::Pending => match self.control.take_swap_point() {
-                Some(point) => Poll::Ready(Turn::SwapPoint(point)),
-                None => Poll::Pending,
-            },
-        }
-    }
-}
-
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,15 +1,10 @@
-//! Sending and receiving between coroutines of this node. What lies on another node is found here too: its place is asked
-//! first, so that the way there is one more case and not another interface.
+//! Sending and receiving between coroutines of this node, and how long a call may wait.
 
 use super::control::{Control, Waits};
-use super::group::Group;
 use super::launch::Runtime;
 use super::message::{Kind, Letter, Parcel, Payload, ReplyTo};
-use super::own::Route;
-use super::ports::Way;
 use super::post::Refused;
 use super::refusal::Refusal;
-use super::registry::{Past, Resident};
 use super::ties::Answer;
 use super::timers::Sleep;
 use corovan_core::code::Code;
@@ -19,19 +14,8 @@ use corovan_core::sync::mailbox::{Fate, Filter, Ticket};
 use corovan_core::tenancy::quota::{Permit, Resource};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
-
-/// Where an address leads, for one coroutine.
-#[derive(Debug)]
-pub enum Place {
-    Here(Arc<Control>),
-    /// It has ended, and its record is kept.
-    Past(Arc<Past>),
-    /// It ended and nothing is kept, or it was never there.
-    Nowhere,
-    /// On another node.
-    Away(Arc<dyn Way>),
-}
 
 /// `timeout` for ever.
 pub const FOREVER: u64 = u64::MAX;
@@ -44,7 +28,7 @@ pub enum Patience {
     Forever,
 }
 
-/// A send that found no room.
+/// A send that found no room. Boxed where it is given on: it is large, and rare.
 #[derive(Debug)]
 pub struct Unsent {
     to: Arc<Control>,
@@ -61,64 +45,6 @@ pub struct Room {
 }
 
 impl Runtime {
-    /// Finds who lives at an address. Errors: denied (another tenant's), node-lost (no such node is known).
-    pub fn find(&self, from: &Control, to: &Address) -> Result<Place, Refusal> {
-        if to.node != self.node {
-            return self.away(&from.group, to).map(Place::Away);
-        }
-        if to.incarnation != self.incarnation {
-            return Ok(Place::Nowhere);
-        }
-        let Some(resident) = self.registry.get(to) else { return Ok(Place::Nowhere) };
-        if !resident.is_of(&from.group.tenant) {
-            return Err(self.foreign(from, to));
-        }
-        Ok(match resident {
-            Resident::Coroutine(control) => Place::Here(control),
-            Resident::Ended(past) => Place::Past(past),
-            // They have no mailbox and no end that is recorded: what is done to coroutines finds nobody there.
-            Resident::Channel(_) | Resident::Service(_) => Place::Nowhere,
-        })
-    }
-
-    /// The address is another tenant's.
-    pub(super) fn foreign(&self, from: &Control, to: &Address) -> Refusal {
-        let tenant = &from.group.tenant;
-        if let Some(denials) = tenant.denials.note(self.clock().now()) {
-            let (from, tenant) = (&from.address, tenant.name());
-            tracing::warn!(%from, %to, tenant, denials, "denied: an address of another tenant");
-        }
-        Refusal::new(Code::Denied, format!("{to} belongs to another tenant: nothing crosses from tenant to tenant"))
-    }
-
-    /// The same for a partner that has to be there. Errors: gone, denied, node-lost.
-    #[inline]
-    pub fn route(&self, from: &Control, to: &Address) -> Result<Route, Refusal> {
-        match self.find(from, to)? {
-            Place::Here(control) => Ok(Route::Here(control)),
-            Place::Away(way) => Ok(Route::Away(*to, way)),
-            Place::Past(_) | Place::Nowhere => Err(Refusal::gone(to)),
-        }
-    }
-
-    /// The same for one that has to be on this node. Errors: gone, denied, node-lost, unsupported.
-    pub fn find_here(&self, from: &Control, to: &Address) -> Result<Arc<Control>, Refusal> {
-        match self.route(from, to)? {
-            Route::Here(control) => Ok(control),
-            Route::Away(..) => {
-                Err(Refusal::new(Code::Unsupported, format!("{to} is on another node, where this cannot be done yet")))
-            }
-        }
-    }
-
-    /// The way to another node. Errors: node-lost, denied, overloaded.
-    pub fn away(&self, group: &Arc<Group>, to: &Address) -> Result<Arc<dyn Way>, Refusal> {
-        match self.mesh.get() {
-            Some(mesh) => mesh.way(group, to),
-            None => Err(Refusal::new(Code::NodeLost, format!("no node {} is known to this one", to.node))),
-        }
-    }
-
     /// How long a call that begins now may wait.
     pub fn patience(&self, timeout: u64) -> Patience {
         match timeout {
@@ -174,7 +100,7 @@ pub fn try_send(
     to: &Arc<Control>,
     size: usize,
     make: impl FnOnce() -> Letter,
-) -> Result<Option<Unsent>, Refusal> {
+) -> Result<Option<Box<Unsent>>, Refusal> {
     let outcome = put(to, size, make);
     if matches!(outcome, Ok(None)) {
         from.traffic.sent(size);
@@ -184,17 +110,22 @@ pub fn try_send(
 
 /// The same for a message that no coroutine sends itself.
 #[inline]
-pub(super) fn put(to: &Arc<Control>, size: usize, make: impl FnOnce() -> Letter) -> Result<Option<Unsent>, Refusal> {
+pub(super) fn put(
+    to: &Arc<Control>,
+    size: usize,
+    make: impl FnOnce() -> Letter,
+) -> Result<Option<Box<Unsent>>, Refusal> {
     let mut post = to.post_soon();
     match post.admits(size, 0) {
         Ok(()) => {
+            to.may_have_mail.store(true, Ordering::Relaxed);
             post.put_and_wake(make());
             Ok(None)
         }
         Err(refused) => {
             drop(post);
             match refused {
-                Refused::Full => Ok(Some(Unsent { to: Arc::clone(to), letter: make() })),
+                Refused::Full => Ok(Some(Box::new(Unsent { to: Arc::clone(to), letter: make() }))),
                 Refused::Closed => Err(Refusal::gone(to.address)),
                 Refused::Quota(exhausted) => Err(exhausted.into()),
             }
@@ -210,8 +141,8 @@ pub fn letter(sender: Address, tag: u64, payload: Payload) -> Letter {
 
 impl Unsent {
     /// Waits for room. Errors: gone, overloaded, timeout, interrupted.
-    pub async fn wait(self, from: &Arc<Control>, mut patience: Patience) -> Result<(), Refusal> {
-        let Unsent { to, mut letter } = self;
+    pub async fn wait(self: Box<Self>, from: &Arc<Control>, mut patience: Patience) -> Result<(), Refusal> {
+        let Unsent { to, mut letter } = *self;
         let size = letter.size;
         if Arc::ptr_eq(from, &to) {
             let text = "its own mailbox is full: receive before sending to oneself";
@@ -325,6 +256,21 @@ impl Drop for Queued<'_> {
     }
 }
 
+/// There is no message that the filter takes, and the next such wakes the coroutine. `false`: [`try_receive`] is to look. It
+/// comes first where a coroutine that waits for each message is the usual one, since it needs nothing but the mailbox.
+#[inline]
+pub fn has_to_wait(control: &Control, filter: &Filter) -> bool {
+    if control.may_have_mail.load(Ordering::Relaxed) || control.is_interrupted() {
+        return false;
+    }
+    let mut post = control.post_soon();
+    let waits = post.mailbox.is_empty();
+    if waits {
+        post.mailbox.await_letter(filter);
+    }
+    waits
+}
+
 /// Takes the oldest message that the filter takes: `give` reads it where it lies, with what the tenant is charged for it if
 /// it does not fit the buffer, under the mailbox's lock. `None`: there is none, and the next such wakes the coroutine.
 /// Errors: interrupted, overloaded.
@@ -348,7 +294,7 @@ pub fn try_receive<R>(
             );
             return Some(Err(Refusal::new(Code::Overloaded, text)));
         }
-        post.mailbox.await_letter(*filter);
+        post.mailbox.await_letter(filter);
         return None;
     };
     let size = post.mailbox.get(place).map_or(0, |letter| letter.body.payload.len());
@@ -357,6 +303,9 @@ pub fn try_receive<R>(
         Err(refusal) => return Some(Err(refusal)),
     };
     let (given, senders) = post.take(place, |letter| give(letter, held))?;
+    if post.mailbox.is_empty() {
+        control.may_have_mail.store(false, Ordering::Relaxed);
+    }
     drop(post);
     senders.into_iter().for_each(Waker::wake);
     control.traffic.received(size);
@@ -446,7 +395,7 @@ pub fn poll_message(control: &Control, filter: &Filter) -> bool {
     let is_there = post.mailbox.find(filter).is_some();
     if !is_there {
         // Several may be waited for at once: every message then wakes, and each is looked for again.
-        post.mailbox.await_letter(Filter::default());
+        post.mailbox.await_letter(&Filter::ANY);
     }
     is_there
 }

@@ -16,8 +16,17 @@ pub type Letter = corovan_core::sync::mailbox::Letter<Parcel>;
 /// A message's bytes: small ones lie in the letter itself, so that they cost no allocation; larger ones are shared.
 #[derive(Clone, Debug)]
 pub enum Payload {
-    Inline(u8, [u8; INLINE]),
+    Inline(Inline),
     Shared(Bytes),
+}
+
+/// Laid out as it is copied, sixteen bytes at a time: what was written in one way and is read in another is read only when
+/// it has reached memory.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(16))]
+pub struct Inline {
+    bytes: [u8; INLINE],
+    len: usize,
 }
 
 /// What a letter carries beside its key.
@@ -56,13 +65,13 @@ pub const INLINE: usize = 64;
 impl Payload {
     #[inline]
     pub fn copy(bytes: &[u8]) -> Payload {
-        match u8::try_from(bytes.len()) {
-            Ok(len) if bytes.len() <= INLINE => {
-                let mut inline = [0; INLINE];
-                inline[..bytes.len()].copy_from_slice(bytes);
-                Payload::Inline(len, inline)
+        let mut inline = Inline { bytes: [0; INLINE], len: bytes.len() };
+        match inline.bytes.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                Payload::Inline(inline)
             }
-            _ => Payload::Shared(Bytes::copy_from_slice(bytes)),
+            None => Payload::Shared(Bytes::copy_from_slice(bytes)),
         }
     }
 }
@@ -80,7 +89,7 @@ impl Deref for Payload {
     #[inline]
     fn deref(&self) -> &[u8] {
         match self {
-            Payload::Inline(len, bytes) => &bytes[..usize::from(*len)],
+            Payload::Inline(inline) => &inline.bytes[..inline.len],
             Payload::Shared(bytes) => bytes,
         }
     }

@@ -2,8 +2,9 @@
 
 use super::control::{Control, Waits};
 use super::launch::Runtime;
-use super::mail::{Patience, Place, bounded};
+use super::mail::{Patience, bounded};
 use super::message::{self, Kind, Payload};
+use super::place::Place;
 use super::ports;
 use super::promise::Promised;
 use super::refusal::Refusal;

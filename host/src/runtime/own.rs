@@ -116,11 +116,13 @@ impl Routes {
     #[inline]
     pub fn find<E>(&mut self, address: &Address, look: impl FnOnce() -> Result<Route, E>) -> Result<&Route, E> {
         let known = &mut self.known[place(address)];
-        let route = match known.take().filter(|route| route.leads_to(address)) {
-            Some(route) => route,
-            None => look()?,
-        };
-        Ok(known.insert(route))
+        if !known.as_ref().is_some_and(|route| route.leads_to(address)) {
+            *known = None;
+        }
+        match known {
+            Some(route) => Ok(route),
+            none => Ok(none.insert(look()?)),
+        }
     }
 
     /// It has ended: what is left of it goes.

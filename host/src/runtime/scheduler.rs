@@ -6,6 +6,7 @@
 use super::chain::{Next, Shift};
 use super::clock::{Clock, VirtualClock};
 use super::control::{Control, Stop};
+use super::slice::{self, Metered, Slice};
 use super::timers::{Fire, Shard, Sleep, StopTimer};
 use async_task::{Runnable, ScheduleInfo, WithInfo};
 use corovan_core::limits;
@@ -45,6 +46,10 @@ pub(super) struct Inner {
 }
 
 struct Worker {
+    /// Slices that it has begun.
+    slices: AtomicU64,
+    /// As many, where the last of them has gone on for a whole tick.
+    stuck: AtomicU64,
     queue: Mutex<FairQueue<Job>>,
     /// What its present coroutine woke: it goes next, without the queue, as long as [`Shift::goes_on`].
     next: Next,
@@ -98,6 +103,8 @@ impl Scheduler {
 
     fn new(clock: Arc<dyn Clock>, workers: usize) -> Scheduler {
         let worker = |_| Worker {
+            slices: AtomicU64::new(0),
+            stuck: AtomicU64::new(u64::MAX),
             queue: Mutex::new(FairQueue::default()),
             next: Next::default(),
             timers: Shard::new(),
@@ -120,11 +127,19 @@ impl Scheduler {
         &*self.inner.clock
     }
 
-    /// Makes the future a task of this coroutine and queues it.
-    pub fn spawn(&self, control: Arc<Control>, future: impl Future<Output = ()> + Send + 'static) {
+    /// What its clock shows, to some microseconds; on a worker that costs less than asking. Two workers may differ by as much,
+    /// so it is for lengths of time, and not for what guests compare.
+    pub(crate) fn about(&self) -> u64 {
+        let own = (HERE.get().0 == self.inner.identity()).then(slice::look).flatten();
+        own.unwrap_or_else(|| self.inner.clock.now())
+    }
+
+    /// Makes a task of this coroutine and queues it. The future is large: it is made where it stays.
+    pub fn spawn<F: Future<Output = ()> + Send + 'static>(&self, control: Arc<Control>, make: impl FnOnce() -> F) {
+        let owner = Arc::clone(&control);
         let inner = Arc::clone(&self.inner);
         let schedule = WithInfo(move |job: Job, info: ScheduleInfo| inner.schedule(job, info.woken_while_running));
-        let (job, task) = async_task::Builder::new().metadata(control).spawn(|_| future, schedule);
+        let (job, task) = async_task::Builder::new().metadata(control).spawn(|_| Metered::new(owner, make()), schedule);
         task.detach();
         job.schedule();
     }
@@ -252,23 +267,31 @@ impl Inner {
                 }
             }
         };
-        let control = Arc::clone(job.metadata());
         if !chained {
-            shift.begin(control.share());
+            shift.begin(job.metadata().share());
         }
-        control.begin_slice(shift.now, worker);
-        // A panic in host code ends that coroutine (its guard reports it), not the worker.
-        if std::panic::catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
-            tracing::error!(coroutine = %control.address, "a host function panicked; the coroutine has ended");
-        }
-        shift.now = self.clock.now();
-        shift.owed += control.end_slice(shift.now);
+        // There is one writer, so this needs no locked instruction.
+        let slices = &self.workers[worker].slices;
+        slices.store(slices.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        let begin = Slice { now: shift.now, worker, spent: 0 };
+        let end = begin.of(|| {
+            // The task catches panics of its coroutine; this is for what is dropped with it.
+            if std::panic::catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
+                tracing::error!("host code panicked where a coroutine that had ended was dropped");
+            }
+        });
+        shift.now = end.now;
+        shift.owed += end.spent;
         true
     }
 
     fn steal(&self, thief: usize) -> Option<Job> {
-        let others = (1..self.workers.len()).map(|i| &self.workers[(thief + i) % self.workers.len()]);
+        let others = self.others(thief).filter(|victim| victim.has_too_much());
         others.into_iter().find_map(|victim| victim.queue.lock().pop(&self.floor).or_else(|| victim.next.take()))
+    }
+
+    fn others(&self, worker: usize) -> impl Iterator<Item = &Worker> {
+        (1..self.workers.len()).map(move |i| &self.workers[(worker + i) % self.workers.len()])
     }
 
     /// A worker's life.
@@ -278,7 +301,10 @@ impl Inner {
         let _ = worker.thread.set(std::thread::current());
         let mut shift = Shift::at(self.clock.now());
         while !self.stopping.load(Ordering::Relaxed) {
-            worker.timers.fire_due(shift.now);
+            // Who sleeps compares with the clock itself, so that decides, and not the watch.
+            if worker.timers.next_deadline() <= shift.now {
+                worker.timers.fire_due(self.clock.now());
+            }
             if self.run_one(index, &mut shift) {
                 continue;
             }
@@ -289,7 +315,7 @@ impl Inner {
             self.idle.fetch_or(1 << index, Ordering::SeqCst);
             fence(Ordering::SeqCst);
             // Whoever pushes after this point sees the idle bit; what was pushed before is seen here.
-            let waiting = self.workers.iter().any(Worker::has_work);
+            let waiting = worker.has_work() || self.others(index).any(Worker::has_too_much);
             if !waiting && !self.stopping.load(Ordering::Relaxed) {
                 match worker.timers.next_deadline() {
                     u64::MAX => std::thread::park(),
@@ -307,6 +333,7 @@ impl Inner {
         let _ = self.ticker.thread.set(std::thread::current());
         let all_idle = u64::MAX >> (MAX_WORKERS - self.workers.len());
         let mut quiet = 0;
+        let mut slices = vec![0; self.workers.len()];
         while !self.ticker.stopping.load(Ordering::Relaxed) {
             if self.idle.load(Ordering::SeqCst) & all_idle == all_idle {
                 quiet += 1;
@@ -315,7 +342,10 @@ impl Inner {
                 tick();
                 let now = self.clock.now();
                 self.workers.iter().for_each(|worker| worker.timers.fire_due(now));
-                if self.workers.iter().any(Worker::has_work) {
+                for (worker, before) in self.workers.iter().zip(&mut slices) {
+                    worker.look_at(before);
+                }
+                if self.workers.iter().any(Worker::has_too_much) {
                     self.share_work();
                 }
             }
@@ -364,14 +394,34 @@ impl Worker {
     fn has_work(&self) -> bool {
         !self.next.is_empty() || !self.queue.lock().is_empty()
     }
+
+    /// There is work for others: more than one coroutine waits, or one behind another that does not leave. Two that talk to
+    /// each other, of which one waits at any time, are left together: apart they wait for each other's caches.
+    fn has_too_much(&self) -> bool {
+        match usize::from(!self.next.is_empty()) + self.queue.lock().len() {
+            0 => false,
+            1 => self.stuck.load(Ordering::Relaxed) == self.slices.load(Ordering::Relaxed),
+            _ => true,
+        }
+    }
+
+    /// At each tick: has it begun a slice since the last?
+    fn look_at(&self, before: &mut u64) {
+        let slices = self.slices.load(Ordering::Relaxed);
+        if std::mem::replace(before, slices) == slices {
+            self.stuck.store(slices, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
         self.inner.stopping.store(true, Ordering::SeqCst);
         (0..self.inner.workers.len()).for_each(|worker| self.inner.unpark(worker));
-        // A worker or ticker that panicked has said so already.
-        for handle in self.workers.drain(..) {
+        // A worker or ticker that panicked has said so already; one that drops the last of what holds the scheduler ends
+        // by itself.
+        let here = std::thread::current().id();
+        for handle in self.workers.drain(..).filter(|worker| worker.thread().id() != here) {
             let _ = handle.join();
         }
         // Last: a guest that does not yield leaves its worker only at a tick.
@@ -392,17 +442,18 @@ impl Drop for Threads {
     }
 }
 
-/// Marks this thread as a worker while it lives.
-struct Here((usize, usize));
+/// Marks this thread as a worker while it lives; what it was before comes back then.
+struct Here((usize, usize), Option<Arc<dyn Clock>>);
 
 impl Here {
     fn enter(inner: &Inner, worker: usize) -> Here {
-        Here(HERE.replace((inner.identity(), worker)))
+        Here(HERE.replace((inner.identity(), worker)), slice::wear(Some(Arc::clone(&inner.clock))))
     }
 }
 
 impl Drop for Here {
     fn drop(&mut self) {
         HERE.set(self.0);
+        slice::wear(self.1.take());
     }
 }

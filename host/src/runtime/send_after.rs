@@ -3,8 +3,9 @@
 
 use super::control::Control;
 use super::launch::Runtime;
-use super::mail::{self, Place};
+use super::mail;
 use super::message::{Kind, Letter, Parcel, Payload};
+use super::place::Place;
 use super::refusal::Refusal;
 use super::ties::Timed;
 use super::timers::Fire;

@@ -82,8 +82,9 @@ const MEASURES: &[Measure] = &[
 /// More than the exits that are kept, so that each end makes one forgotten, and enough that growing tables are not seen.
 const ROUNDS: usize = 12_000;
 const _: () = assert!(ROUNDS > limits::EXITS_KEPT);
-/// wasmtime boxes the future of a host call that may wait, and we what is in it: two for `send`, two for `receive`.
-const MESSAGE: u64 = 4;
+/// wasmtime boxes the future of a host call that may wait, one for `send` and one for `receive`, and we what is in that of
+/// `receive`.
+const MESSAGE: u64 = 3;
 /// The bytes of a message that is too large to lie in its envelope.
 const COPY: u64 = 1;
 /// wasmtime's store, instance, fiber and table of modules are 17, and its two futures; the others are ours.

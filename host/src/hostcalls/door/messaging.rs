@@ -1,8 +1,8 @@
 //! `send deliver receive request reply take drop mailbox_fd`.
 
-use super::super::memory::{broken, put, slice, split, with, write};
+use super::super::memory::{self, broken, put, slice, split, with, write};
 use super::super::{Refusal, mailbox_fd, messaging};
-use super::{Guest, Into, MODULE, address, answer, control, read_address, ready, refused, room};
+use super::{Guest, Into, MODULE, address, answer, control, done_now, read_address, ready, refused, room};
 use crate::runtime::control::Waits;
 use crate::runtime::coroutine::Own;
 use crate::runtime::mail::{self, Patience, Unsent};
@@ -28,6 +28,7 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
             move |mut guest: Guest<'_>, (to, tag, ptr, len, timeout): (u32, u64, u32, u32, u64)| match send_now(
                 &mut guest, to, tag, ptr, len, deliver,
             ) {
+                Ok(Sent::Answer(0)) => done_now(),
                 Ok(Sent::Answer(answer)) => ready(Ok(answer)),
                 Ok(Sent::Full(unsent)) => Box::new(wait_for_room(guest, unsent, timeout)),
                 Ok(Sent::Away(way, bytes)) => Box::new(send_away(guest, way, (tag, bytes, deliver), timeout)),
@@ -44,12 +45,13 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
                 Ok(filter) => filter,
                 Err(trap) => return ready(Err(trap)),
             };
-            match receive_now(&mut guest, &filter, into) {
-                Some(answer) => ready(answer),
-                None => {
-                    Box::new(Receiving { patience: guest_patience(&guest, timeout), guest, filter, into, looked: true })
-                }
+            let wanted = wanted(filter.as_deref());
+            if (guest.data().is_successor || !mail::has_to_wait(&guest.data().control, wanted))
+                && let Some(answer) = receive_now(&mut guest, wanted, into)
+            {
+                return ready(answer);
             }
+            Box::new(Receiving { patience: guest_patience(&guest, timeout), guest, filter, into, looked: true })
         },
     )?;
     linker.func_wrap_async(
@@ -86,7 +88,7 @@ pub(super) fn add(linker: &mut Linker<Coroutine>) -> wasmtime::Result<()> {
 /// What a send came to without waiting.
 enum Sent {
     Answer(i32),
-    Full(Unsent),
+    Full(Box<Unsent>),
     Away(Arc<dyn Way>, Bytes),
 }
 
@@ -123,7 +125,7 @@ async fn send_away(
     Ok(super::done(&mut guest, outcome))
 }
 
-async fn wait_for_room(mut guest: Guest<'_>, unsent: Unsent, timeout: u64) -> wasmtime::Result<i32> {
+async fn wait_for_room(mut guest: Guest<'_>, unsent: Box<Unsent>, timeout: u64) -> wasmtime::Result<i32> {
     let (control, patience) = (control(&guest), guest_patience(&guest, timeout));
     let outcome = unsent.wait(&control, patience).await;
     Ok(super::done(&mut guest, outcome))
@@ -190,7 +192,7 @@ fn give(
         (None, Payload::Shared(bytes)) => rest.large = Some(std::mem::take(bytes)),
         (Some(held), payload) => token = own.tokens.keep(Bytes::from(std::mem::take(payload)), held),
     }
-    put(data, into.header, &messaging::header(letter, size, token))?;
+    messaging::write_header(memory::room(data, into.header)?, letter, size, token);
     if letter.body.reply.is_some() {
         rest.reply = letter.body.reply.take();
     }
@@ -222,7 +224,8 @@ impl Rest {
 /// A `receive` that waits. By hand: what is awaited is never held across a wait, so the future stays small.
 struct Receiving<'a> {
     guest: Guest<'a>,
-    filter: Filter,
+    /// `None`: every message.
+    filter: Option<Box<Filter>>,
     into: Into,
     patience: Patience,
     /// The mailbox has been looked at since the last wake-up.
@@ -236,7 +239,7 @@ impl Future for Receiving<'_> {
         let Receiving { guest, filter, into, patience, looked } = self.get_mut();
         let mut answer = match std::mem::take(looked) {
             true => None,
-            false => receive_now(guest, filter, *into),
+            false => receive_now(guest, wanted(filter.as_deref()), *into),
         };
         if answer.is_none() && patience.poll(cx).is_ready() {
             answer = Some(Ok(refused(guest, Refusal::timeout("no message came in time"))));
@@ -305,12 +308,17 @@ pub(super) fn read_payload(guest: &mut Guest<'_>, ptr: u32, len: u32) -> wasmtim
     }
 }
 
-/// A filter; a null pointer is the one that takes all. Traps: pointer, options.
-pub(super) fn read_filter(guest: &mut Guest<'_>, ptr: u32) -> wasmtime::Result<Filter> {
+/// A filter; a null pointer stands for all messages. Traps: pointer, options.
+pub(super) fn read_filter(guest: &mut Guest<'_>, ptr: u32) -> wasmtime::Result<Option<Box<Filter>>> {
     if ptr == 0 {
-        return Ok(Filter::default());
+        return Ok(None);
     }
-    with(guest, ptr, messaging::FILTER, messaging::parse_filter)?.map_err(broken)
+    let filter = with(guest, ptr, messaging::FILTER, messaging::parse_filter)?.map_err(broken)?;
+    Ok(Some(Box::new(filter)))
+}
+
+fn wanted(filter: Option<&Filter>) -> &Filter {
+    filter.unwrap_or(&Filter::ANY)
 }
 
 pub(super) fn guest_patience(guest: &Guest<'_>, timeout: u64) -> Patience {

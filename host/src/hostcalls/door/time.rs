@@ -6,6 +6,7 @@ use super::super::time::{self, WaitEntry, WaitFor};
 use super::messaging::{read_filter, read_payload};
 use super::{Guest, MODULE, answer, control, done, read_address, refused};
 use crate::runtime::Coroutine;
+use crate::runtime::message::Filter;
 use corovan_core::code::Code;
 use wasmtime::Linker;
 
@@ -80,7 +81,10 @@ fn follow(guest: &mut Guest<'_>, entry: WaitEntry) -> wasmtime::Result<Result<Wa
     let pointer = || u32::try_from(value).map_err(|_| broken(format!("{value:#x} is no pointer")));
     Ok(match kind {
         time::WAIT_TIMER => Ok(WaitFor::Timer(value)),
-        time::WAIT_MESSAGE => Ok(WaitFor::Message(read_filter(guest, pointer()?)?)),
+        time::WAIT_MESSAGE => {
+            let filter = read_filter(guest, pointer()?)?;
+            Ok(WaitFor::Message(filter.map_or(Filter::ANY, |filter| *filter)))
+        }
         time::WAIT_EXIT => Ok(WaitFor::Exit(read_address(guest, pointer()?)?)),
         other => Err(Refusal::new(Code::Unsupported, format!("this node cannot wait for kind {other}"))),
     })

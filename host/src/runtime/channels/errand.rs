@@ -35,7 +35,7 @@ where
         made: runtime.clock().now(),
     }));
     let (of, working) = (Arc::clone(&control), work(Arc::clone(&control)));
-    runtime.scheduler.spawn(Arc::clone(&control), async move {
+    runtime.scheduler.spawn(Arc::clone(&control), move || async move {
         let (ended, _held) = (Ended(of), held);
         let (mut working, mut begun) = (pin!(working), false);
         std::future::poll_fn(|cx| {

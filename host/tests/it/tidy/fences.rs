@@ -62,6 +62,7 @@ const MANIFESTS: &[(&str, &[&str], &str)] = &[
 /// Files that may contain `unsafe`, and why each cannot do without.
 const UNSAFE: &[(&str, &str)] = &[
     ("host/benches/rows/jobs.rs", "Module::deserialize, the bare library's side of a comparison"),
+    ("host/src/runtime/clock.rs", "reads the processor's time-stamp counter"),
     ("host/src/runtime/chain.rs", "takes a task back from the bare pointer that an atomic can hold"),
     ("host/src/modules/cache.rs", "loads native code that this node has made"),
     ("guest-sdk/macros/src/function.rs", "generates the exported function's attribute"),

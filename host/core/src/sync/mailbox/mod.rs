@@ -40,6 +40,14 @@ pub struct Letter<T> {
     pub body: T,
 }
 
+/// What the bookkeeping looks at when a letter has left.
+#[derive(Clone, Copy)]
+struct Weight {
+    kind: Kind,
+    via: u64,
+    size: usize,
+}
+
 /// Which letters are wanted; what is `None` takes every one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Filter {
@@ -115,8 +123,7 @@ pub struct Mailbox<T, W> {
     next_ticket: u64,
     /// Tickets below this have been accepted, or were withdrawn.
     accepted: u64,
-    /// The receiver waits for such a letter.
-    receiver: Option<Filter>,
+    receiver: Receiver,
     /// Unread letters of each subscription, and the bytes of all these.
     vias: BTreeMap<u64, usize>,
     via_bytes: usize,
@@ -126,15 +133,44 @@ pub struct Mailbox<T, W> {
     closed: bool,
 }
 
+/// Whether the receiver waits, and for which letter. That it waits for any is a case of its own: a filter of eighty bytes
+/// is then neither written nor read for each letter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Receiver {
+    Elsewhere,
+    Any,
+    Such(Filter),
+}
+
+impl Receiver {
+    /// It waited, and waits no longer.
+    #[inline]
+    fn leave(&mut self) -> bool {
+        let waited = !matches!(self, Receiver::Elsewhere);
+        *self = Receiver::Elsewhere;
+        waited
+    }
+}
+
 impl Filter {
+    /// Takes every letter.
+    pub const ANY: Filter = Filter { tag: None, kind: None, sender: None };
+
     pub fn takes<T>(&self, letter: &Letter<T>) -> bool {
         self.tag.is_none_or(|tag| tag == letter.tag)
             && self.kind.is_none_or(|kind| kind == letter.kind)
             && self.sender.is_none_or(|sender| sender == letter.sender)
     }
 
+    #[inline]
     pub fn is_any(&self) -> bool {
-        *self == Filter::default()
+        self.tag.is_none() && self.kind.is_none() && self.sender.is_none()
+    }
+}
+
+impl<T> Letter<T> {
+    fn weight(&self) -> Weight {
+        Weight { kind: self.kind, via: self.via, size: self.size }
     }
 }
 
@@ -162,7 +198,7 @@ impl<T, W> Mailbox<T, W> {
             waiting: VecDeque::new(),
             next_ticket: 0,
             accepted: 0,
-            receiver: None,
+            receiver: Receiver::Elsewhere,
             vias: BTreeMap::new(),
             via_bytes: 0,
             holding: BTreeMap::new(),
@@ -189,7 +225,7 @@ impl<T, W> Mailbox<T, W> {
             *self.vias.entry(letter.via).or_default() += 1;
             self.via_bytes += letter.size;
         }
-        let is_stuck = !self.has_room(0) && self.receiver.take().is_some();
+        let is_stuck = !self.has_room(0) && self.receiver.leave();
         self.enqueue(letter) || is_stuck
     }
 
@@ -211,7 +247,7 @@ impl<T, W> Mailbox<T, W> {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.waiting.push_back((ticket, letter, sender));
-        (ticket, self.receiver.take().is_some())
+        (ticket, self.receiver.leave())
     }
 
     /// What has become of a ticket that was not withdrawn.
@@ -266,16 +302,16 @@ impl<T, W> Mailbox<T, W> {
         {
             before = self.letters.before(place);
             let Some(oldest) = self.letters.remove(place) else { break };
-            self.forget(&oldest);
+            self.forget(oldest.weight());
             dropped.push(oldest);
             // It takes the place of the one that went, also where senders wait: it is not a message more.
             if self.unread(letter.via) < cap && self.has_room(letter.size) {
-                let wake = self.put(letter) || is_full && self.receiver.take().is_some();
+                let wake = self.put(letter) || is_full && self.receiver.leave();
                 return Via { wake, dropped, taken: true };
             }
         }
         dropped.push(letter);
-        Via { wake: is_full && self.receiver.take().is_some(), dropped, taken: false }
+        Via { wake: is_full && self.receiver.leave(), dropped, taken: false }
     }
 
     /// Whether a letter of this subscription and size would be taken now.
@@ -320,41 +356,34 @@ impl<T, W> Mailbox<T, W> {
     pub fn take<R>(&mut self, place: Place, read: impl FnOnce(&mut Letter<T>) -> R) -> Option<(R, Vec<W>)> {
         let letter = self.letters.get_mut(place)?;
         let result = read(letter);
-        // What the bookkeeping looks at.
-        let gone = Letter {
-            kind: letter.kind,
-            tag: 0,
-            sender: Address::default(),
-            via: letter.via,
-            size: letter.size,
-            body: (),
-        };
+        let gone = letter.weight();
         self.letters.discard(place);
-        Some((result, self.taken(&gone)))
+        Some((result, self.taken(gone)))
     }
 
     #[inline]
-    fn taken<B>(&mut self, letter: &Letter<B>) -> Vec<W> {
-        self.receiver = None;
-        self.forget(letter);
+    fn taken(&mut self, gone: Weight) -> Vec<W> {
+        self.receiver = Receiver::Elsewhere;
+        self.forget(gone);
         let mut senders = if self.waiting.is_empty() { Vec::new() } else { self.admit().1 };
         if !self.holding.is_empty()
-            && let Some((cap, _)) = self.holding.get(&letter.via)
-            && self.unread(letter.via) < *cap
+            && let Some((cap, _)) = self.holding.get(&gone.via)
+            && self.unread(gone.via) < *cap
         {
-            senders.extend(self.let_go(letter.via));
+            senders.extend(self.let_go(gone.via));
         }
         senders
     }
 
     /// From now on pushing such a letter says that the receiver is to be woken.
-    pub fn await_letter(&mut self, filter: Filter) {
-        self.receiver = Some(filter);
+    #[inline]
+    pub fn await_letter(&mut self, filter: &Filter) {
+        self.receiver = if filter.is_any() { Receiver::Any } else { Receiver::Such(*filter) };
     }
 
     /// The receiver waits no longer.
     pub fn forget_receiver(&mut self) {
-        self.receiver = None;
+        self.receiver = Receiver::Elsewhere;
     }
 
     /// An ordinary letter, however small, would have to wait.
@@ -389,7 +418,7 @@ impl<T, W> Mailbox<T, W> {
     /// Nothing is taken any more: what was unread, and who waited.
     pub fn close(&mut self) -> Closed<T, W> {
         self.closed = true;
-        self.receiver = None;
+        self.receiver = Receiver::Elsewhere;
         self.vias.clear();
         (self.messages, self.bytes, self.reserved, self.via_bytes) = (0, 0, 0, 0);
         let waiting = std::mem::take(&mut self.waiting);
@@ -412,9 +441,13 @@ impl<T, W> Mailbox<T, W> {
 
     #[inline]
     fn enqueue(&mut self, letter: Letter<T>) -> bool {
-        let wake = self.receiver.is_some_and(|filter| filter.takes(&letter));
+        let wake = match &self.receiver {
+            Receiver::Elsewhere => false,
+            Receiver::Any => true,
+            Receiver::Such(filter) => filter.takes(&letter),
+        };
         if wake {
-            self.receiver = None;
+            self.receiver = Receiver::Elsewhere;
         }
         self.letters.push_back(letter);
         wake
@@ -422,20 +455,20 @@ impl<T, W> Mailbox<T, W> {
 
     /// Takes back what a letter that has left counted for.
     #[inline]
-    fn forget<B>(&mut self, letter: &Letter<B>) {
-        if letter.kind.is_reserved() {
+    fn forget(&mut self, gone: Weight) {
+        if gone.kind.is_reserved() {
             self.reserved = self.reserved.saturating_sub(1);
             return;
         }
         self.messages -= 1;
-        self.bytes -= letter.size;
-        if letter.via != 0
-            && let Some(unread) = self.vias.get_mut(&letter.via)
+        self.bytes -= gone.size;
+        if gone.via != 0
+            && let Some(unread) = self.vias.get_mut(&gone.via)
         {
-            self.via_bytes -= letter.size;
+            self.via_bytes -= gone.size;
             *unread -= 1;
             if *unread == 0 {
-                self.vias.remove(&letter.via);
+                self.vias.remove(&gone.via);
             }
         }
     }
