@@ -3,7 +3,7 @@
 use super::group::Group;
 use super::launch::Program;
 use super::message::{Letter, Payload};
-use super::post::Post;
+use super::postbox::Postbox;
 use super::stdio::Input;
 use super::swap::{Swap, SwapPoint};
 use super::ties::Ties;
@@ -13,7 +13,6 @@ use corovan_core::sync::fair_queue::Share;
 use corovan_core::tenancy::quota::Permit;
 use corovan_core::wire::Usage;
 use parking_lot::Mutex;
-use spin::mutex::{SpinMutex, SpinMutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
@@ -25,11 +24,8 @@ pub struct Control {
     pub group: Arc<Group>,
     /// The coroutines of its job.
     pub tree: Arc<Tree>,
-    /// Its mailbox. Whoever has it is done in a fraction of a microsecond, mostly; a lock that keeps no list of those who
-    /// wait is given back by a plain store, and a message's round trip takes six of them.
-    pub(super) post: SpinMutex<Post, spin::Yield>,
-    /// A letter may be there: what is false costs a look, and nothing else.
-    pub(super) may_have_mail: AtomicBool,
+    /// Its mailbox.
+    pub(super) post: Postbox,
     /// What it waits for beside its mailbox, and who waits for it.
     pub(super) ties: Mutex<Ties>,
     /// What it has sent and received. Written by itself alone.
@@ -133,9 +129,6 @@ pub(super) struct Birth {
 /// Nanoseconds. Whoever cancels a job a million times gets a few timers, not a million.
 const STOP_STEP: u64 = 10_000_000;
 
-/// About a microsecond, some ten times as long as a message is in hand.
-const SPINS: u32 = 50;
-
 const STOPPING: u32 = 1;
 const INTERRUPTED: u32 = 2;
 const SWAPPING: u32 = 4;
@@ -146,9 +139,8 @@ impl Control {
         Control {
             address,
             tree,
-            post: SpinMutex::new(Post::new(&group.tenant.ledger)),
+            post: Postbox::new(&group.tenant.ledger),
             group,
-            may_have_mail: AtomicBool::new(false),
             ties: Mutex::default(),
             traffic: Traffic::default(),
             doing: Doing::default(),
@@ -243,18 +235,6 @@ impl Control {
     pub fn waits_for_others(&self) -> Option<&'static str> {
         let itself = ["sleep", "spawn", "input", "output", "poll"];
         self.doing.word().filter(|word| !itself.contains(word))
-    }
-
-    /// The mailbox, for one message: whoever holds it is done in less time than giving up the CPU takes.
-    #[inline]
-    pub(super) fn post_soon(&self) -> SpinMutexGuard<'_, Post> {
-        for _ in 0..SPINS {
-            if let Some(post) = self.post.try_lock() {
-                return post;
-            }
-            std::hint::spin_loop();
-        }
-        self.post.lock()
     }
 
     /// It waits for this from now on; [`Waits::Nothing`]: it goes on.

@@ -14,7 +14,6 @@ use corovan_core::sync::mailbox::{Fate, Filter, Ticket};
 use corovan_core::tenancy::quota::{Permit, Resource};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 /// `timeout` for ever.
@@ -115,10 +114,9 @@ pub(super) fn put(
     size: usize,
     make: impl FnOnce() -> Letter,
 ) -> Result<Option<Box<Unsent>>, Refusal> {
-    let mut post = to.post_soon();
+    let mut post = to.post.lock();
     match post.admits(size, 0) {
         Ok(()) => {
-            to.may_have_mail.store(true, Ordering::Relaxed);
             post.put_and_wake(make());
             Ok(None)
         }
@@ -256,19 +254,10 @@ impl Drop for Queued<'_> {
     }
 }
 
-/// There is no message that the filter takes, and the next such wakes the coroutine. `false`: [`try_receive`] is to look. It
-/// comes first where a coroutine that waits for each message is the usual one, since it needs nothing but the mailbox.
+/// There is no message, and the next wakes the coroutine. `false`: [`try_receive`] is to look.
 #[inline]
 pub fn has_to_wait(control: &Control, filter: &Filter) -> bool {
-    if control.may_have_mail.load(Ordering::Relaxed) || control.is_interrupted() {
-        return false;
-    }
-    let mut post = control.post_soon();
-    let waits = post.mailbox.is_empty();
-    if waits {
-        post.mailbox.await_letter(filter);
-    }
-    waits
+    filter.is_any() && control.post.is_awaited() && !control.is_interrupted()
 }
 
 /// Takes the oldest message that the filter takes: `give` reads it where it lies, with what the tenant is charged for it if
@@ -284,7 +273,7 @@ pub fn try_receive<R>(
     if let Some(reason) = control.take_interrupt() {
         return Some(Err(Refusal::new(Code::Interrupted, reason)));
     }
-    let mut post = control.post_soon();
+    let mut post = control.post.lock();
     let Some(place) = post.mailbox.find(filter) else {
         // What comes in reserved room comes all the same.
         if !filter.is_any() && !filter.kind.is_some_and(Kind::is_reserved) && post.mailbox.is_full() {
@@ -304,7 +293,8 @@ pub fn try_receive<R>(
     };
     let (given, senders) = post.take(place, |letter| give(letter, held))?;
     if post.mailbox.is_empty() {
-        control.may_have_mail.store(false, Ordering::Relaxed);
+        // It will want the next: see `postbox`. Where it does not, that costs a poll.
+        post.mailbox.await_letter(&Filter::ANY);
     }
     drop(post);
     senders.into_iter().for_each(Waker::wake);

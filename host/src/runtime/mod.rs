@@ -24,6 +24,7 @@ mod peers;
 pub mod place;
 pub mod ports;
 mod post;
+mod postbox;
 mod promise;
 pub mod refusal;
 pub mod registry;

@@ -381,6 +381,12 @@ impl<T, W> Mailbox<T, W> {
         self.receiver = if filter.is_any() { Receiver::Any } else { Receiver::Such(*filter) };
     }
 
+    /// There is no letter, and the receiver is to be woken by any.
+    #[inline]
+    pub fn is_awaited(&self) -> bool {
+        matches!(self.receiver, Receiver::Any) && self.letters.is_empty()
+    }
+
     /// The receiver waits no longer.
     pub fn forget_receiver(&mut self) {
         self.receiver = Receiver::Elsewhere;

@@ -37,6 +37,23 @@ fn the_receiver_is_woken_by_what_it_waits_for_and_once() {
 }
 
 #[test]
+fn it_is_awaited_while_it_is_empty_and_any_letter_wakes() {
+    let mut mailbox: Mailbox<u32, u32> = Mailbox::new(BOUNDS);
+    assert!(!mailbox.is_awaited());
+    mailbox.await_letter(&Filter { tag: Some(7), ..Filter::ANY });
+    assert!(!mailbox.is_awaited(), "another letter would not wake");
+    mailbox.await_letter(&Filter::ANY);
+    assert!(mailbox.is_awaited());
+    mailbox.push(letter(1, 0)).unwrap();
+    assert!(!mailbox.is_awaited());
+    // As a wait for one of several letters does, of which none is there.
+    mailbox.await_letter(&Filter::ANY);
+    assert!(!mailbox.is_awaited(), "there is one");
+    assert!(pop(&mut mailbox, &Filter::ANY).is_some());
+    assert!(!mailbox.is_awaited(), "whoever takes one is awake");
+}
+
+#[test]
 fn a_sender_that_waits_is_served_in_turn_and_may_give_up() {
     let mut mailbox: Mailbox<u32, u32> = Mailbox::new(BOUNDS);
     mailbox.push(letter(1, 60)).unwrap();
