@@ -4,6 +4,7 @@
 mod abroad;
 mod channels;
 mod false_channels;
+mod false_monitors;
 mod fan_out;
 mod guests;
 mod hosts;
