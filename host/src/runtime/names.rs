@@ -75,6 +75,7 @@ impl Runtime {
         // What is refused here is refused before others are asked.
         let target = match self.find_channel(control, holder) {
             Ok(_) => None,
+            Err(refusal) if refusal.code == Code::Denied => return Err(refusal),
             Err(_) => Some(self.find_here(control, holder)?),
         };
         let names = &control.group.tenant.names;

@@ -288,6 +288,7 @@ fn a_service_is_denied_to_another_tenant_and_one_that_never_was_is_not_found() {
         let me = b.bench.tenant.name().to_owned();
         let forged = Address { secret: service.secret ^ 1, ..service };
         assert_eq!(call_under(&b, &a, "other", service).await, Code::Denied);
+        assert_eq!(call_under(&b, &a, "other", owner.address).await, Code::Denied, "whatever it is");
         assert_eq!(call_under(&b, &a, &me, forged).await, Code::NotFound);
         assert_eq!(call_under(&b, &a, &me, owner.address).await, Code::NotFound, "a coroutine is no service");
         let (_, says) = b.play("(call $delivered (i64.const 1))", owner.address);
