@@ -539,7 +539,8 @@ int32_t corovan_services_serve(const char *name, uint32_t name_len, const corova
 enum corovan_serve_flags { COROVAN_TELL = 1 };
 
 /* Waits until there is a service of this name, has a coroutine made of it where it is offered, which counts for the caller's
- * computation, and writes its address. args is a CBOR array. With other nodes also denied, node-lost.
+ * computation, and writes its address. args is a CBOR array. With other nodes also denied, node-lost. These are not asked with
+ * a timeout of 0: timeout, where it is not offered here.
  * Errors: not-found (the name is no service's), overloaded, too-large, invalid (args, or the name), timeout, interrupted.
  * Traps: pointer, text.
  * since 1 */

@@ -61,7 +61,8 @@ pub fn serve_watched(name: &str, module: Option<ModuleHash>, function: &str) -> 
 }
 
 /// Waits until there is a service of this name, and has a coroutine made of it where it is offered; it counts for the caller's
-/// computation. `args` is a tuple, list or array; `()` for none.
+/// computation. `args` is a tuple, list or array; `()` for none. With a limit of zero other nodes are not asked: `timeout`, where
+/// it is not offered on this one.
 ///
 /// # Errors
 /// `not-found` when the name is a coroutine's or channel's; `timeout`; `overloaded`; `denied`; `too-large` for arguments over 16 MiB;

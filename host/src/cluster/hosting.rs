@@ -97,8 +97,8 @@ impl Hosting {
         let over = spawn.over;
         let handle = Handle::default();
         let (stop, key) = (handle.clone(), key(session, over));
-        let lost = format!("node {} cannot be reached any more", session.peer);
-        // Not watched any more means that the session is over: nobody is there to be told, or to want it.
+        let lost = format!("node {} cannot be reached any more, or has given it up", session.peer);
+        // Not watched any more means that nobody is there to be told, or to want it.
         let watched = session.watch(over, Box::new(move || stop.cancel("node", &lost)))?;
         let call = header.call;
         let refused = match watched {

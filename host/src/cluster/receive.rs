@@ -145,7 +145,7 @@ impl Inbox for Receiver {
         };
         match &call {
             Call::Demonitor => {
-                session.unwatch(header.call);
+                session.unwatched(header.call);
                 return Ok(());
             }
             // Of what was asked for in this session, whatever right that took; it may have been a service.

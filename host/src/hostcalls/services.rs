@@ -28,17 +28,23 @@ pub async fn serve(
     runtime.serve(&control, name, (module, function), flags & TELL != 0).await
 }
 
-/// `call`: makes a coroutine of a service, for the caller's computation, where that is offered. Errors: not-found, denied,
-/// overloaded, too-large, invalid, timeout, node-lost, interrupted.
+/// `call`: makes a coroutine of a service, for the caller's computation, where that is offered; with a timeout of 0 on this
+/// node only, as others have to be waited for. Errors: not-found, denied, overloaded, too-large, invalid, timeout, node-lost,
+/// interrupted.
 pub async fn call(coroutine: &mut Coroutine, name: &str, args: Bytes, timeout: u64) -> Result<Address, Refusal> {
     let (control, runtime) = (Arc::clone(&coroutine.control), Arc::clone(&coroutine.runtime));
     let request = spawn::Request { args, ..spawn::Request::default() };
     spawn::check(&request)?;
     let end = runtime.clock().now().saturating_add(timeout);
-    let service = runtime.locate(&control, name, timeout).await?;
+    let service = match timeout {
+        0 => runtime.locate_here(&control, name)?,
+        _ => runtime.locate(&control, name, timeout).await?,
+    };
     if service.node != runtime.node {
-        // What is there answers at once; whoever does not wait for a name still waits for that.
         let left = if timeout == mail::FOREVER { timeout } else { end.saturating_sub(runtime.clock().now()) };
+        if left == 0 {
+            return Err(Refusal::timeout(&format!("{name:?} was found, and no time was left to have it made")));
+        }
         return spawn::called(coroutine, service, request, left).await;
     }
     let service = runtime.service(&control.group.tenant, &service)?;

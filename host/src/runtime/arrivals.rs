@@ -163,6 +163,11 @@ impl Runtime {
         })
     }
 
+    /// How many monitors of other nodes wait for its end.
+    pub fn followers(&self, control: &Control) -> usize {
+        control.ties.lock().followers.len()
+    }
+
     /// The record of one that may not be looked at.
     pub fn refused(&self, target: &Address, why: &Refusal) -> ExitRecord {
         relations::unknown(target, Outcome::Refused { code: why.code, why: why.detail.clone() })

@@ -76,6 +76,7 @@ impl Runtime {
         // What is refused here is refused before others are asked.
         let target = match self.find_channel(control, holder) {
             Ok(_) => None,
+            Err(refusal) if refusal.code == Code::Denied => return Err(refusal),
             Err(_) => Some(self.find_here(control, holder)?),
         };
         let names = &control.group.tenant.names;
@@ -191,14 +192,25 @@ impl Runtime {
         }
     }
 
-    /// Waits for a holder of this name. Errors: timeout, overloaded, interrupted.
+    /// A holder of this name on this node, without asking any other. Errors: timeout.
+    pub(crate) fn locate_here(&self, control: &Control, name: &str) -> Result<Address, Refusal> {
+        let found = control.group.tenant.names.find(name);
+        found.ok_or_else(|| {
+            Refusal::timeout(&format!("nobody on this node has the name {name:?}, and others are not waited for"))
+        })
+    }
+
+    /// Waits for a holder of this name; without a timeout for the word of its home. Errors: timeout, overloaded, interrupted.
     pub(crate) async fn locate(&self, control: &Arc<Control>, name: &str, timeout: u64) -> Result<Address, Refusal> {
         if let Some(mesh) = self.names.get() {
             let known = control.group.tenant.names.table.lock().find(name);
             if let Some(known) = known {
                 return Ok(known.holder);
             }
-            let (wait, longest) = (timeout > 0, timeout.max(limits::NAME_CALL.as_nanos() as u64));
+            let (wait, longest) = match timeout {
+                0 => (false, limits::NAME_CALL.as_nanos() as u64),
+                _ => (true, timeout),
+            };
             let asked = mesh.locate(&control.group, name, wait, self.clock().now().saturating_add(longest));
             let what = "nobody took the name in time";
             return bounded(control, Waits::Locate, Patience::Forever, what, asked).await?;

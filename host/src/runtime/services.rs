@@ -111,7 +111,7 @@ impl Runtime {
         let is_here = address.node == self.node && address.incarnation == self.incarnation;
         match self.registry.get(address).filter(|_| is_here) {
             Some(Resident::Service(service)) if service.is_of(tenant) => Ok(service),
-            Some(Resident::Service(_)) => Err(self.denied(tenant, address)),
+            Some(other) if !other.is_of(tenant) => Err(self.denied(tenant, address)),
             _ => Err(Refusal::new(Code::NotFound, format!("{address} is no service, or not any more"))),
         }
     }

@@ -4,6 +4,8 @@
 mod abroad;
 mod channels;
 mod false_channels;
+mod false_monitors;
+mod fan_out;
 mod guests;
 mod hosts;
 mod names;

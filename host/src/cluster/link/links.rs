@@ -150,6 +150,12 @@ impl Links {
         self.connected().len()
     }
 
+    /// Bytes that the connection in use with this node has sent, with all that QUIC adds. For tests and figures.
+    pub fn bytes_sent(&self, node: NodeId) -> u64 {
+        let peer = self.0.peers.read().get(&node).cloned();
+        peer.and_then(|peer| peer.live()).map_or(0, |connection| connection.quic.stats().udp_tx.bytes)
+    }
+
     /// Closes all connections as if the network had; sessions resume. For tests of what builds on links.
     pub fn break_connections(&self) {
         self.connected().into_iter().filter_map(|peer| peer.live()).for_each(|connection| {

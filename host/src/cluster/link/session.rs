@@ -230,7 +230,13 @@ impl Session {
         self.watched.lock().watch(number, stop)
     }
 
-    /// The coroutine has ended, or the other node gives up; `false` if either came before.
+    /// The other node gives it up.
+    pub fn unwatched(&self, number: u64) {
+        let stop = self.watched.lock().take(number);
+        stop.into_iter().for_each(|stop| stop());
+    }
+
+    /// The coroutine has ended; `false` if the other node gave it up before.
     pub fn unwatch(&self, number: u64) -> bool {
         let stop = self.watched.lock().take(number);
         stop.is_some()

@@ -120,11 +120,7 @@ impl Runtime {
         let resident = if address.incarnation == self.incarnation { self.registry.get(address) } else { None };
         match resident {
             Some(Resident::Channel(channel)) if channel.is_of(&from.group.tenant) && channel.is_own() => Ok(channel),
-            Some(Resident::Channel(channel)) if !channel.is_of(&from.group.tenant) => Err(self.foreign(from, address)),
-            Some(Resident::Coroutine(other)) if !other.is_of(from) => Err(self.foreign(from, address)),
-            Some(Resident::Ended(past)) if !Arc::ptr_eq(&past.tenant, &from.group.tenant) => {
-                Err(self.foreign(from, address))
-            }
+            Some(other) if !other.is_of(&from.group.tenant) => Err(self.foreign(from, address)),
             // What is no channel never was there as one.
             _ => Err(Refusal::gone(format!("channel {address}"))),
         }

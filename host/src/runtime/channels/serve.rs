@@ -95,7 +95,7 @@ impl Runtime {
         let is_here = address.node == self.node && address.incarnation == self.incarnation;
         match self.registry.get(address).filter(|_| is_here) {
             Some(Resident::Channel(channel)) if channel.is_of(tenant) => Ok(channel),
-            Some(Resident::Channel(_)) => Err(self.denied(tenant, address)),
+            Some(other) if !other.is_of(tenant) => Err(self.denied(tenant, address)),
             _ => Err(Refusal::gone(format!("channel {address}"))),
         }
     }

@@ -36,12 +36,38 @@ fn say(stage: &Stage, group: &Arc<Group>, call: &str, given: Address) -> i64 {
     said.unwrap_or_else(|| panic!("{call} said nothing: {:?}", seen.outcome()))
 }
 
+/// Offers itself as a service, and says the four words of its address.
+const SERVICE: &str = r#"(module
+    (import "corovan" "serve" (func $serve (param i32 i32 i32 i32 i32 i32) (result i32)))
+    (import "corovan" "locate" (func $locate (param i32 i32 i64 i32) (result i32)))
+    (import "corovan" "sleep" (func $sleep (param i64) (result i32)))
+    (import "corovan" "progress" (func $progress (param i64 i64 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "f")
+    (func $say (param i32) (drop (call $progress (i64.load (local.get 0)) (i64.const 0) (i32.const 0) (i32.const 0))))
+    (func (export "f")
+        (drop (call $serve (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0)))
+        (drop (call $locate (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 64)))
+        (call $say (i32.const 64)) (call $say (i32.const 72)) (call $say (i32.const 80)) (call $say (i32.const 88))
+        (drop (call $sleep (i64.const -1)))))"#;
+
+fn service_of(stage: &Stage, group: &Arc<Group>) -> Address {
+    let seen = Arc::new(crate::support::Remember::default());
+    let mut launch = stage.bench.launch(&stage.bench.program(SERVICE, "f"), &seen);
+    launch.group = Arc::clone(group);
+    stage.bench.runtime.launch(launch).unwrap();
+    stage.pass(0);
+    let words: Vec<u8> = seen.progress.lock().iter().flat_map(|(word, ..)| word.to_le_bytes()).collect();
+    Address::from_bytes(words.try_into().unwrap())
+}
+
 #[test]
 fn every_call_tells_what_is_gone_what_is_anothers_and_what_is_elsewhere() {
     let stage = Stage::new();
     let stranger = stage.computation(&stage.bench.other_tenant());
     let theirs = stage.play_in(&stranger, &reader(DROP_OLDEST));
     let ended = stage.play_in(&stranger, "(nop)");
+    let their_service = service_of(&stage, &stranger);
     let their_channel = stranger.tenant.channels.get("a").unwrap().address;
     stage.play("(call $open (i32.const 1)) (drop (call $channel_close (call $ch (i32.const 1))))");
     stage.play(&send(0, 1..=1, 0));
@@ -54,6 +80,7 @@ fn every_call_tells_what_is_gone_what_is_anothers_and_what_is_elsewhere() {
         (their_channel, Code::Denied),
         (theirs.control.address, Code::Denied),
         (ended.control.address, Code::Denied),
+        (their_service, Code::Denied),
         (elsewhere, Code::NodeLost),
         (before, Code::Gone),
         (guessed, Code::Gone),
@@ -72,6 +99,7 @@ fn every_call_tells_what_is_gone_what_is_anothers_and_what_is_elsewhere() {
     let cases = [
         (their_channel, Code::Denied),
         (theirs.control.address, Code::Denied),
+        (their_service, Code::Denied),
         (Address { node: NodeId([9; 12]), ..coroutine }, Code::NodeLost),
         (ended, Code::Gone),
         (guessed, Code::Gone),

@@ -38,7 +38,7 @@ impl Node {
     }
 
     /// Lets one that pauses go on.
-    async fn resumes(&self, paused: &Arc<Control>) {
+    pub async fn resumes(&self, paused: &Arc<Control>) {
         let calls = "(call $resume (i32.const 980) (i32.const 64) (i32.const 0) (i64.const -1))";
         assert_eq!(self.says(calls, paused.address).await, ["0"]);
     }
@@ -57,7 +57,7 @@ async fn until_it_goes_to(node: &Node, channel: Address, count: usize) {
 }
 
 /// Receives so many.
-fn hears(count: usize) -> String {
+pub fn hears(count: usize) -> String {
     "(call $hears);".repeat(count)
 }
 

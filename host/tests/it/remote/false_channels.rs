@@ -94,8 +94,11 @@ fn a_node_that_asks_what_it_may_not_is_refused_call_by_call() {
             ChannelCall::Branch,
             ChannelCall::Neighbours { up: true },
         ] {
-            let (code, _) = said_to(asks(&session, &theirs, Header { tag, ..header(1, channel) }, call).await).await;
-            assert_eq!(code, denied, "{call:?}");
+            // Nor learn what is no channel.
+            for to in [channel, reader.address] {
+                let (code, _) = said_to(asks(&session, &theirs, Header { tag, ..header(1, to) }, call).await).await;
+                assert_eq!(code, denied, "{call:?} to {to}");
+            }
         }
         assert_eq!(victim.spreads(channel, 1, 0).await, "0", "nobody was subscribed");
     });

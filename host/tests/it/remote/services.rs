@@ -1,18 +1,19 @@
 //! Services across nodes: called from each, watched by both sides, gone with their owner, and nothing to another tenant.
 
-use super::{EXIT, Node, join, over, said};
+use super::{EXIT, Node, join, module, over, said};
 use crate::in_process::run;
 use crate::links::authority;
 use crate::support::{Bench, Remember};
 use bytes::Bytes;
 use corovan::cluster::hosting::{Guest, Hosts};
 use corovan::cluster::link::{Answer, Granted, Watcher};
-use corovan::runtime::ports::{Observer, Pending, Spawn as _, Told};
+use corovan::runtime::ports::{Names, Observer, Pending, Spawn as _, Told};
 use corovan::runtime::stdio::Output;
-use corovan::runtime::{Launch, Nobody, Refusal};
+use corovan::runtime::{Group, Launch, Nobody, Refusal};
 use corovan_core::code::Code;
 use corovan_core::directory::message::Name;
 use corovan_core::ids::{Address, ModuleHash};
+use corovan_core::limits;
 use corovan_core::link::call::{self, Call, Spawn};
 use corovan_core::link::frame::{Header, Kind, Local};
 use corovan_core::tenancy::quota::Resource;
@@ -36,6 +37,22 @@ struct Follows {
 }
 
 struct NoWatcher;
+
+/// A mesh in which nobody answers, and until when it was asked for names.
+#[derive(Default)]
+struct Mute(Mutex<Vec<u64>>);
+
+impl Names for Mute {
+    fn register(&self, _: &Arc<Group>, _: &str, _: Address, _: u64) -> Pending<Result<(), Refusal>> {
+        Box::pin(std::future::pending())
+    }
+    fn unregister(&self, _: &Group, _: &str, _: Address) {}
+    fn forget(&self, _: Address) {}
+    fn locate(&self, _: &Arc<Group>, _: &str, _: bool, deadline: u64) -> Pending<Result<Address, Refusal>> {
+        self.0.lock().push(deadline);
+        Box::pin(std::future::pending())
+    }
+}
 
 impl Hosts for Runs {
     fn host(&self, guest: Guest) -> Pending<Result<Address, Refusal>> {
@@ -135,6 +152,14 @@ async fn call_under(from: &Node, to: &Node, tenant: &str, service: Address) -> C
     Code::from_number(tag.try_into().unwrap()).unwrap_or(Code::Internal)
 }
 
+/// Waits until the name's home knows that it is free.
+async fn until_nobody_has_it(node: &Node) {
+    let locates = "(call $locate (i32.const 64) (i32.const 5) (i64.const 0) (i32.const 980))";
+    while node.says(locates, Address::default()).await != ["timeout"] {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Calls have this kind.
 const CALLED: &str = "6";
 
@@ -167,16 +192,7 @@ fn a_service_goes_with_its_owner_what_it_made_stays_and_another_node_may_offer_t
         let (_, owner) = a.play("(call $offers); (call $recv (i64.const -1))", Address::default());
         let (caller, called) = b.play("(call $calls (i64.const -1)); (call $sleep (i64.const -1))", Address::default());
         over(&owner).await;
-        // Its home learns of that in a moment; until then the name leads to what is no service any more.
-        loop {
-            let (_, late) = c.play("(call $calls (i64.const 0))", Address::default());
-            over(&late).await;
-            match &said(&late)[..] {
-                [word] if word == "timeout" => break,
-                [word] if word == "not-found" => tokio::task::yield_now().await,
-                other => panic!("{other:?}"),
-            }
-        }
+        until_nobody_has_it(&c).await;
         assert!(ends.lock().is_empty(), "what was made before goes on: {:?}", ends.lock());
         let (_, next) = c.play("(call $offers); (call $recv (i64.const -1)); (call $kind)", Address::default());
         let (_, again) = a.play("(call $calls (i64.const -1))", Address::default());
@@ -201,9 +217,9 @@ fn an_offer_that_is_ended_is_found_by_nobody_and_what_was_made_of_it_goes_on() {
         while said(&served).len() < 4 {
             tokio::task::yield_now().await;
         }
-        let (_, late) = b.play("(call $calls (i64.const 0)); (call $to_given (i64.const 1))", owner.address);
+        until_nobody_has_it(&b).await;
+        let (_, late) = b.play("(call $to_given (i64.const 1))", owner.address);
         over(&late).await;
-        assert_eq!(said(&late), ["timeout", "0"]);
         over(&served).await;
         assert_eq!(said(&served), ["0", "5", "0", "not-found", "5"]);
         assert_eq!((said(&caller), ends.lock().len()), (vec!["0".to_owned()], 0));
@@ -272,6 +288,7 @@ fn a_service_is_denied_to_another_tenant_and_one_that_never_was_is_not_found() {
         let me = b.bench.tenant.name().to_owned();
         let forged = Address { secret: service.secret ^ 1, ..service };
         assert_eq!(call_under(&b, &a, "other", service).await, Code::Denied);
+        assert_eq!(call_under(&b, &a, "other", owner.address).await, Code::Denied, "whatever it is");
         assert_eq!(call_under(&b, &a, &me, forged).await, Code::NotFound);
         assert_eq!(call_under(&b, &a, &me, owner.address).await, Code::NotFound, "a coroutine is no service");
         let (_, says) = b.play("(call $delivered (i64.const 1))", owner.address);
@@ -281,4 +298,42 @@ fn a_service_is_denied_to_another_tenant_and_one_that_never_was_is_not_found() {
         assert!(ends.lock().is_empty());
         assert_eq!(call_under(&b, &a, &me, service).await, Code::NotFound, "it went with its owner");
     });
+}
+
+#[test]
+fn a_call_that_may_not_wait_is_made_on_its_own_node_and_asks_no_other() {
+    run(async {
+        let ([a, b], ends) = nodes(["a", "b"]).await;
+        let (owner, served) = a.play("(call $offers); (call $recv (i64.const -1)); (call $kind)", Address::default());
+        let name = Name::new(a.bench.tenant.name(), "hello").unwrap();
+        a.handle.locate(name, true, u64::MAX).await.unwrap();
+        assert_eq!(b.says("(call $calls (i64.const 0))", owner.address).await, ["timeout"]);
+        assert_eq!((said(&served), ends.lock().len()), (vec!["0".to_owned()], 0), "it was told of none");
+        assert_eq!(a.says("(call $calls (i64.const 0))", owner.address).await, ["0"]);
+        over(&served).await;
+        assert_eq!(said(&served), ["0", "5", CALLED]);
+    });
+    // Nor is the home of a name, which here never answers; time stands still.
+    let bench = Bench::manual();
+    assert!(bench.runtime.names.set(Arc::new(Mute::default())).is_ok());
+    let (_, seen) = bench.start(&bench.program(&module("(call $calls (i64.const 0))", Address::default()), "f"));
+    bench.advance(Duration::ZERO);
+    assert_eq!(said(&seen), ["timeout"]);
+}
+
+#[test]
+fn a_name_is_looked_for_no_longer_than_whoever_waits_says() {
+    let millisecond = "(call $locate (i32.const 64) (i32.const 5) (i64.const 1000000) (i32.const 980))";
+    let only_looks = "(call $locate (i32.const 64) (i32.const 5) (i64.const 0) (i32.const 980))";
+    for (calls, until) in [
+        ("(call $calls (i64.const 1000000))", 1_000_000),
+        (millisecond, 1_000_000),
+        (only_looks, limits::NAME_CALL.as_nanos() as u64),
+    ] {
+        let (bench, mute) = (Bench::manual(), Arc::new(Mute::default()));
+        assert!(bench.runtime.names.set(Arc::clone(&mute) as Arc<dyn Names>).is_ok());
+        let _waits = bench.start(&bench.program(&module(calls, Address::default()), "f"));
+        bench.advance(Duration::ZERO);
+        assert_eq!(*mute.0.lock(), [until], "{calls}");
+    }
 }
