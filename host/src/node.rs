@@ -197,7 +197,9 @@ impl Node {
     /// Takes no new work, interrupts what runs, terminates it after the grace period, tells all clients, and stops.
     pub async fn shut_down(self) {
         drop(self.renewing);
-        self.service.shut_down(self.grace).await;
+        let hosted = self.mesh.as_ref().map(|mesh| mesh.hosted.clone()).unwrap_or_default();
+        let guests_ended = hosted.end("the node is shutting down", self.grace + limits::TERMINATE_GRACE);
+        tokio::join!(self.service.shut_down(self.grace), guests_ended);
         if let Some(mesh) = self.mesh {
             mesh.leave().await;
         }

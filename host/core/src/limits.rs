@@ -352,8 +352,8 @@ pub const MEMBER_ADDRESSES: usize = 4;
 pub const MEMBER_LABELS: usize = 16;
 /// A label's key, and its value; also a member's version.
 pub const LABEL_BYTES: usize = 63;
-/// How long a node that goes waits for its last datagrams to be on their way: a few go to each peer, and a path takes them at once
-/// unless it is jammed.
+/// How long a node that goes waits for its last datagrams to be on their way, then for its last frames to be acknowledged, then
+/// for its good-bye: a few go to each peer, and a path takes them at once unless it is jammed.
 pub const FAREWELL: Duration = Duration::from_millis(250);
 /// Addresses that are asked for a way into the mesh.
 pub const MESH_SEEDS: usize = 64;
@@ -406,6 +406,9 @@ pub const NAME_ELSEWHERE: Duration = Duration::from_millis(100);
 pub const NAME_CALL: Duration = Duration::from_secs(3);
 /// Names in one announcement: with the longest of them it still fits a frame's record.
 pub const NAME_BATCH: usize = 64;
+/// Grants of one tenant's computations under which its names are spoken of to other nodes: one is enough where it counts at
+/// all of them.
+pub const NAME_GRANTS: usize = 8;
 /// Requests that a home holds back while it settles.
 pub const NAMES_DEFERRED: usize = 10_000;
 /// Registrations that a node gives back at a time because a home says that it has them and nobody wants them.

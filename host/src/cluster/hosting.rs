@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What runs guests.
 pub trait Hosts: Send + Sync {
@@ -70,10 +71,14 @@ pub struct Hosting {
     hosts: Arc<dyn Hosts>,
     pub(super) tasks: Tasks,
     pub(super) transfers: Transfers,
-    guests: Arc<Mutex<HashMap<Key, Handle>>>,
+    guests: Hosted,
     /// Swaps that other nodes wait for, by session.
     pub(super) swaps: Counted,
 }
+
+/// The guests of all nodes; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Hosted(Arc<Mutex<HashMap<Key, Handle>>>);
 
 /// A session, by where it is in memory, and the number of a guest's end in it.
 type Key = (usize, u64);
@@ -82,7 +87,12 @@ impl Hosting {
     /// `peers` are asked for modules that the node that wants one to run has not.
     pub fn new(me: NodeId, hosts: Arc<dyn Hosts>, peers: Peers, tasks: Tasks) -> Hosting {
         let transfers = Transfers::new(me, Arc::clone(&hosts), peers);
-        Hosting { hosts, tasks, transfers, guests: Arc::default(), swaps: Arc::default() }
+        Hosting { hosts, tasks, transfers, guests: Hosted::default(), swaps: Arc::default() }
+    }
+
+    /// Its guests.
+    pub fn hosted(&self) -> Hosted {
+        self.guests.clone()
     }
 
     /// The other node asks for a coroutine, under a grant that lets it.
@@ -122,9 +132,9 @@ impl Hosting {
                 return Ok(());
             }
         };
-        self.guests.lock().insert(key, handle.clone());
+        self.guests.0.lock().insert(key, handle.clone());
         let voice = Voice::new(session, granted, (header.from, over), &self.tasks);
-        let (guests, tells) = (Arc::clone(&self.guests), voice.tells_end(*header));
+        let (guests, tells) = (self.guests.clone(), voice.tells_end(*header));
         let guest = Guest {
             granted: Arc::clone(granted),
             spawn,
@@ -132,20 +142,20 @@ impl Hosting {
             voice,
             over: Box::new(move |record: &Arc<ExitRecord>| {
                 drop(held);
-                guests.lock().remove(&key);
                 tells(record);
+                guests.0.lock().remove(&key);
             }),
             handle: handle.clone(),
         };
         let made = self.make(session, guest);
-        let (session, guests) = (Arc::clone(session), Arc::clone(&self.guests));
+        let (session, guests) = (Arc::clone(session), self.guests.clone());
         self.tasks.spawn(TaskKind::Stream, "guest", async move {
             let outcome = made.await;
             if let (Ok(address), Some(told)) = (&outcome, told) {
                 told.made(*address);
             }
             if outcome.is_err() {
-                guests.lock().remove(&key);
+                guests.0.lock().remove(&key);
                 session.unwatch(over);
             }
             answer(&session, call, outcome.map(|address| Bytes::copy_from_slice(&address.to_bytes())));
@@ -156,7 +166,7 @@ impl Hosting {
 
     /// The other node ends what it asked for.
     pub(super) fn cancel(&self, session: &Arc<Session>, over: u64, by: &str, reason: &str) {
-        let handle = self.guests.lock().get(&key(session, over)).cloned();
+        let handle = self.guests.0.lock().get(&key(session, over)).cloned();
         let (by, reason) = (cut(by.to_owned(), limits::TEXT_BYTES), cut(reason.to_owned(), limits::TEXT_BYTES));
         handle.into_iter().for_each(|handle| handle.cancel(&by, &reason));
     }
@@ -195,7 +205,7 @@ impl Hosting {
     /// Nothing of a session's guests is kept; they have been stopped by the session itself.
     pub(super) fn ended(&self, session: &Arc<Session>) {
         let at = Arc::as_ptr(session).addr();
-        self.guests.lock().retain(|(session, _), _| *session != at);
+        self.guests.0.lock().retain(|(session, _), _| *session != at);
     }
 
     fn make(&self, session: &Arc<Session>, guest: Guest) -> Pending<Result<Address, Refusal>> {
@@ -204,6 +214,22 @@ impl Hosting {
             transfers.fetch(&session, &guest.granted, guest.spawn.module).await?;
             hosts.host(guest).await
         })
+    }
+}
+
+impl Hosted {
+    /// Ends them all, and waits until that has been told, so long at the most.
+    pub async fn end(&self, reason: &str, within: Duration) {
+        let handles: Vec<Handle> = self.0.lock().values().cloned().collect();
+        handles.iter().for_each(|handle| handle.cancel("node", reason));
+        let ended = async {
+            while !self.0.lock().is_empty() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(within, ended).await.is_err() {
+            tracing::warn!("some coroutines of other nodes did not end in time");
+        }
     }
 }
 
@@ -238,6 +264,9 @@ impl Handle {
         matches!(*self.0.lock(), State::Cancelled(..))
     }
 }
+
+/// A node that shuts down looks so often whether its guests have ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 fn key(session: &Arc<Session>, over: u64) -> Key {
     (Arc::as_ptr(session).addr(), over)

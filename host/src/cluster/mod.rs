@@ -13,6 +13,7 @@ pub mod receive;
 pub mod remote;
 pub mod roster;
 pub mod seeds;
+mod shown;
 mod swaps;
 mod transfers;
 pub mod voice;

@@ -4,6 +4,7 @@
 use super::grants::Grants;
 use super::link::{Datagrams, Links, Session};
 use super::mesh::{Carrier, Handle};
+pub use super::shown::Shown;
 use crate::runtime::ports::{self, Pending};
 use crate::runtime::{Group, Refusal, Runtime};
 use bytes::Bytes;
@@ -14,8 +15,6 @@ use corovan_core::limits;
 use corovan_core::link::call::{self, Call};
 use corovan_core::link::frame::{Header, Kind};
 use corovan_core::tenancy::grant::Right;
-use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
@@ -23,13 +22,9 @@ use std::sync::{Arc, Weak};
 pub struct Outward {
     links: Links,
     runtime: Weak<Runtime>,
-    /// For each tenant with names here, a grant under which it is spoken of.
+    /// For each tenant with names here, grants under which it is spoken of.
     shown: Arc<Shown>,
 }
-
-/// Grants by tenant: as many as tenants work here.
-#[derive(Default)]
-pub struct Shown(Mutex<HashMap<String, Bytes>>);
 
 /// The names of a mesh, for coroutines.
 pub struct MeshNames {
@@ -62,8 +57,11 @@ impl Carrier for Outward {
         if session.is_jammed(&Header::new(Kind::Call)) {
             return;
         }
+        let (name, now) = (session.peer_name(), session.unix());
+        // It is known with the first connection.
+        let name = Some(&name[..]).filter(|name| !name.is_empty());
         for tenant in tenants(&message) {
-            let grant = self.shown.0.lock().get(tenant).cloned();
+            let grant = self.shown.to(tenant, name, now);
             grant.into_iter().for_each(|grant| session.show(&session.pass(&grant)));
         }
         let mut bytes = Vec::new();
@@ -119,16 +117,12 @@ impl MeshNames {
         MeshNames { handle, grants, shown }
     }
 
-    /// The name, if the computation may go to other nodes; it is then spoken of under its grant.
+    /// The name, if the computation may speak of names to other nodes.
     fn name(&self, group: &Group, name: &str) -> Option<Name> {
-        let grant = self.grants.of(group)?;
-        let tenant = group.tenant.name();
-        let mut shown = self.shown.0.lock();
-        if shown.get(tenant) != Some(&grant) {
-            shown.insert(tenant.to_owned(), grant);
-        }
-        drop(shown);
-        Name::new(tenant, name)
+        let (bytes, grant) = self.grants.read(group)?;
+        grant.gives(Right::Names).ok()?;
+        self.shown.keep(group.tenant.name(), &bytes, &grant);
+        Name::new(group.tenant.name(), name)
     }
 }
 
@@ -145,7 +139,8 @@ impl ports::Names for MeshNames {
     }
 
     fn unregister(&self, group: &Group, name: &str, holder: Address) {
-        self.name(group, name).into_iter().for_each(|name| self.handle.unregister(name, holder));
+        // Nothing, where it is known on this node alone.
+        Name::new(group.tenant.name(), name).into_iter().for_each(|name| self.handle.unregister(name, holder));
     }
 
     fn forget(&self, holder: Address) {
@@ -159,7 +154,7 @@ impl ports::Names for MeshNames {
                 Box::pin(async move { handle.locate(name, wait, deadline).await })
             }
             None => {
-                let text = "its computation has no grant, which the client signs: it finds names on its own node only";
+                let text = "its computation has no grant for names, which the client signs: it finds them on its own node only";
                 Box::pin(std::future::ready(Err(Refusal::new(Code::Denied, text))))
             }
         }

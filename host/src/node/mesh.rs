@@ -5,7 +5,7 @@ use super::joins::Forwards;
 use crate::api::Service;
 use crate::cluster::discovery;
 use crate::cluster::grants::Grants;
-use crate::cluster::hosting::{Hosting, Hosts};
+use crate::cluster::hosting::{Hosted, Hosting, Hosts};
 use crate::cluster::joins::{Joins, Passing};
 use crate::cluster::link::{self, Links};
 use crate::cluster::mesh::{self, Handle};
@@ -41,6 +41,8 @@ pub(super) struct Mesh {
     pub links: Links,
     pub handle: Handle,
     pub seeds: seeds::Handle,
+    /// What runs here for other nodes.
+    pub hosted: Hosted,
     thread: Option<JoinHandle<()>>,
     /// Dropped, they end the search for others.
     looking: Vec<oneshot::Sender<()>>,
@@ -89,6 +91,7 @@ impl Mesh {
         let (service, handle) = mesh::Service::new(membership, carrier)?;
         let remote = Arc::new(Remote::new(links.clone(), Arc::clone(&grants), handle.clone(), &parts.cluster));
         let hosting = Hosting::new(runtime.node, parts.hosts, links.peers(), tasks.clone());
+        let hosted = hosting.hosted();
         let receiver = Receiver::new(runtime, Arc::clone(&grants), handle.clone(), hosting).with_joins(parts.joins);
         parts.forwards.to(Passing::new(links.clone(), handle.clone()));
         links.open(Arc::new(receiver), Arc::new(Inward(handle.clone())));
@@ -128,7 +131,7 @@ impl Mesh {
             });
             looking.push(discovering);
         }
-        Ok(Mesh { links, handle, seeds, thread, looking })
+        Ok(Mesh { links, handle, seeds, hosted, thread, looking })
     }
 
     /// Says good-bye.
@@ -137,6 +140,7 @@ impl Mesh {
         self.handle.leave().await;
         // Others would take it for failed.
         self.links.datagrams_gone().await;
+        self.links.say_goodbye().await;
         self.links.close();
         if let Some(thread) = self.thread.take() {
             // It ends with what it was just asked for.
@@ -181,6 +185,12 @@ impl Believes {
 impl Grants for Believes {
     fn of(&self, group: &Group) -> Option<Bytes> {
         group.grant().cloned()
+    }
+
+    fn read(&self, group: &Group) -> Option<(Bytes, Arc<Grant>)> {
+        let bytes = group.grant()?;
+        let grant = self.service.upgrade()?.grants.verify(bytes, self.clock.unix()).ok()?;
+        Some((bytes.clone(), grant))
     }
 
     fn verify(&self, shown_by: &str, grant: &Bytes) -> Result<(Arc<Tenant>, Arc<Grant>), Refusal> {

@@ -194,6 +194,19 @@ fn a_job_makes_coroutines_on_nodes_that_never_saw_its_module_and_they_end_with_i
 }
 
 #[test]
+fn a_node_that_is_told_to_stop_says_how_its_coroutines_ended_before_it_goes() {
+    let place = Place::new();
+    let nodes = mesh(&place, 2);
+    let sleeps = start(&place, &nodes[0], &["sleeps_at", "b"]);
+    sleeps.stdout.wait_for("asleep", 1);
+    nodes[1].running.signal(Signal::TERM);
+    let told = sleeps.wait();
+    assert!(told.code != 0 && told.stderr.contains("the node is shutting down"), "{told:?}");
+    assert!(!told.stderr.contains("node-lost"), "{told:?}");
+    nodes[0].running.stderr.wait_for("as it says: the node is shutting down", 1);
+}
+
+#[test]
 fn a_server_at_another_node_goes_on_as_another_function_and_what_it_prints_reaches_the_client() {
     let place = Place::new();
     let nodes = mesh(&place, 2);

@@ -97,8 +97,7 @@ impl Session {
                 self.grant_credit();
             }
             Kind::Goodbye => {
-                let text = String::from_utf8_lossy(payload).into_owned();
-                return Err(Fault(format!("it says goodbye: {text}")));
+                self.leave(&String::from_utf8_lossy(payload));
             }
         }
         Ok(())

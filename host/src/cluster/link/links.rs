@@ -9,8 +9,10 @@ use crate::net::{Connection, Endpoint};
 use crate::runtime::Clock;
 use crate::tasks::{TaskKind, Tasks};
 use bytes::Bytes;
+use corovan_core::code::Code;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
+use corovan_core::link::frame::{Header, Kind};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -130,6 +132,16 @@ impl Links {
         let _ = tokio::time::timeout(limits::FAREWELL, gone).await;
     }
 
+    /// The node goes: what its sessions still have to say is said, the ends of its coroutines above all, and then good-bye, so
+    /// that nobody waits for it. Not for long: a peer that hears nothing finds out by the silence.
+    pub async fn say_goodbye(&self) {
+        let sessions: Vec<_> = self.connected().iter().filter_map(|peer| peer.held()).collect();
+        heard(&sessions).await;
+        let goodbye = Header { tag: u64::from(Code::ShuttingDown.number()), ..Header::new(Kind::Goodbye) };
+        sessions.iter().for_each(|session| session.answer(goodbye, b"the node is shutting down"));
+        heard(&sessions).await;
+    }
+
     /// A connection that another node has made.
     pub async fn accepted(&self, connection: Connection) {
         connection::serve(self, connection, false).await;
@@ -229,7 +241,17 @@ impl Peers {
     }
 }
 
+/// Waits until the others have all that these sessions have sent, or have ended them.
+async fn heard(sessions: &[Arc<Session>]) {
+    let all = async {
+        while sessions.iter().any(|session| session.is_speaking()) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let _ = tokio::time::timeout(limits::FAREWELL, all).await;
+}
+
 /// Nodes of which anything is kept: all that membership knows, and some that are not members yet.
 const PEERS: usize = limits::MESH_NODES + 64;
-/// Nothing tells when a datagram has gone.
+/// Nothing tells when a datagram has gone, or when the last frame is acknowledged.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);

@@ -145,6 +145,11 @@ impl Session {
         self.clock.now()
     }
 
+    /// Nanoseconds since 1970.
+    pub fn unix(&self) -> u64 {
+        self.clock.unix()
+    }
+
     pub fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
@@ -166,7 +171,12 @@ impl Session {
             || !self.watched.lock().is_empty()
             || !self.serving.lock().is_empty()
             || self.borrower.lock().waiting() > 0
-            || self.lanes.iter().any(|lane| lane.out.lock().is_busy())
+            || self.is_speaking()
+    }
+
+    /// The other side has not acknowledged all that was sent; never once it has ended.
+    pub(super) fn is_speaking(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.out.lock().is_busy())
     }
 
     /// Numbers a call whose answer comes to the receiver. Errors: overloaded, node-lost.
@@ -326,6 +336,12 @@ impl Session {
             Ok(false) => {}
             Err(many) => self.fail(&many.into()),
         }
+    }
+
+    /// The other node goes, and has said so after all else: what waits for it need not wait for the silence.
+    pub(super) fn leave(self: &Arc<Self>, why: &str) {
+        tracing::info!(peer = %self.peer, "the session with this node ends, as it says: {}", why.escape_debug());
+        self.end();
     }
 
     /// The other node broke the rules, or does not take what it asked for: the session is over. Its connection's tasks see that.

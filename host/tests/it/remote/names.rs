@@ -1,9 +1,12 @@
 //! Names across nodes: found from each, given once, free when the holder ends or its node is lost.
 
-use super::{Node, join, over, said};
+use super::{Node, join, module, over, said};
 use crate::in_process::run;
 use crate::links::authority;
+use crate::support::Remember;
+use corovan::runtime::Launch;
 use corovan_core::ids::Address;
+use std::sync::Arc;
 
 /// Locates "hello", and sends to whoever that is.
 const FINDS: &str =
@@ -82,5 +85,36 @@ fn the_names_of_a_node_that_leaves_are_free_and_those_that_were_at_home_there_ar
         over(&again).await;
         assert_eq!(said(&again), ["0"]);
         assert_eq!(said(&lost), ["0"]);
+    });
+}
+
+#[test]
+fn a_computation_that_may_go_to_fewer_nodes_hides_no_names_of_its_tenant_s_others() {
+    run(async {
+        let authority = authority();
+        let [a, b, c] = ["a", "b", "c"].map(|name| Node::start(&authority, name));
+        join(&[&a, &b]).await;
+        let _holders: Vec<_> = (0..30)
+            .map(|n| a.play(&format!("(call $named (i32.const {n})); (call $serve)"), Address::default()))
+            .collect();
+        for n in 0..30 {
+            assert_eq!(b.says(&format!("(call $find (i32.const {n}))"), Address::default()).await, ["0"]);
+        }
+        // The last on that node to speak of names.
+        let narrow = a.bench.computation(&a.bench.tenant);
+        let program = a.bench.program(&module("(call $find (i32.const 0))", Address::default()), "f");
+        let seen = Arc::new(Remember::default());
+        let launch = Launch { group: narrow, ..a.bench.launch(&program, &seen) };
+        a.bench.runtime.launch(launch).unwrap();
+        over(&seen).await;
+        assert_eq!(said(&seen), ["0"]);
+        // Some are at home here from now on, where that computation may not go.
+        c.handle.announce(a.address);
+        for node in [&a, &b, &c] {
+            node.until(3).await;
+        }
+        for n in 0..30 {
+            assert_eq!(b.says(&format!("(call $find (i32.const {n}))"), Address::default()).await, ["0"], "name {n}");
+        }
     });
 }
