@@ -137,7 +137,7 @@ typedef struct {
   uint32_t size;             /* sizeof(corovan_spawn_options) */
   uint32_t flags;            /* sum of enum corovan_spawn_flag */
   const corovan_hash *module;/* another module; NULL: this one */
-  const char *where;         /* a node's name, or a selector of labels; NULL: this node */
+  const char *where;         /* a node's name, or a label KEY=VALUE; NULL: this node */
   uint32_t where_len;
   uint32_t rights_len;
   const char *rights;        /* a CBOR array of rights, each one that the parent has; NULL: none */

@@ -22,7 +22,7 @@ impl Address {
     }
 }
 
-/// Only the public part, as `corovan ps` prints it: node, incarnation and counter. The secret half would let a reader
+/// Only the public part, as logs show it: node, incarnation and counter. The secret half would let a reader
 /// of a log send to the coroutine.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -74,7 +74,7 @@ names! {
     /// assert_eq!(hash.to_string(), text);
     /// ```
     ModuleHash, 32, "the hash of a module";
-    /// The name of a node: 12 random bytes, printed and parsed as 24 hexadecimal digits.
+    /// The name of a node: 12 bytes, a hash of the name in its certificate, printed and parsed as 24 hexadecimal digits.
     NodeId, 12, "the id of a node";
 }
 

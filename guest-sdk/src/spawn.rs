@@ -138,13 +138,14 @@ impl Spawn {
         self
     }
 
-    /// On another node: its name, or a selector of labels.
+    /// On another node: its name, or a label `KEY=VALUE` that it was started with, one only. Of several in turn; none is
+    /// `node-lost`.
     pub fn at(mut self, place: &str) -> Spawn {
         self.place = place.to_owned();
         self
     }
 
-    /// Wherever there is most room, of the nodes that [`at`](Spawn::at) allows.
+    /// On any node of the mesh, in turn, or on any that [`at`](Spawn::at) allows.
     pub fn anywhere(self) -> Spawn {
         self.flag(SpawnOptions::ANYWHERE)
     }

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// The credentials of `ROLE-NAME` in a directory; without a name, of the only one there is.
 pub fn load(dir: &Path, role: &str, name: Option<&str>) -> anyhow::Result<Credentials> {
+    if !dir.is_dir() {
+        bail!("there is no directory {}: --certs names the one that `corovan cert` has written to", dir.display());
+    }
     let stem = match name {
         Some(name) => format!("{role}-{name}"),
         None => only(dir, role)?,
@@ -13,13 +16,19 @@ pub fn load(dir: &Path, role: &str, name: Option<&str>) -> anyhow::Result<Creden
     let file = |extension: &str| dir.join(format!("{stem}.{extension}"));
     if !file("crt").exists() {
         let name = stem.strip_prefix(&format!("{role}-")).unwrap_or(&stem);
-        bail!(
-            "there is no {stem}.crt in {}: make it with `corovan cert {role} {name} --dir {}`",
-            dir.display(),
-            dir.display()
-        );
+        bail!("there is no {stem}.crt in {}: {}", dir.display(), made(dir, role, name));
     }
     Ok(Credentials::load(file("crt"), file("key"), dir.join("ca.crt"))?)
+}
+
+/// How such a certificate is made: here, or where the CA's key is.
+fn made(dir: &Path, role: &str, name: &str) -> String {
+    match dir.join("ca.crt").exists() && !dir.join("ca.key").exists() {
+        true => format!(
+            "make it with `corovan cert {role} {name}` where the CA's key is (ca.key, which is not here), and copy its two files"
+        ),
+        false => format!("make it with `corovan cert {role} {name} --dir {}`", dir.display()),
+    }
 }
 
 /// Whether there is a certificate of this role at all.
@@ -31,11 +40,7 @@ fn only(dir: &Path, role: &str) -> anyhow::Result<String> {
     let mut found = found(dir, role)?;
     match found.len() {
         1 => Ok(found.remove(0)),
-        0 => bail!(
-            "there is no {role}'s certificate in {}: make one with `corovan cert {role} NAME --dir {}`",
-            dir.display(),
-            dir.display()
-        ),
+        0 => bail!("there is no {role}'s certificate in {}: {}", dir.display(), made(dir, role, "NAME")),
         _ => bail!(
             "there are several {role}s' certificates in {}: {}; choose one with --{}",
             dir.display(),

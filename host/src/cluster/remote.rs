@@ -97,7 +97,11 @@ impl Mesh for Remote {
         let found: Vec<NodeId> = members.values().filter(wanted).map(|member| member.presence.node).collect();
         if found.is_empty() {
             let shown: String = selector.chars().take(80).collect();
-            let text = format!("of the {} nodes of the mesh none is {shown:?}", members.len());
+            let what = match selector.split_once('=') {
+                Some(_) => format!("has the label {shown}"),
+                None => format!("is {shown:?}"),
+            };
+            let text = format!("no node of the mesh {what}: {} known (`corovan nodes` lists them)", members.len());
             return Err(Refusal::new(Code::NodeLost, text));
         }
         Ok(found[self.turn.fetch_add(1, Ordering::Relaxed) % found.len()])

@@ -106,7 +106,7 @@ fn certificates_that_are_missing_or_ambiguous_are_named() {
         place.run([&["run", "--node", "127.0.0.1:9", "--certs", &dir, &file, "f"], more].concat())
     };
     run(&empty, &[]).has_code(125).says(&["no tenant's certificate", "corovan cert tenant NAME --dir"]);
-    run(&place.path("nowhere"), &[]).has_code(125).says(&["nowhere", "cannot be read"]);
+    run(&place.path("nowhere"), &[]).has_code(125).says(&["there is no directory", "nowhere"]);
     run(&certs, &["--tenant", "you"]).has_code(125).says(&["no tenant-you.crt", "corovan cert tenant you"]);
     place.run(["cert", "tenant", "you", "--dir", &certs.display().to_string()]).has_code(0);
     run(&certs, &[]).has_code(125).says(&["several", "tenant-me", "tenant-you", "--tenant"]);

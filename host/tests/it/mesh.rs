@@ -176,7 +176,7 @@ fn a_job_makes_coroutines_on_nodes_that_never_saw_its_module_and_they_end_with_i
     let failed = start(&place, &nodes[0], &["fails_at", "c"]).wait();
     assert!(failed.has_code(0).out().contains("as it was asked"), "{failed:?}");
     let nowhere = start(&place, &nodes[0], &["sleeps_at", "z"]).wait();
-    assert!(nowhere.stderr.contains("none is \"z\""), "{nowhere:?}");
+    assert!(nowhere.stderr.contains("no node of the mesh is \"z\""), "{nowhere:?}");
     // Ended by its deadline, what it made elsewhere goes as well.
     let args = nodes[0].args(&["--timeout", "1s", &job("remote").display().to_string(), "sleeps_at", "d"]);
     let ended = place.run(args);

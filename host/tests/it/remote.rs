@@ -38,6 +38,7 @@ use corovan_core::wire::Outcome;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
 
 /// A node with links, membership and names, and nothing around them.
@@ -47,11 +48,17 @@ pub struct Node {
     pub handle: Handle,
     pub address: SocketAddr,
     pub endpoint: Endpoint,
+    trust: Arc<Trust>,
 }
 
-/// Every node believes every other: a grant is the tenant's name. Of computations beside a node's first it counts at nodes a and
-/// b only, and is so marked.
-struct Trust(String, Vec<Arc<Tenant>>);
+/// Every node believes every other: a grant is the tenant's name. That of one computation may count at nodes a and b only, and
+/// is so marked.
+struct Trust {
+    node: String,
+    tenants: Vec<Arc<Tenant>>,
+    /// The number of that computation, or one that none has.
+    narrow: AtomicU64,
+}
 
 const NARROW: &str = " at a and b";
 
@@ -63,22 +70,22 @@ struct Watch(Arc<Notify>);
 
 impl Grants for Trust {
     fn of(&self, group: &Group) -> Option<Bytes> {
-        let mark = if group.id == 1 { "" } else { NARROW };
+        let mark = if group.id == self.narrow.load(Ordering::Relaxed) { NARROW } else { "" };
         Some(Bytes::from([group.tenant.name(), mark].concat()))
     }
     fn read(&self, group: &Group) -> Option<(Bytes, Arc<Grant>)> {
         let bytes = self.of(group)?;
-        self.verify(&self.0, &bytes).ok().map(|(_, grant)| (bytes, grant))
+        self.verify(&self.node, &bytes).ok().map(|(_, grant)| (bytes, grant))
     }
     fn verify(&self, shown_by: &str, grant: &Bytes) -> Result<(Arc<Tenant>, Arc<Grant>), Refusal> {
         let (name, nodes) = match grant.strip_suffix(NARROW.as_bytes()) {
             Some(name) => (name, Some(["a", "b"].map(String::from).to_vec())),
             None => (&grant[..], None),
         };
-        let found = self.1.iter().find(|tenant| tenant.name().as_bytes() == name);
+        let found = self.tenants.iter().find(|tenant| tenant.name().as_bytes() == name);
         let tenant = found.cloned().ok_or_else(|| Refusal::new(Code::Denied, "an unknown tenant"))?;
         let grant = Grant { nodes, ..Grant::whole("test", tenant.name(), [0; 16], 0, u64::MAX) };
-        for node in [shown_by, &self.0] {
+        for node in [shown_by, &self.node] {
             grant.admits(node).map_err(|error| Refusal::new(Code::Denied, error.to_string()))?;
         }
         Ok((tenant, Arc::new(grant)))
@@ -129,7 +136,8 @@ impl Node {
         let address = endpoint.local_address().unwrap();
         let (clock, tasks) = (Arc::new(RealClock::new()), Tasks::here());
         let links = Links::new(Config { node, incarnation: 1, endpoint: endpoint.clone(), clock, tasks });
-        let trust = Arc::new(Trust(name.into(), vec![Arc::clone(&bench.tenant), bench.other_tenant()]));
+        let tenants = vec![Arc::clone(&bench.tenant), bench.other_tenant()];
+        let trust = Arc::new(Trust { node: name.into(), tenants, narrow: AtomicU64::new(u64::MAX) });
         let shown = Arc::new(Shown::default());
         let carrier = Arc::new(Outward::new(links.clone(), &bench.runtime, Arc::clone(&shown)));
         let membership = mesh::Config {
@@ -151,7 +159,9 @@ impl Node {
                 .set(Arc::new(Remote::new(links.clone(), Arc::clone(&trust) as _, handle.clone(), "test")))
                 .is_ok()
         );
-        assert!(bench.runtime.names.set(Arc::new(MeshNames::new(handle.clone(), trust, shown))).is_ok());
+        assert!(
+            bench.runtime.names.set(Arc::new(MeshNames::new(handle.clone(), Arc::clone(&trust) as _, shown))).is_ok()
+        );
         let (accepts, taken) = (endpoint.clone(), links.clone());
         tokio::spawn(async move {
             while let Some(incoming) = accepts.accept().await {
@@ -163,7 +173,14 @@ impl Node {
                 });
             }
         });
-        Node { bench, links, handle, address, endpoint }
+        Node { bench, links, handle, address, endpoint, trust }
+    }
+
+    /// A computation whose grant counts at nodes a and b only.
+    pub fn narrow_computation(&self) -> Arc<Group> {
+        let group = self.bench.computation(&self.bench.tenant);
+        self.trust.narrow.store(group.id, Ordering::Relaxed);
+        group
     }
 
     /// Two that know each other.

@@ -53,7 +53,9 @@ pub enum Error {
     Node(NodeId),
     #[error("it has {0} lanes, not {LANES}")]
     Lanes(usize),
-    #[error("it comes from incarnation {0}, and {1} has been seen")]
+    #[error(
+        "another node of this name was started later (incarnation {1}; this is {0}): each needs a name and a certificate of its own"
+    )]
     Incarnation(u32, u32),
     #[error("session number {0} is out of range")]
     Number(u64),

@@ -4,6 +4,7 @@
 use super::Plan;
 use crate::cli::credentials;
 use crate::cli::node::cores;
+use crate::cluster::mesh::Follower;
 use crate::config::{self, Config, Enrolment};
 use crate::node::{Node, SystemRandom};
 use crate::runtime::RealClock;
@@ -13,12 +14,14 @@ use crate::tenancy::ca::Authority;
 use anyhow::Context;
 use corovan_client::Credentials;
 use corovan_core::limits;
+use corovan_core::membership::watch::Change;
 use corovan_core::tenancy::identity::Role;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
 pub struct Embedded {
     node: Node,
@@ -34,6 +37,18 @@ pub struct Who {
     listen: Option<SocketAddr>,
 }
 
+/// Tells that the members have changed.
+#[derive(Default)]
+struct Changed(Notify);
+
+impl Follower for Changed {
+    fn changed(&self, _: &Change) {
+        self.0.notify_one();
+    }
+}
+
+/// Nodes on the local network answer in a fraction of this.
+const MEET: Duration = Duration::from_secs(2);
 const CLUSTER: &str = "embedded";
 /// A node of a cluster, made for one run.
 const RUN_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -129,6 +144,21 @@ impl Embedded {
             .context("no place for the node in this process; give one with --data DIR")?;
         let node = start(config(temporary.path().to_owned())?).await?;
         Ok(Embedded { node, credentials, _temporary: Some(temporary) })
+    }
+
+    /// Waits for another node of the mesh, where it asks for one: a job may need it at once. Not for long: it may come later.
+    pub async fn meet(&self) {
+        let Some(handle) = self.node.mesh() else { return };
+        let changed = Arc::new(Changed::default());
+        handle.follow(Arc::clone(&changed) as _);
+        let met = async {
+            while handle.members().len() < 2 {
+                changed.0.notified().await;
+            }
+        };
+        if tokio::time::timeout(MEET, met).await.is_err() {
+            eprintln!("corovan: no other node has been found in {MEET:?}: the job begins, and the search goes on");
+        }
     }
 
     pub fn address(&self) -> String {

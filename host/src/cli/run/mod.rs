@@ -104,6 +104,9 @@ async fn connect(plan: &Plan) -> anyhow::Result<(Option<Embedded>, Vec<Node>)> {
     let options = ConnectOptions { agent: crate::api::AGENT.into(), ..ConnectOptions::default() };
     if plan.nodes.is_empty() {
         let embedded = Embedded::start(plan.data.as_deref(), Who::of(plan)?).await?;
+        if plan.mesh.as_ref().is_some_and(|mesh| mesh.discover || !mesh.peers.is_empty()) {
+            embedded.meet().await;
+        }
         let node = Node::connect(&embedded.address(), embedded.credentials(), options).await?;
         return Ok((Some(embedded), vec![node]));
     }

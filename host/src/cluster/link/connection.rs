@@ -11,6 +11,7 @@ use corovan_core::link::contact::Refused;
 use corovan_core::link::frame::{Decoder, LANES};
 use corovan_core::link::lane::Mark;
 use corovan_core::link::session::{self, Hello};
+use corovan_core::text::cut;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -63,12 +64,13 @@ pub(super) async fn serve(links: &Links, connection: Connection, own: bool) {
         Ok(first) => first,
         Err(error) => {
             peer.lost(number);
-            match error {
+            match (&error, why_refused(&connection)) {
+                (_, Some(why)) => tracing::warn!(%remote, peer = %connection.principal, "it refuses this node: {why}"),
                 // What becomes of two that dial each other at once.
-                Error::Refused(Refused::Lesser | Refused::Stale) | Error::Other | Error::Connection(_) => {
+                (Error::Refused(Refused::Lesser | Refused::Stale) | Error::Other | Error::Connection(_), None) => {
                     tracing::debug!(%remote, peer = %connection.principal, "not used: {error}");
                 }
-                _ => tracing::info!(%remote, peer = %connection.principal, "refused: {error}"),
+                (_, None) => tracing::info!(%remote, peer = %connection.principal, "refused: {error}"),
             }
             return refuse(&connection, &error);
         }
@@ -345,6 +347,16 @@ fn refuse(connection: &Connection, error: &Error) {
         _ => None,
     };
     connection.quic.close(crate::net::close_code(code), error.to_string().as_bytes());
+}
+
+/// What the other node said when it closed the connection, where it took this one's hello for wrong.
+fn why_refused(connection: &Connection) -> Option<String> {
+    match connection.quic.close_reason()? {
+        ConnectionError::ApplicationClosed(closed) if closed_with(closed.error_code) == Some(Code::Protocol) => {
+            Some(cut(String::from_utf8_lossy(&closed.reason).escape_debug().to_string(), limits::TEXT_BYTES))
+        }
+        _ => None,
+    }
 }
 
 /// The connection is over, which is noticed elsewhere.

@@ -101,7 +101,7 @@ fn a_computation_that_may_go_to_fewer_nodes_hides_no_names_of_its_tenant_s_other
             assert_eq!(b.says(&format!("(call $find (i32.const {n}))"), Address::default()).await, ["0"]);
         }
         // The last on that node to speak of names.
-        let narrow = a.bench.computation(&a.bench.tenant);
+        let narrow = a.narrow_computation();
         let program = a.bench.program(&module("(call $find (i32.const 0))", Address::default()), "f");
         let seen = Arc::new(Remember::default());
         let launch = Launch { group: narrow, ..a.bench.launch(&program, &seen) };
