@@ -13,7 +13,7 @@ use crate::repo::Repo;
 #[derive(Args)]
 pub struct Options {
     /// Seeds of each scenario
-    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     seeds: u64,
     /// Go on with that many seeds more until so many minutes are over
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -23,32 +23,32 @@ pub struct Options {
     large: bool,
 }
 
-/// Runs the simulations of links, membership and names, optimised.
+/// Runs the simulations of links, membership, names and channels, optimised.
 pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     let begin = Instant::now();
-    let mut seeds = options.seeds;
+    let mut first = 0;
     loop {
-        headline(&format!("simulations of links, membership and names: {seeds} seeds each"));
-        let mut cargo = Cmd::cargo().dir(repo.root()).env("COROVAN_SEEDS", seeds.to_string()).args([
-            "test",
-            "--release",
-            "-p",
-            "corovan-core",
-            "--test",
-            "sim",
-            "--",
-        ]);
+        let seeds = first..first + options.seeds;
+        headline(&format!(
+            "simulations of links, membership, names and channels: seeds {} to {}",
+            seeds.start,
+            seeds.end - 1
+        ));
+        let mut cargo = Cmd::cargo()
+            .dir(repo.root())
+            .env("COROVAN_SEEDS", options.seeds.to_string())
+            .env("COROVAN_SEEDS_FROM", first.to_string())
+            .args(["test", "--release", "-p", "corovan-core", "--test", "sim", "--"]);
         if options.large {
             cargo = cargo.args(["--include-ignored"]);
         }
         if let Err(error) = cargo.run() {
             bail!("{error}: the line `failed with COROVAN_SEED=N` has the seed; with it set, what happens is printed");
         }
-        say(&format!("{seeds} seeds each, {:.0?} in all", begin.elapsed()));
+        say(&format!("{} seeds of each scenario, {:.0?} in all", seeds.end, begin.elapsed()));
         if begin.elapsed() >= Duration::from_secs(options.minutes * 60) {
             return Ok(());
         }
-        // Seeds count from 0, so more of them are others as well.
-        seeds += options.seeds;
+        first = seeds.end;
     }
 }

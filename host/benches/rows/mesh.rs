@@ -91,12 +91,17 @@ fn guests() -> String {
 /// Row 5.
 pub fn round_trips() -> anyhow::Result<Vec<Row>> {
     let erlang = Distribution::start()?;
-    let (mut trips, mut raw, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut trips, mut raw, mut apart, mut theirs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let dir = tempfile::tempdir()?;
     let mesh = Mesh::start(dir.path())?;
-    let echo = Server::echo(dir.path())?;
+    let (echo, echo_apart) = (Server::echo(dir.path())?, Server::echo_apart(dir.path())?);
+    // Who waits for the echo there is on another thread than its connection as well.
+    let other = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
     for _ in 0..TURNS {
-        raw.extend(mesh.runtime.block_on(echo_batches(&echo.address, &mesh.credentials))?);
+        let dialled = mesh.runtime.block_on(process::dial(&echo.address, &mesh.credentials))?;
+        raw.extend(mesh.runtime.block_on(mesh.runtime.spawn(echo_batches(dialled)))??);
+        let dialled = mesh.runtime.block_on(process::dial(&echo_apart.address, &mesh.credentials))?;
+        apart.extend(other.block_on(other.spawn(echo_batches(dialled)))??);
         let (ping, _) = mesh.pair(["pong", "ping"])?;
         let nanos = ping.get(3..).unwrap_or_default().chunks_exact(8).map(|chunk| {
             let nanos = chunk.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte));
@@ -123,6 +128,16 @@ pub fn round_trips() -> anyhow::Result<Vec<Row>> {
             baseline: Some((bare, "raw quinn echo of 64 bytes, two processes, the same")),
             target: "<= 1.8 x a plain raw quinn echo",
             met: Some(value <= 1.8 * bare),
+        });
+        let bare = of(&mut apart);
+        rows.push(Row {
+            number: "5",
+            measure: format!("the same beside handlers on a second thread, {what}"),
+            value,
+            unit: "us",
+            baseline: Some((bare, "raw quinn echo, both handlers on another thread than their connections")),
+            target: "<= 1.3 x that",
+            met: Some(value <= 1.3 * bare),
         });
         if !theirs.is_empty() {
             rows.push(Row {
@@ -214,8 +229,7 @@ async fn run(computation: &Computation, module: &Module, function: &str) -> anyh
 }
 
 /// Microseconds of a round trip, the mean of each batch.
-async fn echo_batches(address: &str, credentials: &Credentials) -> anyhow::Result<Vec<f64>> {
-    let (_endpoint, connection) = process::dial(address, credentials).await?;
+async fn echo_batches((_endpoint, connection): (quinn::Endpoint, quinn::Connection)) -> anyhow::Result<Vec<f64>> {
     let (mut send, mut recv) = connection.open_bi().await?;
     let (mut buffer, mut means) = ([0; 64], Vec::new());
     for _ in 0..ROUNDS / BATCH {

@@ -16,6 +16,8 @@ use std::time::SystemTime;
 
 /// First argument that makes this program the echo server.
 pub const ECHO: &str = "--echo-server";
+/// Its last: handlers on a thread of their own.
+const APART: &str = "apart";
 
 /// A child that prints `listening on ADDRESS`; killed when dropped.
 pub struct Server {
@@ -44,6 +46,13 @@ impl Server {
     pub fn echo(dir: &Path) -> anyhow::Result<Server> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(ECHO).arg(dir);
+        Server::start(command)
+    }
+
+    /// The same whose handlers are on another thread than the connections, as guests are.
+    pub fn echo_apart(dir: &Path) -> anyhow::Result<Server> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(ECHO).arg(dir).arg(APART);
         Server::start(command)
     }
 
@@ -99,7 +108,10 @@ pub fn serve_echo() -> anyhow::Result<()> {
     let dir = std::env::args().nth(2).context("the echo server takes a directory")?;
     let dir = Path::new(&dir);
     let credentials = Credentials::load(dir.join("node-a.crt"), dir.join("node-a.key"), dir.join("ca.crt"))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let apart = std::env::args().nth(3).filter(|word| word == APART).map(|_| runtime()).transpose()?;
+    let runtime = runtime()?;
+    let handlers = apart.as_ref().unwrap_or(&runtime).handle().clone();
     runtime.block_on(async {
         let mut config = tls::server_config(&credentials.identity, &credentials.roots, false)?;
         // As wide as a node opens it once it knows its client.
@@ -108,7 +120,7 @@ pub fn serve_echo() -> anyhow::Result<()> {
         println!("listening on {}", endpoint.local_addr()?);
         while let Some(incoming) = endpoint.accept().await {
             let connection = incoming.await?;
-            tokio::spawn(async move {
+            handlers.spawn(async move {
                 while let Ok((mut send, mut recv)) = connection.accept_bi().await {
                     while let Ok(Some(chunk)) = recv.read_chunk(64 << 10, true).await {
                         if send.write_chunk(chunk.bytes).await.is_err() {

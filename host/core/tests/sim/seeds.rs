@@ -9,12 +9,16 @@ pub fn replays() -> bool {
     *REPLAYS
 }
 
-/// Runs the scenario once for each seed: the one of `COROVAN_SEED`, or as many as `COROVAN_SEEDS` says, or `usual`.
+/// Runs the scenario once for each seed: the one of `COROVAN_SEED`, or as many as `COROVAN_SEEDS` says, or `usual`, from
+/// `COROVAN_SEEDS_FROM` on, or from 0.
 pub fn each(usual: u64, mut scenario: impl FnMut(u64)) {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let seeds = match number("COROVAN_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("COROVAN_SEEDS").unwrap_or(usual),
+        None => {
+            let first = number("COROVAN_SEEDS_FROM").unwrap_or(0);
+            first..first + number("COROVAN_SEEDS").unwrap_or(usual)
+        }
     };
     for seed in seeds {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario(seed))) {
