@@ -1,6 +1,7 @@
 //! Background tasks of the I/O runtime by kind: the kind fixes what an error does and when shutdown waits.
 
 use std::fmt::Display;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +22,18 @@ pub struct Tasks {
     tracker: TaskTracker,
     runtime: Handle,
 }
+
+/// Waits for what nothing tells of, by looking again and again; `false`: it is not so within this time.
+pub async fn becomes(is_so: impl Fn() -> bool, within: Duration) -> bool {
+    let looking = async {
+        while !is_so() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::time::timeout(within, looking).await.is_ok()
+}
+
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 impl Tasks {
     /// On the tokio runtime that this is called in.

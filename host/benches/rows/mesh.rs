@@ -119,39 +119,30 @@ pub fn round_trips() -> anyhow::Result<Vec<Row>> {
         (format!("p50 of means of {BATCH} in a row"), median),
         (format!("p99 of means of {BATCH} in a row"), p99),
     ] {
-        let (value, bare) = (of(&mut trips), of(&mut raw));
-        rows.push(Row {
+        let value = of(&mut trips);
+        // `target`: in words, and how many times the other's.
+        let row = |measure: &str, other: (f64, &'static str), target: Option<(&'static str, f64)>| Row {
             number: "5",
-            measure: format!("round trip between two node processes, guest to guest, {what}"),
+            measure: format!("{measure}, {what}"),
             value,
             unit: "us",
-            baseline: Some((bare, "raw quinn echo of 64 bytes, two processes, the same")),
-            target: "<= 1.8 x a plain raw quinn echo",
-            met: Some(value <= 1.8 * bare),
-        });
-        let bare = of(&mut apart);
-        rows.push(Row {
-            number: "5",
-            measure: format!("the same beside handlers on a second thread, {what}"),
-            value,
-            unit: "us",
-            baseline: Some((bare, "raw quinn echo, both handlers on another thread than their connections")),
-            target: "<= 1.3 x that",
-            met: Some(value <= 1.3 * bare),
-        });
+            baseline: Some(other),
+            target: target.map_or("", |(target, _)| target),
+            met: target.map(|(_, times)| value <= times * other.0),
+        };
+        rows.push(row(
+            "round trip between two node processes, guest to guest",
+            (of(&mut raw), "raw quinn echo of 64 bytes, two processes, the same"),
+            Some(("<= 1.8 x a plain raw quinn echo", 1.8)),
+        ));
+        rows.push(row(
+            "the same beside handlers on a second thread",
+            (of(&mut apart), "raw quinn echo, both handlers on another thread than their connections"),
+            Some(("<= 1.3 x that", 1.3)),
+        ));
         if !theirs.is_empty() {
-            rows.push(Row {
-                number: "5",
-                measure: format!("the same beside Erlang, {what}"),
-                value,
-                unit: "us",
-                baseline: Some((
-                    of(&mut theirs),
-                    "Erlang distribution over TCP, two processes; no encryption, no sandbox",
-                )),
-                target: "",
-                met: None,
-            });
+            let erlang = "Erlang distribution over TCP, two processes; no encryption, no sandbox";
+            rows.push(row("the same beside Erlang", (of(&mut theirs), erlang), None));
         }
     }
     Ok(rows)

@@ -44,15 +44,17 @@ impl Server {
 
     /// This program as a raw QUIC echo with the same TLS and transport settings.
     pub fn echo(dir: &Path) -> anyhow::Result<Server> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg(ECHO).arg(dir);
-        Server::start(command)
+        Server::echo_with(dir, &[])
     }
 
     /// The same whose handlers are on another thread than the connections, as guests are.
     pub fn echo_apart(dir: &Path) -> anyhow::Result<Server> {
+        Server::echo_with(dir, &[APART])
+    }
+
+    fn echo_with(dir: &Path, options: &[&str]) -> anyhow::Result<Server> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(ECHO).arg(dir).arg(APART);
+        command.arg(ECHO).arg(dir).args(options);
         Server::start(command)
     }
 

@@ -8,7 +8,7 @@ use super::voice::{self, Voice};
 use crate::runtime::ports::{Pending, Told};
 use crate::runtime::services::Told as ServiceTold;
 use crate::runtime::{Refusal, owned};
-use crate::tasks::{TaskKind, Tasks};
+use crate::tasks::{TaskKind, Tasks, becomes};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
@@ -222,12 +222,7 @@ impl Hosted {
     pub async fn end(&self, reason: &str, within: Duration) {
         let handles: Vec<Handle> = self.0.lock().values().cloned().collect();
         handles.iter().for_each(|handle| handle.cancel("node", reason));
-        let ended = async {
-            while !self.0.lock().is_empty() {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        };
-        if tokio::time::timeout(within, ended).await.is_err() {
+        if !becomes(|| self.0.lock().is_empty(), within).await {
             tracing::warn!("some coroutines of other nodes did not end in time");
         }
     }
@@ -264,9 +259,6 @@ impl Handle {
         matches!(*self.0.lock(), State::Cancelled(..))
     }
 }
-
-/// A node that shuts down looks so often whether its guests have ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 fn key(session: &Arc<Session>, over: u64) -> Key {
     (Arc::as_ptr(session).addr(), over)

@@ -203,9 +203,8 @@ impl Runtime {
     /// Waits for a holder of this name; without a timeout for the word of its home. Errors: timeout, overloaded, interrupted.
     pub(crate) async fn locate(&self, control: &Arc<Control>, name: &str, timeout: u64) -> Result<Address, Refusal> {
         if let Some(mesh) = self.names.get() {
-            let known = control.group.tenant.names.table.lock().find(name);
-            if let Some(known) = known {
-                return Ok(known.holder);
+            if let Some(known) = control.group.tenant.names.find(name) {
+                return Ok(known);
             }
             let (wait, longest) = match timeout {
                 0 => (false, limits::NAME_CALL.as_nanos() as u64),

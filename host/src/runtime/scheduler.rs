@@ -275,9 +275,9 @@ impl Inner {
         slices.store(slices.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         let begin = Slice { now: shift.now, worker, spent: 0 };
         let end = begin.of(|| {
-            // The task catches panics of its coroutine; this is for what is dropped with it.
+            // The task catches the panics of its coroutine; this is for queueing it again, which is done in here as well.
             if std::panic::catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
-                tracing::error!("host code panicked where a coroutine that had ended was dropped");
+                tracing::error!("host code panicked where a coroutine was queued again; it has ended");
             }
         });
         shift.now = end.now;

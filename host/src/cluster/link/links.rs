@@ -7,7 +7,7 @@ use super::session::{Inbox, Session};
 use super::supervise;
 use crate::net::{Connection, Endpoint};
 use crate::runtime::Clock;
-use crate::tasks::{TaskKind, Tasks};
+use crate::tasks::{TaskKind, Tasks, becomes};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::NodeId;
@@ -19,7 +19,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
 
 /// What it is made of.
 pub struct Config {
@@ -124,12 +123,7 @@ impl Links {
             let room = peer.live().map(|connection| connection.quic.datagram_send_buffer_space());
             room.is_some_and(|room| room < limits::DATAGRAM_BUFFER)
         };
-        let gone = async {
-            while self.connected().iter().any(kept) {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        };
-        let _ = tokio::time::timeout(limits::FAREWELL, gone).await;
+        becomes(|| !self.connected().iter().any(kept), limits::FAREWELL).await;
     }
 
     /// The node goes: what its sessions still have to say is said, the ends of its coroutines above all, and then good-bye, so
@@ -243,15 +237,8 @@ impl Peers {
 
 /// Waits until the others have all that these sessions have sent, or have ended them.
 async fn heard(sessions: &[Arc<Session>]) {
-    let all = async {
-        while sessions.iter().any(|session| session.is_speaking()) {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    };
-    let _ = tokio::time::timeout(limits::FAREWELL, all).await;
+    becomes(|| !sessions.iter().any(|session| session.is_speaking()), limits::FAREWELL).await;
 }
 
 /// Nodes of which anything is kept: all that membership knows, and some that are not members yet.
 const PEERS: usize = limits::MESH_NODES + 64;
-/// Nothing tells when a datagram has gone, or when the last frame is acknowledged.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
