@@ -314,6 +314,11 @@ impl To {
         }
     }
 
+    /// It leads to all who are subscribed on one other node.
+    pub fn is_branch(&self) -> bool {
+        matches!(self, To::Channel(channel) if matches!(channel.role, Role::Branch(_)))
+    }
+
     pub fn program(&self) -> Option<Arc<Program>> {
         match self {
             To::Coroutine(control) => Some(control.program()),

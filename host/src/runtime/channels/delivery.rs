@@ -59,7 +59,10 @@ impl Delivery {
     fn pass<'a>(&'a mut self, turn: &'a Turn, pace: &'a mut Pace) -> Boxed<'a, ()> {
         Box::pin(async move {
             let to = Arc::clone(&self.to);
-            for subscription in to.iter() {
+            // What leads to other nodes first: where one of this node ends the channel as soon as it has the message, they have
+            // it too.
+            let nodes = to.iter().filter(|subscription| subscription.to.is_branch());
+            for subscription in nodes.chain(to.iter().filter(|subscription| !subscription.to.is_branch())) {
                 pace.step().await;
                 if subscription.is_over() {
                     continue;

@@ -5,7 +5,9 @@ use crate::in_process::run;
 use crate::links::authority;
 use crate::support::Remember;
 use corovan::runtime::Control;
+use corovan::runtime::channels::Terms;
 use corovan_core::ids::Address;
+use corovan_core::sync::channel::Policy;
 use std::sync::Arc;
 
 /// Three nodes that know each other.
@@ -305,6 +307,35 @@ fn what_was_sent_before_a_channel_ended_still_comes_on_other_nodes() {
                 over(&listener).await;
                 let heard = said(&listener);
                 assert_eq!(heard[1..], (0..=50).map(|tag: u64| tag.to_string()).collect::<Vec<_>>());
+            }
+        }
+    });
+}
+
+#[test]
+fn who_hears_a_message_and_ends_its_channel_at_once_keeps_it_from_nobody_on_other_nodes() {
+    run(async {
+        let [a, b, c] = three().await;
+        // It takes a while to come by all of these.
+        let idle: Vec<_> = (0..100).map(|_| a.play("(call $sleep (i64.const -1))", Address::default()).0).collect();
+        for round in 0..20 {
+            let (keeper, _seen) = a.play("(call $sleep (i64.const -1))", Address::default());
+            let news = a.bench.runtime.open_channel(&keeper, &format!("news {round}")).unwrap();
+            let ends =
+                format!("(call $joins (i32.const 9) (i32.const 0)); {}; (call $close (i32.const 980))", hears(2));
+            let (_, ends) = a.play(&ends, news);
+            a.until_said(&ends, 1).await;
+            let terms = Terms { cap: 9, policy: Policy::DropOldest };
+            for idle in &idle {
+                a.bench.runtime.subscribe(&keeper, &news, &idle.address, terms, u64::MAX).await.unwrap();
+            }
+            let listen = format!("(call $joins (i32.const 9) (i32.const 0)); {}", hears(2));
+            let listeners = [&b, &c].map(|node| node.play(&listen, news).1);
+            assert_eq!(b.spreads(news, 1, 103).await, "103");
+            assert_eq!(c.says("(call $sends (i64.const 2) (i64.const 2))", news).await, ["0"]);
+            for listener in listeners {
+                over(&listener).await;
+                assert_eq!(said(&listener), ["0", "1", "2"]);
             }
         }
     });
