@@ -16,4 +16,5 @@ pub mod seeds;
 mod shown;
 mod swaps;
 mod transfers;
+mod values;
 pub mod voice;

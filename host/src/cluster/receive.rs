@@ -9,6 +9,7 @@ use super::link::{Fault, Granted, Inbox, Session};
 use super::mesh::Handle;
 use super::names;
 use super::remote::{CUT, EXPIRED};
+use super::values;
 use crate::runtime::ports::{Ask, Replier};
 use crate::runtime::services::Told as ServiceTold;
 use crate::runtime::{Arrival, Arrived, Followed, Following, Group, Refusal, Runtime, Settles};
@@ -65,6 +66,9 @@ impl Receiver {
             Call::Interrupt { reason } => Ask::Interrupt { reason: cut(reason, limits::TEXT_BYTES) },
             Call::Resume => Ask::Resume { bytes: Bytes::copy_from_slice(&bytes) },
             Call::Status => Ask::Status,
+            Call::Value { monitor, offset } => {
+                return Ok(Some(values::part(runtime, session, (&granted.tenant, &to), (monitor, offset))));
+            }
             Call::Spawn(spawn) => {
                 let (spawn, told) = match offered(runtime, granted, spawn) {
                     Ok(spawn) => spawn,
@@ -256,11 +260,8 @@ fn monitor(
         return Ok(());
     }
     let (at, about) = (Arc::clone(session), *header);
-    let follower = move |record: &Arc<_>| {
-        if at.unwatch(about.call) {
-            tell(&at, &about, record, 0);
-        }
-    };
+    let tenant = Arc::clone(&granted.tenant);
+    let follower = move |record: &Arc<_>| values::tell(&at, (&about, &tenant), record, 0);
     let over = match runtime.follow_end(&granted.tenant, &to, Box::new(follower)) {
         Ok(Followed::Later(later)) => {
             *following.lock() = Some(later);
@@ -274,15 +275,13 @@ fn monitor(
         Ok(Followed::Expired(record)) => (record, EXPIRED),
         Err(refusal) => (Arc::new(runtime.refused(&to, &refusal)), 0),
     };
-    if session.unwatch(header.call) {
-        tell(session, header, &over.0, over.1);
-    }
+    values::tell(session, (header, &granted.tenant), &over.0, over.1);
     Ok(())
 }
 
 /// Tells an end under the monitor's number, in the lane of the two.
 pub(super) fn tell(session: &Arc<Session>, monitor: &Header, record: &ExitRecord, flags: u8) {
-    let header = Header { call: monitor.call, to: monitor.from, from: monitor.to, ..Header::new(Kind::Exit) };
+    let header = exit(monitor);
     // Who watches very many and takes nothing is told of each all the same.
     let brief = session.is_jammed(&header).then(|| brief(record));
     match call::encode_exit(brief.as_ref().unwrap_or(record)) {
@@ -293,6 +292,11 @@ pub(super) fn tell(session: &Arc<Session>, monitor: &Header, record: &ExitRecord
         }
         Err(error) => tracing::error!("an exit record that cannot be told: {error}"),
     }
+}
+
+/// The head of the frame that tells it.
+pub(super) fn exit(monitor: &Header) -> Header {
+    Header { call: monitor.call, to: monitor.from, from: monitor.to, ..Header::new(Kind::Exit) }
 }
 
 /// The same end in few bytes.

@@ -5,6 +5,7 @@ use super::channels;
 use super::grants::Grants;
 use super::link::{Answer, Links, NotSent, Pass, Session, Watcher};
 use super::mesh::Handle;
+use super::values;
 use crate::runtime::abroad::Ear;
 use crate::runtime::ports::{Ask, End, EndFollower, Guard, Made, Mesh, Pending, SpawnAway, SpawnOf, Sprout, Way};
 use crate::runtime::{Group, Refusal};
@@ -18,6 +19,7 @@ use corovan_core::link::channel::ChannelCall;
 use corovan_core::link::frame::{Header, Kind, Local};
 use corovan_core::membership::member::Member;
 use corovan_core::tenancy::identity::{Principal, Role};
+use corovan_core::tenancy::quota::Permit;
 use corovan_core::text::cut;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -225,19 +227,33 @@ impl Way for To {
     }
 
     fn monitor(&self, from: &Address, follower: Box<dyn EndFollower>) -> Result<Guard, Refusal> {
+        Ok(Box::new(self.begin_monitor(from, 0, follower)?))
+    }
+
+    fn join(&self, from: &Address, held: Permit) -> Result<Pending<Result<Option<End>, Refusal>>, Refusal> {
+        values::join(self, from, held)
+    }
+}
+
+impl To {
+    /// A monitor of it, with these flags.
+    pub(super) fn begin_monitor(
+        &self,
+        from: &Address,
+        flags: u8,
+        follower: Box<dyn EndFollower>,
+    ) -> Result<Monitoring, Refusal> {
         let payload = encode(&Call::Monitor)?;
         // It needs no room on the way, so that it never waits; but one who monitors without end is to end no session.
         if self.session.is_jammed(&self.header(Kind::Call, from, 0)) {
             return Err(Refusal::new(Code::Overloaded, "calls to that node wait for it to take them: try again"));
         }
         let number = self.session.begin_monitor(self.follows(follower)).map_err(not_begun)?;
-        let header = Header { call: number, ..self.header(Kind::Call, from, 0) };
+        let header = Header { call: number, flags, ..self.header(Kind::Call, from, 0) };
         self.session.queue(Some(&self.pass), header, &payload);
-        Ok(Box::new(Monitoring { session: Arc::clone(&self.session), header }))
+        Ok(Monitoring { session: Arc::clone(&self.session), header })
     }
-}
 
-impl To {
     /// The same to this address of that node.
     pub(super) fn at(self, to: Local) -> To {
         To { to, ..self }
@@ -365,9 +381,16 @@ pub(super) struct Monitoring {
 impl Drop for Monitoring {
     fn drop(&mut self) {
         // In the monitor's lane: before it, it would take back nothing.
-        if self.session.give_up_monitor(self.header.call).is_some()
-            && let Ok(payload) = call::encode(&Call::Demonitor)
-        {
+        if self.session.give_up_monitor(self.header.call).is_some() {
+            self.take_back();
+        }
+    }
+}
+
+impl Monitoring {
+    /// Says that nobody wants to be told, or told more.
+    pub fn take_back(&self) {
+        if let Ok(payload) = call::encode(&Call::Demonitor) {
             self.session.queue(None, self.header, &payload);
         }
     }

@@ -36,7 +36,7 @@ pub async fn terminate(
         let reason = control.take_interrupt().unwrap_or_default();
         return Err(Refusal::new(Code::Interrupted, reason));
     }
-    match runtime.join(control, target, patience).await {
+    match runtime.until_over(control, target, patience).await {
         Err(refusal) if refusal.code != Code::Expired => Err(refusal),
         _ => Ok(()),
     }

@@ -163,6 +163,15 @@ impl Runtime {
         })
     }
 
+    /// The value of one that has ended and whose record is kept. Errors: expired, denied.
+    pub fn value_of(&self, tenant: &Arc<Tenant>, target: &Address) -> Result<Bytes, Refusal> {
+        match self.registry.get(target).filter(|_| target.incarnation == self.incarnation) {
+            Some(other) if !other.is_of(tenant) => Err(self.denied(tenant, target)),
+            Some(Resident::Ended(past)) => Ok(past.record.outcome.value().cloned().unwrap_or_default()),
+            _ => Err(Refusal::new(Code::Expired, "its value was not kept until all of it was told")),
+        }
+    }
+
     /// How many monitors of other nodes wait for its end.
     pub fn followers(&self, control: &Control) -> usize {
         control.ties.lock().followers.len()

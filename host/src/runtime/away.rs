@@ -60,8 +60,7 @@ impl Runtime {
         }
     }
 
-    /// Waits for the end of a coroutine of another node. Errors: timeout, expired, denied, node-lost, interrupted, overloaded,
-    /// too-large.
+    /// Waits for the end of a coroutine of another node. Errors: timeout, expired, denied, node-lost, interrupted, overloaded.
     pub(super) async fn join_away(
         &self,
         control: &Arc<Control>,
@@ -69,23 +68,24 @@ impl Runtime {
         patience: Patience,
     ) -> Result<Arc<ExitRecord>, Refusal> {
         let way = self.away(&control.group, target)?;
+        let joining = way.join(&control.address, Permit::nothing(&control.group.tenant.ledger, Resource::Held))?;
+        let end = bounded(control, Waits::Join, patience, "it did not end in time", joining).await??;
+        joined(target, end).map(|end| Arc::new(end.record))
+    }
+
+    /// The same without its value.
+    pub(super) async fn over_away(
+        &self,
+        control: &Arc<Control>,
+        target: &Address,
+        patience: Patience,
+    ) -> Result<(), Refusal> {
+        let way = self.away(&control.group, target)?;
         let (told, end) = oneshot::channel();
         let stop = way.monitor(&control.address, Box::new(ToJoiner(told)))?;
         let end = bounded(control, Waits::Join, patience, "it did not end in time", end).await?;
         drop(stop);
-        match end.unwrap_or(None) {
-            None => Err(Refusal::new(Code::NodeLost, format!("the node of {target} cannot be reached any more"))),
-            Some(End { expired: true, .. }) => {
-                let text = "it ended and its record is no longer kept, or it was never there";
-                Err(Refusal::new(Code::Expired, text))
-            }
-            Some(End { cut: true, .. }) => {
-                let text = "it ended with a value that is too large to be told across nodes, or its node could not just now: \
-                            have it send large values";
-                Err(Refusal::new(Code::TooLarge, text))
-            }
-            Some(End { record, .. }) => Ok(Arc::new(record)),
-        }
+        joined(target, end.unwrap_or(None)).map(drop)
     }
 
     /// Asks another node to do something to one of its coroutines. Errors: those of what is asked, timeout, interrupted,
@@ -238,6 +238,18 @@ impl EndFollower for ToWaiter {
     fn ended(self: Box<Self>, _: Option<End>) {
         let waker = self.0.lock().take();
         waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// What is known of an end. Errors: node-lost, expired.
+fn joined(target: &Address, end: Option<End>) -> Result<End, Refusal> {
+    match end {
+        None => Err(Refusal::new(Code::NodeLost, format!("the node of {target} cannot be reached any more"))),
+        Some(End { expired: true, .. }) => {
+            let text = "it ended and its record is no longer kept, or it was never there";
+            Err(Refusal::new(Code::Expired, text))
+        }
+        Some(end) => Ok(end),
     }
 }
 

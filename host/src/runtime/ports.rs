@@ -9,6 +9,7 @@ use super::stdio::Output;
 use bytes::Bytes;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::link::channel::ChannelCall;
+use corovan_core::tenancy::quota::Permit;
 use corovan_core::wire::ExitRecord;
 use std::fmt;
 use std::pin::Pin;
@@ -150,6 +151,9 @@ pub trait Way: Send + Sync + fmt::Debug {
     fn tell_channel(&self, from: &Address, call: ChannelCall);
     /// Has `from` stand for the channel here until the result is dropped; `over` is told when the channel has ended.
     fn branch(&self, from: &Address, over: Box<dyn EndFollower>) -> Pending<Result<Guard, Refusal>>;
+    /// Waits for its end, whose value is in it however large it is, charged to this permit while it comes. `None`: the node cannot
+    /// be reached any more.
+    fn join(&self, from: &Address, held: Permit) -> Result<Pending<Result<Option<End>, Refusal>>, Refusal>;
     /// Tells of its end until the result is dropped.
     fn monitor(&self, from: &Address, follower: Box<dyn EndFollower>) -> Result<Guard, Refusal>;
 }

@@ -109,6 +109,19 @@ impl Runtime {
         }
     }
 
+    /// Waits for the end of `target`, not for its value. Errors: as [`Runtime::join`].
+    pub(crate) async fn until_over(
+        &self,
+        control: &Arc<Control>,
+        target: &Address,
+        patience: Patience,
+    ) -> Result<(), Refusal> {
+        match target.node == self.node {
+            true => self.join(control, target, patience).await.map(drop),
+            false => self.over_away(control, target, patience).await,
+        }
+    }
+
     /// Waits for the end of `target`: its record. Errors: timeout, expired, denied, node-lost, interrupted, overloaded,
     /// invalid.
     pub(crate) async fn join(

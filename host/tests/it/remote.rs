@@ -11,6 +11,7 @@ mod hosts;
 mod names;
 mod services;
 mod swaps;
+mod values;
 
 use crate::in_process::run;
 use crate::links::{authority, credentials};
@@ -285,6 +286,21 @@ const HEAD: &str = r#"(module
     ;; Ends with the CBOR of 100,000 bytes.
     (data (i32.const 2000) "\5a\00\01\86\a0")
     (func $large (result i32) (call $finish (i32.const 2000) (i32.const 100005)))
+    ;; The same of 1,835,008, all alike but for some.
+    (func $huge (result i32)
+        (memory.fill (i32.const 2000) (i32.const 7) (i32.const 1835013))
+        (i32.store (i32.const 2000) (i32.const 0x001c005a)) (i32.store8 (i32.const 2004) (i32.const 0))
+        (i32.store (i32.const 1050000) (i32.const 123456)) (i32.store (i32.const 1800000) (i32.const 654321))
+        (call $finish (i32.const 2000) (i32.const 1835013)))
+    ;; The record of the given one, its size, and a sum over all of it.
+    (func $joined_whole (result i32)
+        (call $join (i32.const 980) (i64.const -1) (i32.const 512) (i32.const 1024) (i32.const 2000000)))
+    (func $sum (param $n i32) (result i32) (local $sum i32)
+        (loop $next
+            (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+            (local.set $sum (i32.add (i32.mul (local.get $sum) (i32.const 31)) (i32.load8_u offset=1024 (local.get $n))))
+            (br_if $next (local.get $n)))
+        (i32.and (local.get $sum) (i32.const 0x3fffffff)))
     (func $tell (param i32)
         (drop (call $progress (i64.extend_i32_s (local.get 0)) (i64.const 0) (i32.const 0) (i32.const 0))))
     (data (i32.const 80) "sleeps") (data (i32.const 96) "\80")

@@ -22,6 +22,14 @@ pub enum Call {
     Monitor,
     /// No longer, of the monitor of this number. Not answered.
     Demonitor,
+    /// The value of the end that was told under this monitor's number, which was too large for the frame: answered with its size
+    /// (u64, little-endian) and bytes from `offset` on.
+    Value {
+        #[serde(rename = "n")]
+        monitor: u64,
+        #[serde(rename = "o")]
+        offset: u64,
+    },
     /// Answered when it is ordered.
     Terminate {
         #[serde(rename = "b")]
@@ -201,6 +209,7 @@ mod tests {
             Call::Spawn(spawn),
             Call::Said(said),
             Call::Module { hash: ModuleHash([1; 32]), offset: 9 },
+            Call::Value { monitor: 1, offset: 2 },
             Call::Swap { module: Some(ModuleHash([2; 32])), function: "next".into() },
         ] {
             let payload = [&encode(&call).unwrap()[..], b"rest"].concat();

@@ -118,6 +118,11 @@ impl<T> Watched<T> {
         Ok(Ok(()))
     }
 
+    /// The other end waits to be told, or for more of what it was told.
+    pub fn contains(&self, number: u64) -> bool {
+        self.watched.contains_key(&number)
+    }
+
     /// The coroutine has ended, or the other end gives up: `None` if either came before, and nothing is to be told.
     pub fn take(&mut self, number: u64) -> Option<T> {
         self.watched.remove(&number)

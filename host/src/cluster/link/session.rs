@@ -12,7 +12,9 @@ use corovan_core::link::credit::{self, Borrower, Lender};
 use corovan_core::link::frame::{CONTROL, Frame, Header, Kind, LANES, Local};
 use corovan_core::link::lane::Incoming;
 use corovan_core::link::pulse::Pulse;
+use corovan_core::tenancy::quota::Permit;
 use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -36,6 +38,8 @@ pub struct Session {
     pub(super) calls: Mutex<Pending<oneshot::Sender<Answer>>>,
     pub(super) monitors: Mutex<Pending<Box<dyn Watcher>>>,
     pub(super) watched: Mutex<Watched<Box<dyn FnOnce() + Send>>>,
+    /// Values of ends that it has been told, by its monitors' numbers, until it gives these up.
+    values: Mutex<HashMap<u64, Value>>,
     /// Calls of the other node that are answered later, and how to stop them.
     pub(super) serving: Mutex<Watched<Box<dyn FnOnce() + Send>>>,
     pub(super) pulse: Mutex<Pulse>,
@@ -53,6 +57,12 @@ pub struct Session {
     /// Its end, for those who wait for it.
     pub(super) over: Notify,
     ended: AtomicBool,
+}
+
+/// A value of an end, and what its tenant is charged for it.
+struct Value {
+    bytes: Bytes,
+    _held: Permit,
 }
 
 /// What comes of a call.
@@ -106,6 +116,7 @@ impl Session {
             calls: Mutex::new(Pending::calls()),
             monitors: Mutex::new(Pending::monitors()),
             watched: Mutex::new(Watched::new()),
+            values: Mutex::default(),
             serving: Mutex::new(Watched::new()),
             pulse,
             passes: Mutex::default(),
@@ -242,8 +253,27 @@ impl Session {
 
     /// The other node gives it up.
     pub fn unwatched(&self, number: u64) {
-        let stop = self.watched.lock().take(number);
+        let (stop, value) = {
+            let mut watched = self.watched.lock();
+            (watched.take(number), self.values.lock().remove(&number))
+        };
         stop.into_iter().for_each(|stop| stop());
+        drop(value);
+    }
+
+    /// Keeps a value of an end until the other node gives up the monitor of this number; `false`: it has.
+    pub fn keep_value(&self, number: u64, value: Bytes, held: Permit) -> bool {
+        let watched = self.watched.lock();
+        let is_wanted = watched.contains(number);
+        if is_wanted {
+            self.values.lock().insert(number, Value { bytes: value, _held: held });
+        }
+        is_wanted
+    }
+
+    /// What is kept so.
+    pub fn value(&self, number: u64) -> Option<Bytes> {
+        self.values.lock().get(&number).map(|value| value.bytes.clone())
     }
 
     /// The coroutine has ended; `false` if the other node gave it up before.
@@ -282,13 +312,17 @@ impl Session {
         woken.extend(self.borrower.lock().close());
         let calls = self.calls.lock().end();
         let monitors = self.monitors.lock().end();
-        let watched = self.watched.lock().end();
+        let (watched, values) = {
+            let mut watched = self.watched.lock();
+            (watched.end(), std::mem::take(&mut *self.values.lock()))
+        };
         let serving = self.serving.lock().end();
         // All told outside of the locks: those who are told may send to other nodes.
         woken.into_iter().for_each(Waker::wake);
         calls.into_iter().for_each(|answered| drop(answered.send(Answer::Lost)));
         monitors.into_iter().for_each(|watcher| watcher.ended(None));
         watched.into_iter().chain(serving).for_each(|stop| stop());
+        drop(values);
         self.inbox.ended(self);
         self.over.notify_waiters();
     }
