@@ -1,7 +1,8 @@
 #!/usr/bin/env escript
 %% What `mesh.rs` measures, in Erlang distribution: two nodes in processes of their own on loopback (TCP, not encrypted),
 %% 64-byte binaries. `server` echoes and counts until it is killed; `pingpong COUNT BATCH` prints the mean microseconds of each
-%% batch of round trips in a line; `oneway COUNT` prints how many messages a second. How nodes are named and connect is in
+%% batch of round trips in a line; `oneway COUNT` prints how many messages a second; `watch` ends when it hears that the other
+%% node is down (`loss.rs`). How nodes are named and connect is in
 %% ERL_FLAGS (`erlang.rs`), without the daemon epmd.
 -mode(compile).
 
@@ -10,6 +11,12 @@ main(["server"]) ->
     register(sink, spawn_link(fun() -> sink(0) end)),
     io:format("listening on ~s~n", [node()]),
     receive never -> ok end;
+main(["watch", Node]) ->
+    Server = list_to_atom(Node),
+    true = net_kernel:connect_node(Server),
+    true = erlang:monitor_node(Server, true),
+    io:format("listening on ~s~n", [node()]),
+    receive {nodedown, Server} -> halt(0) end;
 main([What, Node, Count | Batch]) ->
     Server = list_to_atom(Node),
     true = net_kernel:connect_node(Server),

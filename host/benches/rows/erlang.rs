@@ -2,9 +2,11 @@
 
 use super::process::Server;
 use anyhow::{Context, ensure};
+use rustix::process::Signal;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Instant;
 
 /// The directory of the programs.
 const PROGRAMS: &str = "COROVAN_BENCH_ERLANG";
@@ -34,12 +36,16 @@ pub struct Distribution {
 impl Distribution {
     /// Starts the node that answers, if Erlang was asked for.
     pub fn start() -> anyhow::Result<Option<Distribution>> {
+        Distribution::start_with("")
+    }
+
+    fn start_with(more: &str) -> anyhow::Result<Option<Distribution>> {
         let Some(program) = program("distribution.escript") else { return Ok(None) };
         // Free now; who takes it meanwhile makes this fail.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let mut command = Command::new(&program);
-        let listens = "-kernel inet_dist_use_interface {127,0,0,1}";
-        command.arg("server").env("ERL_FLAGS", flags("a", port, listens));
+        let listens = format!("-kernel inet_dist_use_interface {{127,0,0,1}} {more}");
+        command.arg("server").env("ERL_FLAGS", flags("a", port, &listens));
         let server = Server::start(command).context("Erlang's node")?;
         Ok(Some(Distribution { program, port, server }))
     }
@@ -51,6 +57,24 @@ impl Distribution {
         numbers(command.env("ERL_FLAGS", flags("b", self.port, "-dist_listen false")))
     }
 }
+
+/// Seconds until a node of Erlang that monitors another hears of its death by this signal, if Erlang was asked for; with the
+/// least time in which they look for each other that their configuration takes for about ours.
+pub fn noticed(signal: Signal) -> anyhow::Result<Option<f64>> {
+    let tick = format!("-kernel net_ticktime {NET_TICKTIME}");
+    let Some(other) = Distribution::start_with(&tick)? else { return Ok(None) };
+    let mut command = Command::new(&other.program);
+    command.args(["watch", &other.server.address]);
+    command.env("ERL_FLAGS", flags("b", other.port, &format!("-dist_listen false {tick}")));
+    let watch = Server::start(command).context("Erlang's watching node")?;
+    let begin = Instant::now();
+    other.server.signal(signal)?;
+    watch.wait()?;
+    Ok(Some(begin.elapsed().as_secs_f64()))
+}
+
+/// Seconds. By its default of 60 a node that stands still is given up after 45 to 75.
+pub const NET_TICKTIME: u32 = 4;
 
 /// One port that is known takes the place of epmd, which would stay behind. The cookie keeps nobody out: the port is on
 /// loopback, and the nodes live for seconds.

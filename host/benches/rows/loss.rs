@@ -1,8 +1,9 @@
 //! Row 11: a node dies, by SIGKILL or by standing still (SIGSTOP), and clients are told: the one whose job ran there, and one
 //! of another node whose coroutine monitors a coroutine there. Beside a raw QUIC connection with the same settings, whose
-//! other end dies at the same moment.
+//! other end dies at the same moment; and, where its program is given, beside a node of Erlang that monitors another, which dies so.
 
 use super::Row;
+use super::erlang;
 use super::process::{self, Server};
 use anyhow::{Context, ensure};
 use corovan_client::{Arguments, Computation, ConnectOptions, Credentials, Event, Job, Module, Node, Prepare};
@@ -59,6 +60,19 @@ pub fn noticed() -> anyhow::Result<Vec<Row>> {
         };
         rows.push(row("its client", own));
         rows.push(row("a client of another node, whose coroutine monitors there", other));
+        let mut theirs = None;
+        for _ in 0..ROUNDS {
+            theirs = erlang::noticed(signal)?.map(|took| took.max(theirs.unwrap_or(0.0)));
+        }
+        rows.extend(theirs.map(|theirs| Row {
+            number: "11",
+            measure: format!("node {death}: the same beside a node of Erlang that monitors it"),
+            value: other,
+            unit: "s",
+            baseline: Some((theirs, "Erlang with a net_ticktime of 4 s, not the usual 60, slowest")),
+            target: "",
+            met: None,
+        }));
     }
     Ok(rows)
 }

@@ -1,6 +1,7 @@
 //! The rows of the table of targets, each against the bare library in the same run. Prints one JSON object a line; run it by
 //! `cargo xtask bench`. It measures and never judges: a missed target is shown, not an error.
 
+mod channels;
 mod engine;
 mod erlang;
 mod jobs;
@@ -51,6 +52,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("4", engine::suspended),
     ("5", mesh::round_trips),
     ("6", mesh::one_way),
+    ("6", channels::published),
     ("7", jobs::attached),
     ("8", jobs::first_run),
     ("9", engine::hard_stop),

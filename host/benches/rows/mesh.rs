@@ -1,6 +1,9 @@
 //! Rows 5 and 6: two nodes in processes of their own that send to each other, guest to guest, beside a raw QUIC echo between two
 //! processes and beside Erlang distribution where its program is given.
 //!
+//! Of the echo there are two: one whose handlers are on the thread of their connection, at both ends, and one whose handlers are on
+//! a second thread, as guests are: what the protocol costs, and what it costs with a hop to whoever answers.
+//!
 //! Guests have clocks of 100 us, so no single round trip can be seen: timed are batches, and the percentiles are those of the
 //! batches' means. The others are timed in the same batches, so that like is compared with like.
 
@@ -93,7 +96,7 @@ pub fn round_trips() -> anyhow::Result<Vec<Row>> {
     let erlang = Distribution::start()?;
     let (mut trips, mut raw, mut apart, mut theirs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let dir = tempfile::tempdir()?;
-    let mesh = Mesh::start(dir.path())?;
+    let mesh = Mesh::start(dir.path(), &guests())?;
     let (echo, echo_apart) = (Server::echo(dir.path())?, Server::echo_apart(dir.path())?);
     // Who waits for the echo there is on another thread than its connection as well.
     let other = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
@@ -152,7 +155,7 @@ pub fn round_trips() -> anyhow::Result<Vec<Row>> {
 pub fn one_way() -> anyhow::Result<Vec<Row>> {
     let erlang = Distribution::start()?;
     let dir = tempfile::tempdir()?;
-    let mesh = Mesh::start(dir.path())?;
+    let mesh = Mesh::start(dir.path(), &guests())?;
     let (mut rates, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         let (_, took) = mesh.pair(["sink", "flood"])?;
@@ -174,7 +177,7 @@ pub fn one_way() -> anyhow::Result<Vec<Row>> {
 }
 
 /// Two nodes in processes of their own, and clients of both.
-struct Mesh {
+pub struct Mesh {
     runtime: tokio::runtime::Runtime,
     credentials: Credentials,
     nodes: [Node; 2],
@@ -183,20 +186,20 @@ struct Mesh {
 }
 
 impl Mesh {
-    fn start(dir: &Path) -> anyhow::Result<Mesh> {
+    pub fn start(dir: &Path, guests: &str) -> anyhow::Result<Mesh> {
         let credentials = process::certificates(dir)?;
         let a = Server::node(dir)?;
         let b = Server::peer(dir, &a.address)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let connect = |address| runtime.block_on(Node::connect(address, &credentials, ConnectOptions::default()));
         let nodes = [connect(&a.address)?, connect(&b.address)?];
-        let module = Module::from_bytes(wat::parse_str(guests())?)?;
+        let module = Module::from_bytes(wat::parse_str(guests)?)?;
         Ok(Mesh { runtime, credentials, nodes, module, _servers: [a, b] })
     }
 
     /// Runs the first function on the second node and the second on the first: what that ended with, and the seconds until
     /// both had ended.
-    fn pair(&self, [server, client]: [&str; 2]) -> anyhow::Result<(Vec<u8>, f64)> {
+    pub fn pair(&self, [server, client]: [&str; 2]) -> anyhow::Result<(Vec<u8>, f64)> {
         self.runtime.block_on(async {
             let [here, there] = &self.nodes;
             let (here, there) = (here.open("bench").await?, there.open("bench").await?);

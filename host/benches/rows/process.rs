@@ -71,6 +71,12 @@ impl Server {
         Ok(rustix::process::kill_process(Pid::from_child(&self.child), signal)?)
     }
 
+    /// Waits for its end.
+    pub fn wait(mut self) -> anyhow::Result<()> {
+        self.child.wait()?;
+        Ok(())
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
