@@ -352,6 +352,33 @@ pub const MEMBER_ADDRESSES: usize = 4;
 pub const MEMBER_LABELS: usize = 16;
 /// A label's key, and its value; also a member's version.
 pub const LABEL_BYTES: usize = 63;
+/// Members that pass datagrams on to a node that accepts no connections: two may go at once and it is still reached.
+pub const GATEWAYS: usize = 3;
+/// It asks each of them so often, and one that has not answered as often as this, so that one in ten lost makes nobody look for
+/// another. One that is silent for as long as ends a session is given up; a gateway forgets a node that has not asked for as long.
+pub const GATEWAY_PERIOD: Duration = Duration::from_secs(1);
+pub const GATEWAY_RETRY: Duration = Duration::from_millis(250);
+pub const GATEWAY_SILENCE: Duration = SILENCE;
+/// Nodes that one is a gateway of: each takes a connection for good, and others need some of [`MESH_LINKS`], too.
+pub const GATEWAY_CLIENTS: usize = 128;
+/// Datagrams that a gateway passes on for one node on average and at once: some twenty a second where news are told and all go
+/// through one, a hundred in a comparison of views. A flood of one is not to cost others their way.
+pub const PASS_INTERVAL: Duration = Duration::from_millis(20);
+pub const PASS_BURST: u64 = 128;
+/// The same of all to one node: half of what that takes of its gateway ([`PEER_DATAGRAM_INTERVAL`]), whose own get through.
+pub const PASS_TO_INTERVAL: Duration = Duration::from_millis(4);
+pub const PASS_TO_BURST: u64 = 256;
+/// Who wants to be dialled by a node that accepts no connections asks so often while it waits: ten times in a session's silence,
+/// so that one in ten lost on each of two ways is no matter.
+pub const CALL_BACK_RETRY: Duration = Duration::from_millis(250);
+/// How often such a node lets itself be asked: by one member on average and at once, which is more than it does; and by all.
+pub const CALL_BACK_INTERVAL: Duration = Duration::from_millis(100);
+pub const CALL_BACK_BURST: u64 = 8;
+pub const CALL_BACK_ALL_INTERVAL: Duration = Duration::from_millis(10);
+pub const CALL_BACK_ALL_BURST: u64 = 256;
+/// A connection that has been heard on for so little time is not given up for another where its other end asks to be dialled:
+/// the question was overtaken by the answer.
+pub const CALL_BACK_FRESH: Duration = Duration::from_secs(1);
 /// How long a node that goes waits for its last datagrams to be on their way, then for its last frames to be acknowledged, then
 /// for its good-bye: a few go to each peer, and a path takes them at once unless it is jammed.
 pub const FAREWELL: Duration = Duration::from_millis(250);

@@ -51,7 +51,7 @@ impl Passing {
 
     async fn ask_one(&self, issuer: NodeId, ask: &Ask) -> Result<Answer, Refusal> {
         let lost = || Refusal::new(Code::NodeLost, format!("issuing node {issuer} cannot be reached"));
-        let session = self.links.session(issuer).ok_or_else(lost)?;
+        let session = self.links.session(issuer).map_err(|why| Refusal::new(Code::NodeLost, why.to_string()))?;
         let payload = [encode(&Call::Join)?, body(ask)?];
         let answer = call_at(&session, None, Header::new(Kind::Call), payload, false).await;
         let answer = answer.map_err(|why| if why.code == Code::NodeLost { lost() } else { why })?;

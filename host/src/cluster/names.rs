@@ -2,7 +2,7 @@
 //! where each tenant spoken of is shown first.
 
 use super::grants::Grants;
-use super::link::{Datagrams, Links, Session};
+use super::link::{Datagrams, Links, Place, Session};
 use super::mesh::{Carrier, Handle};
 pub use super::shown::Shown;
 use crate::runtime::ports::{self, Pending};
@@ -14,6 +14,7 @@ use corovan_core::ids::{Address, NodeId};
 use corovan_core::limits;
 use corovan_core::link::call::{self, Call};
 use corovan_core::link::frame::{Header, Kind};
+use corovan_core::membership::swim::Unconnected;
 use corovan_core::tenancy::grant::Right;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
@@ -43,16 +44,24 @@ impl Outward {
 }
 
 impl Carrier for Outward {
-    fn datagram(&self, to: SocketAddr, node: Option<NodeId>, bytes: Bytes) {
-        self.links.datagram(to, node, bytes);
+    fn datagram(&self, to: SocketAddr, node: Option<NodeId>, bytes: Bytes, unconnected: Unconnected) {
+        self.links.datagram(to, node, bytes, unconnected);
     }
 
-    fn place(&self, node: NodeId, address: Option<SocketAddr>) {
-        self.links.place(node, address);
+    fn place(&self, node: NodeId, place: Place) {
+        self.links.place(node, place);
+    }
+
+    fn keep(&self, node: NodeId, keeps: bool) {
+        self.links.keep(node, keeps);
+    }
+
+    fn call_back(&self, node: NodeId) {
+        self.links.call_back(node);
     }
 
     fn names(&self, to: NodeId, message: Message) {
-        let Some(session) = self.links.session(to) else { return };
+        let Ok(session) = self.links.session(to) else { return };
         // Asked again in a while; what coroutines ask without end ends no session.
         if session.is_jammed(&Header::new(Kind::Call)) {
             return;
@@ -164,6 +173,10 @@ impl ports::Names for MeshNames {
 impl Datagrams for Inward {
     fn datagram(&self, from: SocketAddr, proven: NodeId, bytes: Bytes) {
         self.0.datagram(from, proven, bytes);
+    }
+
+    fn call_back(&self, node: NodeId) {
+        self.0.call_back(node);
     }
 }
 

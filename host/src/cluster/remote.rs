@@ -18,6 +18,7 @@ use corovan_core::link::calls;
 use corovan_core::link::channel::ChannelCall;
 use corovan_core::link::frame::{Header, Kind, Local};
 use corovan_core::membership::member::Member;
+use corovan_core::membership::presence::Presence;
 use corovan_core::tenancy::identity::{Principal, Role};
 use corovan_core::tenancy::quota::Permit;
 use corovan_core::text::cut;
@@ -62,9 +63,7 @@ impl Remote {
 
     /// The way to a node itself, for a computation. Errors: node-lost, denied.
     pub(super) fn node(&self, group: &Arc<Group>, to: &Address) -> Result<To, Refusal> {
-        let session = self.links.session(to.node);
-        let session =
-            session.ok_or_else(|| Refusal::new(Code::NodeLost, format!("no node {} is known to this one", to.node)))?;
+        let session = self.links.session(to.node).map_err(|why| Refusal::new(Code::NodeLost, why.to_string()))?;
         if session.incarnation().is_some_and(|present| present > to.incarnation) && to.incarnation != 0 {
             let text = format!("node {} has been started again since: {to} has ended", to.node);
             return Err(Refusal::new(Code::NodeLost, text));
@@ -96,7 +95,14 @@ impl Mesh for Remote {
                 !about.draining && about.labels.get(label).is_some_and(|has| has == value)
             }
         };
-        let found: Vec<NodeId> = members.values().filter(wanted).map(|member| member.presence.node).collect();
+        // Two that only dial cannot reach each other: who asks for that very node is told so later.
+        let named = named.filter(|_| !selector.is_empty() && !selector.contains('='));
+        let reached = |member: &&Member| {
+            let Presence { node, dial_out, .. } = member.presence;
+            !dial_out || !self.links.is_dial_out() || node == self.links.node() || named == Some(node)
+        };
+        let found = members.values().filter(wanted).filter(reached);
+        let found: Vec<NodeId> = found.map(|member| member.presence.node).collect();
         if found.is_empty() {
             let shown: String = selector.chars().take(80).collect();
             let what = match selector.split_once('=') {

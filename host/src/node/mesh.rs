@@ -78,6 +78,7 @@ impl Mesh {
             endpoint: parts.endpoint.clone(),
             clock: Arc::clone(clock),
             tasks: tasks.clone(),
+            dial_out: config.dial_out,
         });
         let shown = Arc::new(Shown::default());
         let membership = mesh::Config {

@@ -1,12 +1,13 @@
 //! Links between nodes over real QUIC: order, resumption, credit, and what becomes of those who wait when a node is gone or
 //! breaks the rules.
 
+mod dial_out;
 mod grants;
 pub mod hostile;
 
 use crate::in_process::run;
 use bytes::Bytes;
-use corovan::cluster::link::{Answer, Config, Datagrams, Fault, Inbox, Links, NotSent, Session, Watcher};
+use corovan::cluster::link::{Answer, Config, Datagrams, Fault, Inbox, Links, NotSent, Place, Session, Watcher};
 use corovan::net::{Arrival, Endpoint};
 use corovan::runtime::RealClock;
 use corovan::tasks::Tasks;
@@ -16,6 +17,7 @@ use corovan_core::ids::NodeId;
 use corovan_core::limits;
 use corovan_core::link::credit::Amount;
 use corovan_core::link::frame::{Frame, Header, Kind, Local};
+use corovan_core::membership::swim::Unconnected;
 use corovan_core::tenancy::identity::Role;
 use parking_lot::Mutex;
 use std::future::poll_fn;
@@ -39,6 +41,8 @@ pub struct Remember {
     /// Messages are kept back and not settled while this is so.
     pub full: Mutex<Option<Kept>>,
     pub datagrams: Mutex<Vec<(NodeId, Bytes)>>,
+    /// Who was to be asked for a connection.
+    pub called: Mutex<Vec<NodeId>>,
     pub ended: Mutex<usize>,
     changed: Notify,
 }
@@ -119,6 +123,11 @@ impl Datagrams for Remember {
         self.datagrams.lock().push((proven, bytes));
         self.changed.notify_waiters();
     }
+
+    fn call_back(&self, node: NodeId) {
+        self.called.lock().push(node);
+        self.changed.notify_waiters();
+    }
 }
 
 /// Tells of a monitor's end through a channel.
@@ -137,12 +146,16 @@ pub fn credentials(authority: &Authority, name: &str) -> Credentials {
 
 impl Node {
     pub fn start(authority: &Authority, name: &str) -> Node {
+        Node::with(authority, name, false)
+    }
+
+    pub fn with(authority: &Authority, name: &str, dial_out: bool) -> Node {
         let credentials = credentials(authority, name);
         let node = credentials.identity.principal().node_id();
         let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), &credentials, false).unwrap();
         let address = endpoint.local_address().unwrap();
         let (clock, tasks) = (Arc::new(RealClock::new()), Tasks::here());
-        let links = Links::new(Config { node, incarnation: 1, endpoint: endpoint.clone(), clock, tasks });
+        let links = Links::new(Config { node, incarnation: 1, endpoint: endpoint.clone(), clock, tasks, dial_out });
         let inbox = Arc::new(Remember::default());
         links.open(Arc::clone(&inbox) as _, Arc::clone(&inbox) as _);
         let (accepts, taken) = (endpoint.clone(), links.clone());
@@ -160,7 +173,7 @@ impl Node {
     }
 
     fn knows(&self, other: &Node) {
-        self.links.place(other.links.node(), Some(other.address));
+        self.links.place(other.links.node(), Place::At(other.address));
     }
 
     fn session(&self, with: &Node) -> Arc<Session> {
@@ -310,10 +323,10 @@ fn a_datagram_finds_its_way_with_or_without_a_connection() {
         let authority = authority();
         let (a, b) = (Node::start(&authority, "a"), Node::start(&authority, "b"));
         // A seed: nobody knows who is there.
-        a.links.datagram(b.address, None, Bytes::from_static(b"who?"));
+        a.links.datagram(b.address, None, Bytes::from_static(b"who?"), Unconnected::Dial);
         b.inbox.until(|inbox| inbox.datagrams.lock().len() == 1).await;
         assert_eq!(b.inbox.datagrams.lock()[0], (a.links.node(), Bytes::from_static(b"who?")));
-        b.links.datagram(a.address, Some(a.links.node()), Bytes::from_static(b"me"));
+        b.links.datagram(a.address, Some(a.links.node()), Bytes::from_static(b"me"), Unconnected::Drop);
         a.inbox.until(|inbox| inbox.datagrams.lock().len() == 1).await;
         assert_eq!((a.links.connections(), b.links.connections()), (1, 1), "the same connection is used");
     });

@@ -2,6 +2,7 @@
 //! are told with it. Faults of networks are in the core's simulation.
 
 use bytes::Bytes;
+use corovan::cluster::link::Place;
 use corovan::cluster::mesh::{Carrier, Config, Follower, Handle, Service};
 use corovan::runtime::{Clock, VirtualClock};
 use corovan_core::directory::message::{Message, Name};
@@ -9,6 +10,7 @@ use corovan_core::ids::{Address, NodeId};
 use corovan_core::limits;
 use corovan_core::membership::member::About;
 use corovan_core::membership::presence::Presence;
+use corovan_core::membership::swim::Unconnected;
 use corovan_core::membership::watch::Change;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +21,11 @@ use std::sync::Arc;
 #[derive(Default)]
 struct Wire {
     ends: Mutex<BTreeMap<SocketAddr, Handle>>,
+    /// Whose connections a node keeps, and who was told to dial whom.
+    kept: Mutex<BTreeSet<(SocketAddr, NodeId)>>,
+    called: Mutex<Vec<(SocketAddr, NodeId)>>,
     /// Where a node may be dialled, as a node was told.
-    places: Mutex<BTreeMap<(SocketAddr, NodeId), SocketAddr>>,
+    places: Mutex<BTreeMap<(SocketAddr, NodeId), Place>>,
 }
 
 struct End {
@@ -45,19 +50,28 @@ struct Cluster {
 }
 
 impl Carrier for End {
-    fn datagram(&self, to: SocketAddr, _: Option<NodeId>, bytes: Bytes) {
+    fn datagram(&self, to: SocketAddr, _: Option<NodeId>, bytes: Bytes, _: Unconnected) {
         let there = self.wire.ends.lock().get(&to).cloned();
         if let Some(there) = there {
             there.datagram(self.address, self.node, bytes);
         }
     }
 
-    fn place(&self, node: NodeId, address: Option<SocketAddr>) {
-        let mut places = self.wire.places.lock();
-        match address {
-            Some(address) => places.insert((self.address, node), address),
-            None => places.remove(&(self.address, node)),
+    fn place(&self, node: NodeId, place: Place) {
+        self.wire.places.lock().insert((self.address, node), place);
+    }
+
+    fn keep(&self, node: NodeId, keeps: bool) {
+        let mut kept = self.wire.kept.lock();
+        if keeps {
+            kept.insert((self.address, node))
+        } else {
+            kept.remove(&(self.address, node))
         };
+    }
+
+    fn call_back(&self, node: NodeId) {
+        self.wire.called.lock().push((self.address, node));
     }
 
     fn names(&self, _: NodeId, _: Message) {}
@@ -143,7 +157,7 @@ impl Cluster {
         self.members[&n].diary.take()
     }
 
-    fn place(&self, of: u8, at_node: u8) -> Option<SocketAddr> {
+    fn place(&self, of: u8, at_node: u8) -> Option<Place> {
         self.wire.places.lock().get(&(at(at_node), NodeId([of; 12]))).copied()
     }
 }
@@ -171,8 +185,17 @@ fn members_are_told_of_those_who_come_change_leave_fail_and_come_back_each_once_
             "{told:?}"
         );
     }
-    assert_eq!(cluster.place(BEHIND_NAT, 4), Some(at(102)), "dialled from outside");
-    assert_eq!((cluster.place(DIAL_OUT, 4), cluster.place(1, 4)), (None, Some(at(1))));
+    assert_eq!(cluster.place(BEHIND_NAT, 4), Some(Place::At(at(102))), "dialled from outside");
+    assert_eq!((cluster.place(DIAL_OUT, 4), cluster.place(1, 4)), (Some(Place::DialOut), Some(Place::At(at(1)))));
+    for (one, other) in [(DIAL_OUT, 1), (1, DIAL_OUT)] {
+        cluster.until("the connection is kept, by both ends", |cluster| {
+            cluster.wire.kept.lock().contains(&(at(one), NodeId([other; 12])))
+        });
+    }
+    cluster.members[&4].handle.call_back(NodeId([DIAL_OUT; 12]));
+    cluster.until("who asks to be dialled is", |cluster| {
+        cluster.wire.called.lock().as_slice() == [(at(DIAL_OUT), NodeId([4; 12]))]
+    });
 
     let about = About { name: "new".into(), ..About::default() };
     assert!(cluster.members[&1].handle.update(about));
@@ -220,7 +243,7 @@ fn members_are_told_of_those_who_come_change_leave_fail_and_come_back_each_once_
     let failed = told.iter().position(|line| line == "failed 4.1 n4").unwrap();
     let came = told.iter().position(|line| line.starts_with("came 4.2")).unwrap();
     assert!(failed < came, "{told:?}");
-    assert_eq!(cluster.place(4, 1), Some(at(4)));
+    assert_eq!(cluster.place(4, 1), Some(Place::At(at(4))));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Nodes in processes of their own that form a mesh: the tutorial's programs of several nodes, as their user runs them.
 
+mod dial_out;
 mod memory;
 mod restart;
 

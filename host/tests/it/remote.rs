@@ -3,6 +3,7 @@
 
 mod abroad;
 mod channels;
+mod dial_out;
 mod false_channels;
 mod false_monitors;
 mod fan_out;
@@ -120,14 +121,15 @@ impl Node {
     }
 
     pub fn with(authority: &Authority, name: &str, hosts: Arc<dyn Hosts>) -> Node {
-        Node::that_says(authority, name, name, |_| hosts)
+        Node::that_says(authority, name, name, false, |_| hosts)
     }
 
-    /// One that says it has another name than its certificate has, and what makes coroutines there for other nodes.
+    /// One that says it has another name than its certificate has, or is dial-out, and what makes coroutines there for others.
     pub fn that_says(
         authority: &Authority,
         name: &str,
         says: &str,
+        dial_out: bool,
         hosts: impl FnOnce(&Bench) -> Arc<dyn Hosts>,
     ) -> Node {
         let credentials = credentials(authority, name);
@@ -136,13 +138,13 @@ impl Node {
         let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), &credentials, false).unwrap();
         let address = endpoint.local_address().unwrap();
         let (clock, tasks) = (Arc::new(RealClock::new()), Tasks::here());
-        let links = Links::new(Config { node, incarnation: 1, endpoint: endpoint.clone(), clock, tasks });
+        let links = Links::new(Config { node, incarnation: 1, endpoint: endpoint.clone(), clock, tasks, dial_out });
         let tenants = vec![Arc::clone(&bench.tenant), bench.other_tenant()];
         let trust = Arc::new(Trust { node: name.into(), tenants, narrow: AtomicU64::new(u64::MAX) });
         let shown = Arc::new(Shown::default());
         let carrier = Arc::new(Outward::new(links.clone(), &bench.runtime, Arc::clone(&shown)));
         let membership = mesh::Config {
-            me: Presence::new(node, 1, address),
+            me: Presence { dial_out, ..Presence::new(node, 1, address) },
             about: About { name: says.into(), ..About::default() },
             cluster: "test".into(),
             seed: 1,

@@ -78,8 +78,11 @@ impl Held {
     }
 
     /// Names that the newcomer wants more than their home does. It has none of them, also if it is their home: it is new.
-    pub fn moves_to(&mut self, newcomer: NodeId) -> Vec<(Name, Registration)> {
-        let wants = |entry: &Entry| entry.spot.weight(newcomer) >= entry.spot.weight(entry.home);
+    pub fn moves_to(&mut self, newcomer: NodeId, homes: &Homes) -> Vec<(Name, Registration)> {
+        // A node that only dials keeps its names itself while it is alone, and is home to none.
+        let is_home = |node: NodeId| homes.incarnation(node).is_some();
+        let wants =
+            |entry: &Entry| !is_home(entry.home) || entry.spot.weight(newcomer) >= entry.spot.weight(entry.home);
         let moved = self.names.iter().filter(|(_, entry)| wants(entry));
         let moved: Vec<(Name, Registration)> = moved.map(|(name, entry)| (name.clone(), entry.registration)).collect();
         for (name, registration) in &moved {

@@ -159,7 +159,7 @@ impl Holder {
     }
 
     pub fn came(&mut self, now: u64, node: NodeId, homes: &Homes) {
-        let moved = self.held.moves_to(node);
+        let moved = self.held.moves_to(node, homes);
         self.announce(now, node, moved);
         self.redirect(now, homes, |call| call.home == node || homes.home(call.name.spot()) == Some(node));
     }

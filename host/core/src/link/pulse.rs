@@ -47,6 +47,11 @@ impl Pulse {
         self.heard = self.heard.max(now);
     }
 
+    /// When anything came last.
+    pub fn last_heard(&self) -> u64 {
+        self.heard
+    }
+
     /// The other side sent a sign of life and wants one.
     pub fn asked(&mut self, now: u64) {
         self.heard(now);

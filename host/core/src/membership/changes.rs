@@ -4,7 +4,7 @@ use super::datagram::{self, Kind};
 use super::effects::Note;
 use super::member::{Member, Record};
 use super::presence::Presence;
-use super::swim::{Due, Output, Swim, nanos};
+use super::swim::{Due, Output, Swim, Unconnected, nanos};
 use super::view::State;
 use crate::ids::NodeId;
 use foca::Timer;
@@ -20,7 +20,8 @@ impl Swim {
             }
             let node = Some(to.node).filter(|node| *node != NodeId::default());
             let bytes = datagram::seal(self.cluster, Kind::Swim, &body);
-            self.push_bounded(Output::Send { to: to.address, node, bytes });
+            let unconnected = if to.dial_out { self.pass(to.node, &bytes) } else { Unconnected::Dial };
+            self.push_bounded(Output::Send { to: to.address, node, bytes, unconnected });
         }
         for (after, timer) in std::mem::take(&mut self.effects.timers) {
             let own = match &timer {
@@ -91,9 +92,11 @@ impl Swim {
         self.view.set(who, State::Alive, now);
         self.read_serial(&who);
         self.output.push_back(Output::Joined(self.member_of(who)));
+        self.find_gateways(now);
     }
 
     fn went(&mut self, now: u64, who: Presence) {
+        self.gateways_went(who.node);
         let member = self.member_of(who);
         let left = member.about.as_ref().is_some_and(|about| about.leaving);
         self.view.set(who, if left { State::Left } else { State::Failed }, now);

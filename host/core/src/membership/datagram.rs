@@ -24,6 +24,16 @@ pub(super) enum Kind {
     Doubt = 5,
     /// The sender, and a member as it is known alive: what refutes a doubt.
     Refuted = 6,
+    /// The sender, a dial-out node: it asks for its datagrams to be passed on to it.
+    Gate = 7,
+    /// The sender, which does.
+    Gated = 8,
+    /// The sender, a node, and a datagram for it.
+    Pass = 9,
+    /// The sender, a gateway, the node that a datagram came from, and the datagram.
+    Passed = 10,
+    /// The sender, which wants to be dialled.
+    Call = 11,
 }
 
 /// Why a datagram was not taken. Its sender is not told.
@@ -47,9 +57,29 @@ pub enum Rejected {
     NotForUs,
     #[error("this node knows {} nodes, which is the limit (MESH_NODES)", limits::MESH_NODES)]
     Full,
+    #[error("this node is no gateway of the node that it is for")]
+    NoGateway,
+    #[error("this node is a gateway of {} nodes, which is the limit (GATEWAY_CLIENTS)", limits::GATEWAY_CLIENTS)]
+    Gateways,
+    #[error("what is passed on is passed on once, and concerns sender and receiver alone")]
+    Relayed,
+    #[error("it was passed on for a node that is no member, or by one that is no gateway of this node")]
+    Stranger,
+    #[error("more of them than are passed on (PASS_INTERVAL, PASS_TO_INTERVAL)")]
+    Flood,
+    #[error("its sender asks to be dialled at an address that is not its own")]
+    Elsewhere,
+    #[error("its sender asks to be dialled, and that is of no use: one of the two is to be dial-out")]
+    NotDialled,
+    #[error("it asks to be dialled more often than it may (CALL_BACK_INTERVAL)")]
+    Calls,
 }
 
 pub(super) const HEAD: usize = 10;
+/// What stands before a datagram that is passed on: another head, who passes it on, and the node that it is for or from.
+pub(super) const PASSING: usize = HEAD + PRESENCE + 12;
+/// The longest that this node makes: any of them may have to be passed on.
+pub(super) const ROOM: usize = limits::MESH_DATAGRAM - PASSING;
 
 const VERSION: u8 = 1;
 
@@ -97,6 +127,11 @@ pub(super) fn open(cluster: u64, bytes: &[u8]) -> Result<(Kind, &[u8]), Rejected
         4 => Kind::Renew,
         5 => Kind::Doubt,
         6 => Kind::Refuted,
+        7 => Kind::Gate,
+        8 => Kind::Gated,
+        9 => Kind::Pass,
+        10 => Kind::Passed,
+        11 => Kind::Call,
         _ => return Err(Rejected::Malformed),
     };
     Ok((kind, body))
@@ -124,7 +159,7 @@ mod tests {
         assert_eq!(open(dev, &bytes), Ok((Kind::Want, &b"body"[..])));
         assert_eq!(open(prod, &bytes), Err(Rejected::Cluster));
         assert_eq!(open(dev, &[&[9], &bytes[1..]].concat()), Err(Rejected::Version(9)));
-        assert_eq!(open(dev, &[&[1, 9], &bytes[2..]].concat()), Err(Rejected::Malformed));
+        assert_eq!(open(dev, &[&[1, 99], &bytes[2..]].concat()), Err(Rejected::Malformed));
         assert_eq!(open(dev, &vec![1; limits::MESH_DATAGRAM + 1]), Err(Rejected::TooLarge));
         assert!((0..HEAD).all(|cut| open(dev, &bytes[..cut]) == Err(Rejected::Malformed)));
     }

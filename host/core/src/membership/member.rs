@@ -43,6 +43,9 @@ pub struct About {
     /// It issues certificates to those who join.
     #[serde(rename = "i", default, skip_serializing_if = "is_false")]
     pub issues: bool,
+    /// Where it is dial-out: the members that pass datagrams on to it. It finds them itself.
+    #[serde(rename = "w", default, skip_serializing_if = "Vec::is_empty", with = "ids")]
+    pub gateways: Vec<NodeId>,
     /// It is about to go, so that it will have left rather than failed.
     #[serde(rename = "g", default, skip_serializing_if = "is_false")]
     pub leaving: bool,
@@ -75,6 +78,8 @@ pub enum Invalid {
     Labels,
     #[error("more than {} addresses (MEMBER_ADDRESSES)", limits::MEMBER_ADDRESSES)]
     Addresses,
+    #[error("more than {} gateways (GATEWAYS)", limits::GATEWAYS)]
+    Gateways,
 }
 
 impl Record {
@@ -124,7 +129,27 @@ impl About {
         if self.addresses.len() > limits::MEMBER_ADDRESSES {
             return Err(Invalid::Addresses);
         }
+        if self.gateways.len() > limits::GATEWAYS {
+            return Err(Invalid::Gateways);
+        }
         Ok(())
+    }
+}
+
+/// Ids as byte strings: half as long as lists of numbers.
+mod ids {
+    use crate::ids::NodeId;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde_bytes::ByteArray;
+
+    pub fn serialize<S: Serializer>(ids: &[NodeId], to: S) -> Result<S::Ok, S::Error> {
+        let ids: Vec<ByteArray<12>> = ids.iter().map(|id| ByteArray::new(id.0)).collect();
+        ids.serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<NodeId>, D::Error> {
+        let ids = Vec::<ByteArray<12>>::deserialize(from)?;
+        Ok(ids.into_iter().map(|id| NodeId(id.into_array())).collect())
     }
 }
 
@@ -147,6 +172,7 @@ mod tests {
             memory: 1 << 34,
             version: "0.1.0".into(),
             issues: true,
+            gateways: vec![NodeId([250; 12]); limits::GATEWAYS],
             draining: true,
             leaving: false,
         }
@@ -156,7 +182,7 @@ mod tests {
     fn a_record_survives_its_bytes_and_stays_small() {
         let record = Record::new(NodeId([3; 12]), 2, 7, about()).unwrap();
         assert_eq!(Record::parse(&record.bytes).unwrap(), record);
-        assert!(record.bytes.len() < 150, "{} bytes", record.bytes.len());
+        assert!(record.bytes.len() < 200, "{} bytes", record.bytes.len());
     }
 
     #[test]
@@ -173,6 +199,7 @@ mod tests {
                 About { addresses: vec!["[::1]:1".parse().unwrap(); limits::MEMBER_ADDRESSES + 1], ..about() },
                 Invalid::Addresses,
             ),
+            (About { gateways: vec![NodeId([1; 12]); limits::GATEWAYS + 1], ..about() }, Invalid::Gateways),
             (
                 About { labels: labels(limits::MEMBER_LABELS, &"x".repeat(limits::LABEL_BYTES)), ..about() },
                 Invalid::TooLarge,

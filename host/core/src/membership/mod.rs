@@ -6,6 +6,7 @@ mod codec;
 pub mod datagram;
 mod doubt;
 mod effects;
+mod gateways;
 pub mod home;
 pub mod member;
 pub mod presence;

@@ -4,14 +4,15 @@
 //! After each call, [`Swim::poll_output`] until it is empty, and a timer at [`Swim::next_deadline`].
 
 use super::codec::{self, Binary, MEMBER};
-use super::datagram::{self, HEAD, Kind, Rejected};
+use super::datagram::{self, HEAD, Kind, ROOM, Rejected};
 use super::doubt::Doubts;
 use super::effects::{Effects, Note};
+use super::gateways::{self, Gateways};
 use super::member::{About, Invalid, Member, Record};
 use super::presence::Presence;
 use super::records::Records;
 use super::rng::SplitMix;
-use super::view::View;
+use super::view::{State, View};
 use crate::ids::NodeId;
 use crate::limits;
 use crate::sync::timers::{TimerId, TimerQueue};
@@ -33,6 +34,7 @@ pub struct Swim {
     pub(super) hungry: bool,
     pub(super) timers: TimerQueue<Due>,
     pub(super) doubts: Doubts,
+    pub(super) gateways: Gateways,
     /// Timers run on a clock that stands still while this node does; so far behind it is.
     slept: u64,
     ask: Option<TimerId>,
@@ -54,6 +56,7 @@ pub enum Output {
         to: SocketAddr,
         node: Option<NodeId>,
         bytes: Vec<u8>,
+        unconnected: Unconnected,
     },
     Joined(Member),
     /// It says something else of itself, or has another address.
@@ -63,6 +66,21 @@ pub enum Output {
     /// Others had given this node up; it is back as this.
     Renewed(Presence),
     Rejected(SocketAddr, Rejected),
+    /// Whether a connection with this node is to be kept though nobody uses it: one of the two is a gateway of the other.
+    Keep(NodeId, bool),
+    /// This node is dial-out, and a member wants to be dialled.
+    CallBack(NodeId),
+}
+
+/// What becomes of a datagram where there is no connection with the node that it is for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Unconnected {
+    /// One is made.
+    Dial,
+    /// That node cannot be dialled: these bytes go to a gateway of it.
+    Pass { to: SocketAddr, node: NodeId, bytes: Vec<u8> },
+    /// It is lost.
+    Drop,
 }
 
 #[derive(Debug)]
@@ -74,12 +92,14 @@ pub(super) enum Due {
     Compare,
     /// Ask about those suspected here.
     Doubt,
+    /// See to gateways.
+    Gate,
 }
 
 impl Swim {
     /// Takes part in the cluster of this name from now on; alone until [`Swim::announce`] or until another announces itself.
     pub fn new(now: u64, me: Presence, about: About, cluster: &str, seed: u64) -> Result<Swim, Invalid> {
-        let record = Record::new(me.node, me.incarnation, 1, about)?;
+        let record = Record::new(me.node, me.incarnation, 1, gateways::fits(&me, about)?)?;
         let records = Records::default();
         let mut rng = SplitMix::new(seed);
         let foca_rng = SplitMix::new(rng.word());
@@ -93,6 +113,7 @@ impl Swim {
             hungry: false,
             timers: TimerQueue::default(),
             doubts: Doubts::default(),
+            gateways: Gateways::default(),
             slept: 0,
             ask: None,
             seeds: Vec::new(),
@@ -106,6 +127,9 @@ impl Swim {
         swim.say(now, &record);
         swim.ask_in(now, limits::SEED_ALONE);
         swim.compare_in(now, limits::SYNC_PERIOD);
+        if me.dial_out {
+            swim.gate_in(now);
+        }
         Ok(swim)
     }
 
@@ -149,6 +173,7 @@ impl Swim {
     /// Says something else of this node from now on.
     pub fn update(&mut self, now: u64, about: About) -> Result<(), Invalid> {
         let me = self.me();
+        let about = About { gateways: self.gateways.answering(), ..gateways::fits(&me, about)? };
         let record = Record::new(me.node, me.incarnation, self.serial + 1, about)?;
         self.serial += 1;
         self.say(now, &record);
@@ -193,6 +218,15 @@ impl Swim {
         }
     }
 
+    /// Asks a dial-out member, by one of its gateways, to dial this node. `false`: no gateway of it is known.
+    pub fn call_back(&mut self, node: NodeId) -> bool {
+        let alive = self.view.get(node).filter(|entry| entry.state == State::Alive && entry.presence.dial_out);
+        let Some(presence) = alive.map(|entry| entry.presence).filter(|_| !self.leaving) else { return false };
+        let known = !self.gateways_of(node).is_empty();
+        self.send(presence.address, node, Kind::Call, &[]);
+        known
+    }
+
     pub fn next_deadline(&self) -> Option<u64> {
         if self.leaving { None } else { self.timers.next_deadline().map(|due| due + self.slept) }
     }
@@ -214,6 +248,7 @@ impl Swim {
                 Due::Ask => self.ask_around(now),
                 Due::Compare => self.compare_with_one(now),
                 Due::Doubt => self.doubt_again(now),
+                Due::Gate => self.tend_gateways(now),
             }
             self.absorb(now);
         }
@@ -229,7 +264,7 @@ impl Swim {
 
     // Datagrams of foca.
 
-    fn swim(&mut self, from: SocketAddr, proven: Option<NodeId>, body: &[u8]) -> Result<(), Rejected> {
+    pub(super) fn swim(&mut self, from: SocketAddr, proven: Option<NodeId>, body: &[u8]) -> Result<(), Rejected> {
         let mut rest = body;
         let header = Binary.decode_header(&mut rest).map_err(|_| Rejected::Malformed)?;
         let src = header.src.seen_from(from);
@@ -368,7 +403,9 @@ impl Swim {
 
     pub(super) fn send(&mut self, to: SocketAddr, node: NodeId, kind: Kind, body: &[u8]) {
         let bytes = datagram::seal_from(self.cluster, kind, &self.me(), body);
-        self.push_bounded(Output::Send { to, node: Some(node), bytes });
+        let dial_out = self.view.get(node).is_some_and(|entry| entry.presence.dial_out);
+        let unconnected = if dial_out { self.pass(node, &bytes) } else { Unconnected::Dial };
+        self.push_bounded(Output::Send { to, node: Some(node), bytes, unconnected });
     }
 
     pub(super) fn push_bounded(&mut self, output: Output) {
@@ -392,7 +429,7 @@ fn config() -> foca::Config {
         max_transmissions: NonZeroU8::new(limits::GOSSIP_TIMES).unwrap_or(NonZeroU8::MIN),
         suspect_to_down_after: limits::SUSPICION,
         remove_down_after: Some(limits::MESH_FORGET),
-        max_packet_size: NonZeroUsize::new(limits::MESH_DATAGRAM - HEAD).unwrap_or(NonZeroUsize::MIN),
+        max_packet_size: NonZeroUsize::new(ROOM - HEAD).unwrap_or(NonZeroUsize::MIN),
         notify_down_members: true,
         // Comparing views finds all that this would, and what members say of themselves as well.
         periodic_announce: None,

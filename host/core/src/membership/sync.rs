@@ -5,7 +5,7 @@
 //! still there this node finds out itself. Else the end of a split would look like a failure of all on the own side.
 
 use super::codec::{self, MEMBER, PRESENCE};
-use super::datagram::{self, HEAD, Kind, Rejected};
+use super::datagram::{self, HEAD, Kind, ROOM, Rejected};
 use super::member::Record;
 use super::presence::Presence;
 use super::swim::Swim;
@@ -37,7 +37,7 @@ impl Swim {
         );
     }
 
-    /// Takes a datagram of a comparison, or about a doubt.
+    /// Takes a datagram of a comparison, or about a doubt, or one that concerns gateways.
     pub(super) fn compare(
         &mut self,
         now: u64,
@@ -48,8 +48,10 @@ impl Swim {
     ) -> Result<(), Rejected> {
         let (sender, rest) = datagram::sender(body, from)?;
         self.check_sender(&sender, proven)?;
-        if kind == Kind::Renew {
-            return self.renew(rest);
+        match kind {
+            Kind::Renew => return self.renew(rest),
+            Kind::Passed => return self.read_passed(now, &sender, rest),
+            _ => {}
         }
         match self.view.get(sender.node) {
             Some(entry) if entry.presence == sender && entry.state == State::Alive => {}
@@ -70,6 +72,10 @@ impl Swim {
             }
             Kind::Doubt => self.read_doubt(&sender, rest),
             Kind::Refuted => self.read_refutation(rest),
+            Kind::Gate => self.read_gate(now, &sender),
+            Kind::Gated => self.read_gated(now, &sender),
+            Kind::Pass => self.pass_on(now, &sender, rest),
+            Kind::Call => self.read_call(now, &sender),
             _ => self.read_page(now, rest),
         }
     }
@@ -104,7 +110,7 @@ impl Swim {
         let mut pages = 0;
         for member in &members {
             let entry = self.entry(member);
-            if HEAD + PRESENCE + page.len() + entry.len() > limits::MESH_DATAGRAM {
+            if HEAD + PRESENCE + page.len() + entry.len() > ROOM {
                 self.send(from, to.node, Kind::Page, &page);
                 page.clear();
                 pages += 1;

@@ -1,5 +1,7 @@
 //! What a datagram from outside may do to membership, one at a time; whole clusters are in `tests/sim`.
 
+mod gateways;
+
 use super::datagram::Rejected;
 use super::member::About;
 use super::presence::Presence;
@@ -197,7 +199,7 @@ fn a_suspect_that_is_heard_on_no_other_way_refutes_by_answering_who_suspects_it(
 proptest! {
     #[test]
     fn no_datagram_panics_or_makes_more_of_itself(
-        kind in 0..8u8, body in prop::collection::vec(any::<u8>(), 0..1_100), at in 0..200usize, byte: u8,
+        kind in 0..13u8, body in prop::collection::vec(any::<u8>(), 0..1_100), at in 0..200usize, byte: u8,
     ) {
         let mut me = swim(1, 1);
         let mut other = swim(2, 1);

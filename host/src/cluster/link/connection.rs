@@ -158,7 +158,8 @@ fn make_room(links: &Links, peer: &Arc<Peer>) -> Result<(), Error> {
         return Ok(());
     }
     let idle = |peer: &&Arc<Peer>| peer.held().is_none_or(|session| !session.is_busy());
-    let least = connected.iter().filter(idle).min_by_key(|peer| peer.state.lock().used);
+    let kept = |peer: &&Arc<Peer>| peer.state.lock().kept;
+    let least = connected.iter().filter(|peer| !kept(peer) && idle(peer)).min_by_key(|peer| peer.state.lock().used);
     least.map(|peer| peer.rest()).ok_or(Error::TooMany)
 }
 

@@ -2,7 +2,7 @@
 
 use super::connection;
 use super::dial::Dials;
-use super::peer::Peer;
+use super::peer::{Peer, Place, Reach};
 use super::session::{Inbox, Session};
 use super::supervise;
 use crate::net::{Connection, Endpoint};
@@ -13,6 +13,7 @@ use corovan_core::code::Code;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
 use corovan_core::link::frame::{Header, Kind};
+use corovan_core::membership::swim::Unconnected;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -27,6 +28,8 @@ pub struct Config {
     pub endpoint: Endpoint,
     pub clock: Arc<dyn Clock>,
     pub tasks: Tasks,
+    /// It dials, and accepts no connections of other nodes.
+    pub dial_out: bool,
 }
 
 /// The links of a node; cheap to clone.
@@ -50,6 +53,17 @@ pub struct Peers(Weak<Inner>);
 pub trait Datagrams: Send + Sync {
     /// `proven`: who the connection's certificate names.
     fn datagram(&self, from: SocketAddr, proven: NodeId, bytes: Bytes);
+    /// A node that accepts no connections is to be asked for one. That may be lost.
+    fn call_back(&self, node: NodeId);
+}
+
+/// Why there is no session with a node and none begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoWay {
+    #[error("no node {0} is known to this one")]
+    Unknown(NodeId),
+    #[error("node {0} accepts no connections and neither does this one (--dial-out), so neither can reach the other")]
+    BothDialOut(NodeId),
 }
 
 impl Links {
@@ -70,34 +84,65 @@ impl Links {
         self.0.config.node
     }
 
-    /// The session with a node; one that begins when a connection stands, if there is none. `None`: it is not known where that
-    /// node is, or too many are.
-    pub fn session(&self, node: NodeId) -> Option<Arc<Session>> {
-        let peer = match self.0.peers.read().get(&node) {
-            Some(peer) => Arc::clone(peer),
-            None => return None,
-        };
+    /// The session with a node; one that begins when a connection stands, if there is none.
+    pub fn session(&self, node: NodeId) -> Result<Arc<Session>, NoWay> {
+        let unknown = NoWay::Unknown(node);
+        let peer = self.0.peers.read().get(&node).map(Arc::clone).ok_or(unknown)?;
         if let Some(session) = peer.held() {
-            return Some(session);
+            return Ok(session);
         }
-        let address = peer.address()?;
-        let session = self.session_of(&peer)?;
-        self.dial(address);
-        Some(session)
+        if peer.reach().ok_or(unknown)? == Reach::Asked && self.is_dial_out() {
+            return Err(NoWay::BothDialOut(node));
+        }
+        let session = self.session_of(&peer).ok_or(unknown)?;
+        self.reach(&peer);
+        Ok(session)
     }
 
-    /// Where membership says that a node is; `None`: it is no member any more.
-    pub fn place(&self, node: NodeId, address: Option<SocketAddr>) {
-        if node == self.node() {
-            return;
+    /// Begins to make a connection; `false`: there is no way to.
+    pub(super) fn reach(&self, peer: &Arc<Peer>) -> bool {
+        match peer.reach() {
+            Some(Reach::Dialled(address)) => self.dial(address),
+            Some(Reach::Asked) if !self.is_dial_out() => {
+                if peer.is_asked(self.0.config.clock.now()) {
+                    self.0.datagrams.get().into_iter().for_each(|datagrams| datagrams.call_back(peer.node));
+                }
+            }
+            _ => return false,
         }
+        true
+    }
+
+    /// It dials, and accepts no connections.
+    pub fn is_dial_out(&self) -> bool {
+        self.0.config.dial_out
+    }
+
+    /// Where membership says that a node is.
+    pub fn place(&self, node: NodeId, place: Place) {
+        if let Some(peer) = self.peer(node).filter(|_| node != self.node()) {
+            peer.place(place);
+        }
+    }
+
+    /// Whether a connection with a node stays though nobody uses it.
+    pub fn keep(&self, node: NodeId, keeps: bool) {
         if let Some(peer) = self.peer(node) {
-            peer.state.lock().placed = address;
+            peer.state.lock().kept = keeps;
+        }
+    }
+
+    /// A member has no connection with this node and wants it to make one: it is dialled where membership says that it is.
+    pub fn call_back(&self, node: NodeId) {
+        let Some(peer) = self.0.peers.read().get(&node).map(Arc::clone) else { return };
+        if let Some(Reach::Dialled(address)) = peer.reach().filter(|_| peer.is_unconnected()) {
+            tracing::debug!(peer = %node, %address, "dialled as this member has asked");
+            self.dial(address);
         }
     }
 
     /// Sends a datagram to whoever is at this address, over the connection with `node` where there is one. It may be lost.
-    pub fn datagram(&self, to: SocketAddr, node: Option<NodeId>, bytes: Bytes) {
+    pub fn datagram(&self, to: SocketAddr, node: Option<NodeId>, bytes: Bytes, unconnected: Unconnected) {
         let peer = match node {
             Some(node) => self.peer(node),
             // A seed, or a node that has not said yet who it is.
@@ -108,12 +153,17 @@ impl Links {
             let _ = connection.quic.send_datagram(bytes);
             return;
         }
-        match peer {
-            Some(peer) => {
-                peer.keep(bytes);
-                self.dial(to);
+        match (unconnected, peer) {
+            (Unconnected::Drop, _) => {}
+            (Unconnected::Pass { to, node, bytes }, _) => {
+                self.datagram(to, Some(node), bytes.into(), Unconnected::Dial);
             }
-            None => self.dial_with(to, Some(bytes)),
+            (Unconnected::Dial, Some(peer)) => {
+                peer.keep(bytes);
+                // From outside, if it has said how; what it said first is where it listens.
+                self.dial(peer.placed().unwrap_or(to));
+            }
+            (Unconnected::Dial, None) => self.dial_with(to, Some(bytes)),
         }
     }
 
@@ -138,6 +188,11 @@ impl Links {
 
     /// A connection that another node has made.
     pub async fn accepted(&self, connection: Connection) {
+        if self.is_dial_out() {
+            let why = "this node accepts no connections of other nodes (--dial-out)";
+            tracing::info!(peer = %connection.principal, remote = %connection.quic.remote_address(), "refused: {why}");
+            return Connection::refuse(&connection.quic, why);
+        }
         connection::serve(self, connection, false).await;
     }
 

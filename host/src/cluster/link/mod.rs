@@ -12,7 +12,8 @@ mod peer;
 mod session;
 mod supervise;
 
-pub use links::{Config, Datagrams, Links, Peers};
+pub use links::{Config, Datagrams, Links, NoWay, Peers};
 pub use outbound::{NotSent, Sending};
 pub use pass::{Granted, Pass};
+pub use peer::Place;
 pub use session::{Answer, Fault, Inbox, Session, Watcher};

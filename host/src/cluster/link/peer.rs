@@ -41,6 +41,11 @@ pub(super) struct State {
     /// Where membership says it is, and where it was seen last.
     pub placed: Option<SocketAddr>,
     pub seen: Option<SocketAddr>,
+    /// It accepts no connections: it is asked to make one, and was last at this time.
+    dial_out: bool,
+    asked: Option<u64>,
+    /// A connection with it stays though nobody uses it.
+    pub kept: bool,
     /// Datagrams for a connection that is being made.
     pending: VecDeque<Bytes>,
     /// When the connection in use was used last by anything.
@@ -55,6 +60,23 @@ pub(super) struct Adopted {
     pub pending: VecDeque<Bytes>,
 }
 
+/// Where membership says that a node is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    At(SocketAddr),
+    /// It cannot be dialled, and dials where it is asked to.
+    DialOut,
+    /// It is no member.
+    Gone,
+}
+
+/// How a connection with a node is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reach {
+    Dialled(SocketAddr),
+    Asked,
+}
+
 /// Datagrams that wait for a connection; the network may lose more than that as well.
 pub(super) const PENDING: usize = 16;
 
@@ -67,6 +89,9 @@ impl Peer {
             connections: HashMap::new(),
             placed: None,
             seen: None,
+            dial_out: false,
+            asked: None,
+            kept: false,
             pending: VecDeque::new(),
             used: 0,
         };
@@ -222,10 +247,56 @@ impl Peer {
         self.state.lock().session.clone().filter(|session| !session.has_ended())
     }
 
-    /// Where it can be dialled.
-    pub fn address(&self) -> Option<SocketAddr> {
+    /// How a connection with it is made.
+    pub fn reach(&self) -> Option<Reach> {
         let state = self.state.lock();
-        state.placed.or(state.seen)
+        if state.dial_out {
+            return Some(Reach::Asked);
+        }
+        state.placed.or(state.seen).map(Reach::Dialled)
+    }
+
+    /// Where membership says that it is.
+    pub fn place(&self, place: Place) {
+        let mut state = self.state.lock();
+        match place {
+            Place::At(address) => (state.placed, state.dial_out) = (Some(address), false),
+            Place::DialOut => (state.placed, state.dial_out) = (None, true),
+            // Where it was seen it may still be; one that only dials does so also when it is no member.
+            Place::Gone => state.placed = None,
+        }
+    }
+
+    /// Where membership says that it can be dialled.
+    pub fn placed(&self) -> Option<SocketAddr> {
+        self.state.lock().placed
+    }
+
+    /// It is to be asked to dial: now, if that was not done just before.
+    pub fn is_asked(&self, now: u64) -> bool {
+        let mut state = self.state.lock();
+        let retry = u64::try_from(limits::CALL_BACK_RETRY.as_nanos()).unwrap_or(u64::MAX);
+        let asks = state.asked.is_none_or(|asked| now.saturating_sub(asked) >= retry);
+        if asks {
+            state.asked = Some(now);
+        }
+        asks
+    }
+
+    /// It says that it has no connection with this node: whether that is so, and there is none here from now on. A question
+    /// that was overtaken by its answer costs none.
+    pub fn is_unconnected(&self) -> bool {
+        if self.live().is_none() {
+            return true;
+        }
+        let fresh = u64::try_from(limits::CALL_BACK_FRESH.as_nanos()).unwrap_or(u64::MAX);
+        let silent = self
+            .held()
+            .is_none_or(|session| session.clock.now().saturating_sub(session.pulse.lock().last_heard()) > fresh);
+        if silent {
+            self.rest();
+        }
+        silent
     }
 
     /// Closes the connection in use, which nobody needs; the session is held for a while.

@@ -43,6 +43,7 @@ fn step(links: &Links, peer: &Arc<Peer>, session: &Arc<Session>) -> Duration {
             session.soon.notify_one();
             session.now.notify_one();
         }
+        Action::Close if peer.state.lock().kept => {}
         Action::Close => peer.rest(),
         Action::End => {
             if busy {
@@ -52,11 +53,7 @@ fn step(links: &Links, peer: &Arc<Peer>, session: &Arc<Session>) -> Duration {
             return Duration::ZERO;
         }
     }
-    if busy
-        && peer.live().is_none()
-        && let Some(address) = peer.address()
-    {
-        links.dial(address);
+    if busy && peer.live().is_none() && links.reach(peer) {
         wait = wait.min(REDIAL);
     }
     wait

@@ -48,6 +48,8 @@ pub(super) enum Command {
     Announce(SocketAddr),
     ForgetSeed(SocketAddr),
     Update(Box<About>),
+    /// A dial-out member is to be asked to dial this node.
+    CallBack(NodeId),
     Follow(Arc<dyn Follower>),
     Names {
         from: NodeId,
@@ -123,6 +125,11 @@ impl Handle {
         if !self.send(Command::Datagram { from, proven, bytes }) {
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Has a dial-out member asked to dial this node; asked again where that is dropped.
+    pub fn call_back(&self, node: NodeId) {
+        self.send(Command::CallBack(node));
     }
 
     /// Datagrams that were dropped.

@@ -1,6 +1,7 @@
 //! The loop of membership and names: takes what comes and what is due, and passes on what the state machines say.
 
 use super::handle::{Command, Follower, Handle};
+use crate::cluster::link::Place;
 use crate::runtime::Clock;
 use bytes::Bytes;
 use corovan_core::code::Code;
@@ -9,7 +10,7 @@ use corovan_core::directory::{self, Directory};
 use corovan_core::ids::{Address, NodeId};
 use corovan_core::membership::member::{About, Invalid, Member};
 use corovan_core::membership::presence::Presence;
-use corovan_core::membership::swim::{self, Swim};
+use corovan_core::membership::swim::{self, Swim, Unconnected};
 use corovan_core::membership::watch::Change;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -31,9 +32,13 @@ pub struct Config {
 /// Carries what is said to other nodes. Called on the thread of membership: must not block.
 pub trait Carrier: Send + Sync {
     /// A datagram to whoever is there; `node`, where that is known. It may be lost.
-    fn datagram(&self, to: SocketAddr, node: Option<NodeId>, bytes: Bytes);
-    /// Where a node is from now on; `None`: it is no member any more.
-    fn place(&self, node: NodeId, address: Option<SocketAddr>);
+    fn datagram(&self, to: SocketAddr, node: Option<NodeId>, bytes: Bytes, unconnected: Unconnected);
+    /// Where a node is from now on.
+    fn place(&self, node: NodeId, place: Place);
+    /// Whether a connection with a node stays though nobody uses it.
+    fn keep(&self, node: NodeId, keeps: bool);
+    /// A member wants this node, which is dial-out, to dial it.
+    fn call_back(&self, node: NodeId);
     /// Something about names, over the link; dropped where there is none.
     fn names(&self, to: NodeId, message: Message);
     /// An older registration of another node has won: the holder is to be told.
@@ -156,6 +161,11 @@ impl Service {
                 }
             }
             Command::ForgetSeed(seed) => self.swim.forget_seed(seed),
+            Command::CallBack(node) => {
+                if !self.swim.call_back(node) {
+                    tracing::debug!(%node, "not asked to dial: no member is known that could tell it");
+                }
+            }
             Command::Update(about) => match self.swim.update(now, *about.clone()) {
                 Ok(()) => {
                     let me = Member { presence: self.swim.me(), about: Some(Arc::new(*about)) };
@@ -198,37 +208,48 @@ impl Service {
     /// Passes on what there is to say.
     fn settle(&mut self) {
         let now = self.clock.now();
-        let mut changes = Vec::new();
+        let (mut changes, mut quietly) = (Vec::new(), false);
         while let Some(output) = self.swim.poll_output() {
             match output {
-                swim::Output::Send { to, node, bytes } => self.carrier.datagram(to, node, bytes.into()),
+                swim::Output::Send { to, node, bytes, unconnected } => {
+                    self.carrier.datagram(to, node, bytes.into(), unconnected);
+                }
+                swim::Output::Keep(node, keeps) => self.carrier.keep(node, keeps),
+                swim::Output::CallBack(node) => self.carrier.call_back(node),
                 swim::Output::Rejected(from, why) => tracing::debug!(%from, "a datagram was rejected: {why}"),
                 swim::Output::Renewed(me) => {
                     tracing::info!(generation = me.generation, "others had given this node up; it is back");
                     self.directory.renewed(now);
                 }
                 swim::Output::Joined(member) => {
-                    self.carrier.place(member.presence.node, reach(&member));
+                    self.carrier.place(member.presence.node, place(&member));
                     self.directory.came(now, &member.presence);
                     changes.push(Change::Came(member));
                 }
                 swim::Output::Changed(member) => {
-                    self.carrier.place(member.presence.node, reach(&member));
-                    changes.push(Change::Changed(member));
+                    self.carrier.place(member.presence.node, place(&member));
+                    match self.members.get_mut(&member.presence.node) {
+                        // Nobody is told that it is reached another way.
+                        Some(known) if same_but_gateways(known, &member) => {
+                            *known = member;
+                            quietly = true;
+                        }
+                        _ => changes.push(Change::Changed(member)),
+                    }
                 }
                 swim::Output::Failed(member) => {
                     self.directory.went(now, &member.presence);
-                    self.carrier.place(member.presence.node, None);
+                    self.carrier.place(member.presence.node, Place::Gone);
                     changes.push(Change::Failed(member));
                 }
                 swim::Output::Left(member) => {
                     self.directory.went(now, &member.presence);
-                    self.carrier.place(member.presence.node, None);
+                    self.carrier.place(member.presence.node, Place::Gone);
                     changes.push(Change::Left(member));
                 }
             }
         }
-        if !changes.is_empty() {
+        if !changes.is_empty() || quietly {
             self.changed(&changes);
         }
         while let Some(output) = self.directory.poll_output() {
@@ -278,13 +299,22 @@ impl Service {
     }
 }
 
+/// Whether what it says differs only in who passes datagrams on to it.
+fn same_but_gateways(one: &Member, other: &Member) -> bool {
+    let rest = |member: &Member| {
+        let about = member.about.as_deref().map(|about| About { gateways: Vec::new(), ..about.clone() });
+        (member.presence, member.presence.address, about)
+    };
+    rest(one) == rest(other)
+}
+
 /// Where it can be dialled: from outside, if it says so.
-fn reach(member: &Member) -> Option<SocketAddr> {
+fn place(member: &Member) -> Place {
     if member.presence.dial_out {
-        return None;
+        return Place::DialOut;
     }
     let external = member.about.as_ref().and_then(|about| about.external);
-    Some(external.unwrap_or(member.presence.address))
+    Place::At(external.unwrap_or(member.presence.address))
 }
 
 /// Between two looks where nothing is due.

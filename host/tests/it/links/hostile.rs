@@ -11,6 +11,7 @@ use corovan_core::limits;
 use corovan_core::link::frame::{self, Header, Kind, LANES};
 use corovan_core::link::lane::Mark;
 use corovan_core::link::session::Hello;
+use corovan_core::membership::swim::Unconnected;
 use quinn::ConnectionError;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -146,7 +147,12 @@ fn who_sends_datagrams_without_end_is_heard_at_times_and_others_always() {
         }
         innocent.knows(&victim);
         while count(innocent.links.node()) == 0 {
-            innocent.links.datagram(victim.address, Some(victim.links.node()), b"here".as_slice().into());
+            innocent.links.datagram(
+                victim.address,
+                Some(victim.links.node()),
+                b"here".as_slice().into(),
+                Unconnected::Dial,
+            );
             tokio::task::yield_now().await;
         }
         let passed = begin.elapsed().as_nanos() / limits::PEER_DATAGRAM_INTERVAL.as_nanos();

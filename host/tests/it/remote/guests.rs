@@ -7,7 +7,7 @@ use crate::links::authority;
 use crate::links::hostile::{Mallory, encoded, lane};
 use bytes::{Bytes, BytesMut};
 use corovan::cluster::hosting::{Guest, Hosts};
-use corovan::cluster::link::{Answer, Granted, Watcher};
+use corovan::cluster::link::{Answer, Granted, Place, Watcher};
 use corovan::runtime::Refusal;
 use corovan::runtime::ports::Pending;
 use corovan_core::code::Code;
@@ -68,7 +68,7 @@ impl Watcher for Nobody {
 
 /// A call of a coroutine of one node to another node, under the grant of the first tenant.
 pub async fn ask(from: &Node, to: &Node, record: Call, bytes: Bytes) -> Receiver<Answer> {
-    from.links.place(to.links.node(), Some(to.address));
+    from.links.place(to.links.node(), Place::At(to.address));
     let session = from.links.session(to.links.node()).unwrap();
     let (call, answer) = session.begin_call().unwrap();
     let record = match record {
@@ -239,7 +239,7 @@ fn a_node_is_chosen_by_the_name_that_its_certificate_has_and_not_by_one_that_it_
     run(async {
         let authority = authority();
         let [a, b] = ["a", "b"].map(|name| Node::start(&authority, name));
-        let mallory = Node::that_says(&authority, "mallory", "b", |_| Arc::new(Stock::default()));
+        let mallory = Node::that_says(&authority, "mallory", "b", false, |_| Arc::new(Stock::default()));
         join(&[&a, &mallory]).await;
         let mesh = a.bench.runtime.mesh.get().unwrap();
         // What it says of itself comes a moment later.

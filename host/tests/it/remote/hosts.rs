@@ -44,7 +44,7 @@ impl Host {
     fn start(authority: &Authority, name: &str) -> Host {
         let data = tempfile::tempdir().unwrap();
         let mut dispatch = None;
-        let node = Node::that_says(authority, name, name, |bench| {
+        let node = Node::that_says(authority, name, name, false, |bench| {
             let runtime = &bench.runtime;
             let known = known_imports(&runtime.engine, &bench.linker).unwrap();
             let config =

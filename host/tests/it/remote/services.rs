@@ -6,7 +6,7 @@ use crate::links::authority;
 use crate::support::{Bench, Remember};
 use bytes::Bytes;
 use corovan::cluster::hosting::{Guest, Hosts};
-use corovan::cluster::link::{Answer, Granted, Watcher};
+use corovan::cluster::link::{Answer, Granted, Place, Watcher};
 use corovan::runtime::ports::{Names, Observer, Pending, Spawn as _, Told};
 use corovan::runtime::stdio::Output;
 use corovan::runtime::{Group, Launch, Nobody, Refusal};
@@ -129,7 +129,7 @@ fn heard(seen: &Remember) -> Vec<String> {
 
 /// What another node answers to a call for one of a service, under the grant of this tenant.
 async fn call_under(from: &Node, to: &Node, tenant: &str, service: Address) -> Code {
-    from.links.place(to.links.node(), Some(to.address));
+    from.links.place(to.links.node(), Place::At(to.address));
     let session = from.links.session(to.links.node()).unwrap();
     let (call, answer) = session.begin_call().unwrap();
     let over = session.begin_monitor(Box::new(NoWatcher)).unwrap();

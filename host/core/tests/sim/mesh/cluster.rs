@@ -1,6 +1,7 @@
 //! A simulated cluster: nodes with their state machines, the network between them, and what happens to both.
 
 use super::ledger::Ledger;
+use super::nat::Nat;
 use crate::net::{MILLISECOND, Net, SECOND, Weather};
 use corovan_core::directory::message::Message;
 use corovan_core::directory::{self, Directory};
@@ -9,7 +10,7 @@ use corovan_core::limits;
 use corovan_core::membership::datagram::Rejected;
 use corovan_core::membership::member::{About, Member};
 use corovan_core::membership::presence::Presence;
-use corovan_core::membership::swim::{Output, Swim};
+use corovan_core::membership::swim::{Output, Swim, Unconnected};
 use corovan_core::membership::view::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,6 +26,8 @@ pub struct Cluster {
     seed: u64,
     /// When anything last happened that may make views differ.
     pub disturbed: u64,
+    /// Who accepts no connections.
+    pub nat: Nat,
 }
 
 pub struct Node {
@@ -77,6 +80,7 @@ impl Cluster {
             false_failures: 0,
             seed,
             disturbed: 0,
+            nat: Nat::default(),
         }
     }
 
@@ -89,6 +93,7 @@ impl Cluster {
         node.told.clear();
         node.seen.clear();
         let me = Presence::new(node.id, node.incarnation, node.address);
+        let me = Presence { dial_out: self.nat.is_behind(index), ..me };
         let about = About { name: format!("node-{index}"), cores: 8, version: "0.1.0".into(), ..About::default() };
         let seed = self.seed ^ (index as u64) << 32 ^ u64::from(node.incarnation);
         let mut swim = Swim::new(now, me, about, "dev", seed).unwrap();
@@ -118,6 +123,7 @@ impl Cluster {
     }
 
     fn stop(&mut self, index: usize) {
+        self.nat.stopped(index);
         if self.nodes[index].swim.take().is_some() {
             self.ledger.stopped(self.net.now, self.nodes[index].id, self.nodes[index].incarnation);
         }
@@ -186,7 +192,10 @@ impl Cluster {
             }
             let Some(swim) = &mut node.swim else { continue };
             match event {
-                Event::Datagram { from, sender, bytes, .. } => swim.handle_datagram(now, from, Some(sender), &bytes),
+                Event::Datagram { from, sender, bytes, .. } => {
+                    self.nat.arrived(now, number(sender), index);
+                    swim.handle_datagram(now, from, Some(sender), &bytes);
+                }
                 Event::Timer(_) if node.due.is_some_and(|due| due <= now) => {
                     node.due = None;
                     if swim.next_deadline().is_some_and(|due| due <= now) {
@@ -278,7 +287,9 @@ impl Cluster {
                 self.nodes[index].news.push(output.clone());
             }
             match output {
-                Output::Send { to, bytes, node } => self.send(index, to, node, bytes),
+                Output::Send { to, bytes, node, unconnected } => self.send(index, (to, node), bytes, unconnected),
+                Output::Keep(node, keeps) => self.nat.keeps(now, (index, number(node)), keeps),
+                Output::CallBack(node) => self.nat.called.push((index, number(node))),
                 Output::Joined(member) => {
                     self.told(index, &member, true);
                     self.nodes[index].directory.came(now, &member.presence);
@@ -336,10 +347,17 @@ impl Cluster {
         }
     }
 
-    fn send(&mut self, index: usize, to: SocketAddr, node: Option<NodeId>, bytes: Vec<u8>) {
+    fn send(&mut self, index: usize, (to, node): (SocketAddr, Option<NodeId>), bytes: Vec<u8>, else_: Unconnected) {
         assert!(bytes.len() <= limits::MESH_DATAGRAM);
-        self.bytes += bytes.len() as u64;
         let Some(target) = index_of(to) else { panic!("{to} is nobody's address ({node:?})") };
+        if !self.nat.lets(self.net.now, index, target) {
+            if let Unconnected::Pass { to, node, bytes } = else_ {
+                assert!(index_of(to).is_some_and(|gateway| !self.nat.is_behind(gateway)), "a gateway that is none");
+                self.send(index, (to, Some(node)), bytes, Unconnected::Dial);
+            }
+            return;
+        }
+        self.bytes += bytes.len() as u64;
         let (from, sender) = (self.nodes[index].address, self.nodes[index].id);
         self.net.datagram(index, target, Event::Datagram { to: target, from, sender, bytes });
     }

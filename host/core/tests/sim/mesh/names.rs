@@ -28,6 +28,8 @@ impl Story {
         let size = 3 + (seed % 10) as usize;
         let weather = if seed.is_multiple_of(2) { CALM } else { ROUGH };
         let mut cluster = Cluster::new(seed, size, weather);
+        // In some, a third of the nodes only dial, and are home to no name.
+        cluster.nat.put_behind((size - size / 3..size).filter(|_| seed % 5 == 4));
         for index in 0..size {
             cluster.start(index, &[0, 1]);
         }
