@@ -40,6 +40,7 @@ async fn run() -> Result<()> {
     while let Some(event) = job.next_event().await {
         let at = begin.elapsed().as_secs_f64();
         match event {
+            Event::Placed { name, .. } => println!("{at:8.3} placed    {name}"),
             Event::Started { address } => println!("{at:8.3} started   {address}"),
             Event::Progress { done, total, text } => println!("{at:8.3} progress  {done}/{total} {}", quoted(&text)),
             Event::Log { level, text, dropped } => {
@@ -58,6 +59,8 @@ async fn run() -> Result<()> {
                     usage.memory_peak >> 10
                 );
             }
+            // What later versions tell.
+            other => println!("{at:8.3} {other:?}"),
         }
     }
     if let Some(lost) = job.failure() {

@@ -31,6 +31,9 @@ pub struct SubmitOptions {
     pub argv: Vec<String>,
     /// Standard input will be written ([`Job::stdin`]); without it the program finds its input empty.
     pub stdin: bool,
+    /// Which node is to run it: a node's name, `label=value` (one that has the label), or `""` for any. `None`: the node of this
+    /// computation. Another node is reached through that, and runs what the computation's grant lets it (discoro's `run_at`).
+    pub at: Option<String>,
 }
 
 /// Keeps the connection and the two tasks alive; the tasks hold only [`Shared`].
@@ -192,6 +195,7 @@ impl Computation {
             argv: options.argv,
             stdin: options.stdin,
             blob: large.then_some(bytes.len() as u64),
+            at: options.at,
         };
         let inline: &[u8] = if large { b"" } else { bytes };
         let mark = shared.outbox.push(Kind::Submit, id, &request, inline).map_err(|error| {

@@ -10,7 +10,7 @@ use corovan_core::ids::{Address, JobId, NodeId};
 use corovan_core::limits;
 use corovan_core::wire::exit::{ExitHead, ExitRecord, Outcome, Usage};
 use corovan_core::wire::frame::Kind;
-use corovan_core::wire::records::{BlobKind, Cancel, Credit, Log, Progress};
+use corovan_core::wire::records::{BlobKind, Cancel, Credit, Log, Placed, Progress};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fmt;
@@ -29,7 +29,15 @@ pub struct Job {
 
 /// What a job says, in order.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub enum Event {
+    /// This node was chosen to run it: told where [`crate::SubmitOptions::at`] was given, before it starts, and again for another
+    /// attempt at it.
+    Placed {
+        node: NodeId,
+        name: String,
+        attempt: u32,
+    },
     /// It has its resources and runs as this coroutine.
     Started {
         address: Address,
@@ -81,6 +89,7 @@ struct State {
 
 #[derive(Debug)]
 enum Item {
+    Placed(Placed),
     Started,
     /// Stands for `State::progress`.
     Progress,
@@ -278,6 +287,14 @@ impl Cell {
         }
     }
 
+    pub fn placed(&self, mut placed: Placed) {
+        cut(&mut placed.name);
+        let mut state = self.state.lock();
+        if state.items.len() < limits::JOB_EVENTS {
+            state.push(Item::Placed(placed));
+        }
+    }
+
     pub fn started(&self, address: Address) {
         let mut state = self.state.lock();
         if state.address == Address::default() {
@@ -439,6 +456,7 @@ impl State {
             return Some(Event::Exit(record));
         };
         Some(match item {
+            Item::Placed(Placed { node, name, attempt }) => Event::Placed { node, name, attempt },
             Item::Started => Event::Started { address: self.address },
             Item::Progress => {
                 let Progress { done, total, text } =

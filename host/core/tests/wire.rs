@@ -111,12 +111,19 @@ fn every_record_has_its_bytes() {
     let plain = Prepare { function: None, limits: JobLimits::default(), env: vec![], terminals: 0, ..prepare };
     golden(w, (Kind::Prepare, 2), &plain, b"");
     golden(w, (Kind::Submit, 1), &Submit { spec: 1, ..Submit::default() }, &[0x80]);
-    golden(w, (Kind::Submit, 2), &Submit { spec: 1, argv: vec!["a".into()], stdin: true, blob: Some(70_000) }, b"");
+    golden(
+        w,
+        (Kind::Submit, 2),
+        &Submit { spec: 1, argv: vec!["a".into()], stdin: true, blob: Some(70_000), at: None },
+        b"",
+    );
+    golden(w, (Kind::Submit, 3), &Submit { spec: 1, at: Some("gpu=1".into()), ..Submit::default() }, &[0x80]);
     golden(w, (Kind::Cancel, 1), &Cancel { reason: "r".into(), grace: Some(5) }, b"");
     golden(w, (Kind::Cancel, 2), &Cancel::default(), b"");
     golden(w, (Kind::Credit, 1), &Credit { bytes: 65_536 }, b"");
     golden(w, (Kind::Refused, 1), &Refused { code: Code::BadModule, text: "t".into() }, b"");
     golden(w, (Kind::Started, 1), &Started { address: exit(Outcome::Exited(0)).address }, b"");
+    golden(w, (Kind::Placed, 1), &Placed { node: NodeId([7; 12]), name: "n".into(), attempt: 1 }, b"");
     golden(w, (Kind::Progress, 1), &Progress { done: 1, total: 2, text: "t".into() }, b"");
     golden(w, (Kind::Log, 1), &Log { level: 3, text: "t".into(), dropped: 1 }, b"");
     golden(w, (Kind::Closed, 0), &Closed::done(), b"");
@@ -346,7 +353,7 @@ proptest! {
         let (module, function) = (ModuleHash::of(&numbers[0].to_le_bytes()), argv.first().cloned());
         let prepare = Prepare { module, size: numbers[0], function, limits, env, terminals: numbers[1] as u8 };
         prop_assert_eq!(read_back(Kind::Prepare, &prepare), prepare);
-        let submit = Submit { spec: numbers[2], argv, stdin: flag, blob: some[3] };
+        let submit = Submit { spec: numbers[2], argv, stdin: flag, blob: some[3], at: flag.then(|| "a".into()) };
         prop_assert_eq!(read_back(Kind::Submit, &submit), submit);
     }
 

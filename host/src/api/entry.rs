@@ -6,10 +6,10 @@ use crate::dispatch::Job;
 use crate::runtime::ports::Observer;
 use crate::runtime::stdio::{Input, Output, Stream};
 use corovan_core::code::Code;
-use corovan_core::ids::{Address, JobId};
+use corovan_core::ids::{Address, JobId, NodeId};
 use corovan_core::limits;
 use corovan_core::tenancy::quota::Permit;
-use corovan_core::wire::records::{Log, Progress, Started};
+use corovan_core::wire::records::{Log, Placed, Progress, Started};
 use corovan_core::wire::{ExitRecord, Kind, Outcome};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -212,6 +212,13 @@ impl Observer for Follower {
     fn started(&self, address: Address) {
         if !self.0.has_ended() {
             self.0.session.send(Kind::Started, self.0.id, &Started { address });
+        }
+    }
+
+    fn placed(&self, node: NodeId, name: &str) {
+        if !self.0.has_ended() {
+            let placed = Placed { node, name: name.to_owned(), attempt: 1 };
+            self.0.session.send(Kind::Placed, self.0.id, &placed);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::blobs;
 use super::entry::{Entry, Follower};
 use super::session::{Error, Session};
-use crate::dispatch::{Spec, Start};
+use crate::dispatch::{Spec, Start, check_argv};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash};
@@ -34,7 +34,7 @@ impl Session {
         self.jobs.lock().insert(frame.id, Arc::clone(&entry));
         // A copy: the frame is a part of a larger buffer, which would stay with it.
         let args = Bytes::copy_from_slice(&frame.payload);
-        let start = Start { args, argv: submit.argv, input: entry.input.clone() };
+        let start = Start { args, argv: submit.argv, input: entry.input.clone(), at: submit.at };
         match submit.blob {
             Some(size) => blobs::expect_arguments(self, entry, spec, start, size),
             None => self.start(&entry, &spec, start),
@@ -101,13 +101,5 @@ fn check_arguments(submit: &Submit, size: usize) -> Result<(), (Code, String)> {
         let why = format!("arguments of {size} bytes are over the limit of {}", limits::ARGUMENT_BYTES);
         return Err((Code::TooLarge, why));
     }
-    let argv: usize = submit.argv.iter().map(|argument| argument.len() + 1).sum();
-    if argv > limits::ARGV_BYTES {
-        let why = format!("{argv} bytes of command-line arguments are over the limit of {}", limits::ARGV_BYTES);
-        return Err((Code::TooLarge, why));
-    }
-    if submit.argv.iter().any(|argument| argument.contains('\0')) {
-        return Err((Code::Invalid, "a command-line argument has a NUL byte".into()));
-    }
-    Ok(())
+    check_argv(&submit.argv).map_err(|refusal| (refusal.code, refusal.detail))
 }

@@ -2,7 +2,7 @@
 //! computation, their end is told to the node that asked, and they end with the session in which it asked.
 
 use super::link::{Fault, Granted, Peers, Session};
-use super::receive::answer;
+use super::receive::{answer, sender};
 use super::transfers::{Counted, Transfers};
 use super::voice::{self, Voice};
 use crate::runtime::ports::{Pending, Told};
@@ -134,7 +134,7 @@ impl Hosting {
         };
         self.guests.0.lock().insert(key, handle.clone());
         let voice = Voice::new(session, granted, (header.from, over), &self.tasks);
-        let (guests, tells) = (self.guests.clone(), voice.tells_end(*header));
+        let (guests, tells) = (self.guests.clone(), voice.tells_end(*header, &granted.tenant));
         let guest = Guest {
             granted: Arc::clone(granted),
             spawn,
@@ -172,7 +172,8 @@ impl Hosting {
     }
 
     /// The other node runs a coroutine for this one, and tells what it said.
-    pub(super) fn said(&self, session: &Arc<Session>, call: u64, said: Said, mut bytes: Bytes) {
+    pub(super) fn said(&self, session: &Arc<Session>, header: &Header, said: Said, mut bytes: Bytes) {
+        let call = header.call;
         let Said { over, progress, logs, stream } = said;
         let Some(ear) = session.ear(over) else {
             return answer(session, call, Err(Refusal::new(Code::Gone, "nobody here waits for its end")));
@@ -181,6 +182,7 @@ impl Hosting {
             let text = "what it said before has not found room yet";
             return answer(session, call, Err(Refusal::new(Code::Protocol, text)));
         };
+        listening.is_of(sender(session, header));
         listening.hear(progress, logs);
         let Some(stream) = voice::stream(stream).filter(|_| !bytes.is_empty()) else {
             drop(listening);

@@ -5,6 +5,7 @@ mod channels;
 pub mod discovery;
 pub mod grants;
 pub mod hosting;
+pub mod jobs;
 pub mod joins;
 pub mod link;
 pub mod mesh;

@@ -86,7 +86,7 @@ impl Receiver {
                 return Ok(None);
             }
             Call::Said(said) => {
-                self.hosting.said(session, header.call, said, bytes);
+                self.hosting.said(session, header, said, bytes);
                 return Ok(None);
             }
             Call::Channel(call) => {

@@ -3,12 +3,16 @@
 
 use super::channels;
 use super::grants::Grants;
+use super::jobs::Jobs;
 use super::link::{Answer, Links, NotSent, Pass, Session, Watcher};
 use super::mesh::Handle;
 use super::values;
 use crate::runtime::abroad::Ear;
-use crate::runtime::ports::{Ask, End, EndFollower, Guard, Made, Mesh, Pending, SpawnAway, SpawnOf, Sprout, Way};
+use crate::runtime::ports::{
+    Ask, Became, End, EndFollower, Guard, Made, Mesh, Observer, Pending, SpawnAway, SpawnOf, Sprout, Way,
+};
 use crate::runtime::{Group, Refusal};
+use crate::tasks::Tasks;
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
@@ -36,6 +40,7 @@ pub struct Remote {
     cluster: String,
     /// Where the next goes that may go anywhere.
     turn: AtomicUsize,
+    jobs: Jobs,
 }
 
 /// The way to one address, in one session and for one computation.
@@ -52,8 +57,9 @@ pub(super) const EXPIRED: u8 = 1;
 pub(super) const CUT: u8 = 2;
 
 impl Remote {
-    pub fn new(links: Links, grants: Arc<dyn Grants>, members: Handle, cluster: &str) -> Remote {
-        Remote { links, grants, members, cluster: cluster.to_owned(), turn: AtomicUsize::new(0) }
+    pub fn new(links: Links, grants: Arc<dyn Grants>, members: Handle, cluster: &str, tasks: Tasks) -> Remote {
+        let jobs = Jobs::new(links.node(), tasks);
+        Remote { links, grants, members, cluster: cluster.to_owned(), turn: AtomicUsize::new(0), jobs }
     }
 
     /// Where modules are to be had: a node, for a computation that it has shown.
@@ -115,6 +121,11 @@ impl Mesh for Remote {
         Ok(found[self.turn.fetch_add(1, Ordering::Relaxed) % found.len()])
     }
 
+    fn name(&self, node: NodeId) -> Option<String> {
+        let members = self.members.members();
+        members.get(&node).and_then(|member| member.about.as_ref()).map(|about| about.name.clone())
+    }
+
     fn spawn(
         &self,
         group: &Arc<Group>,
@@ -127,39 +138,22 @@ impl Mesh for Remote {
         let from = *from;
         Box::pin(async move {
             let to = to?;
-            let over = to.session.begin_monitor(to.follows(over));
-            let over = over.map_err(not_begun)?;
-            let sprout = Arc::new(Remotely { to: to.clone(), over });
-            let (module, function, service) = match what.of {
-                SpawnOf::Function(module, function) => (module, function, None),
-                SpawnOf::Service(service) => (ModuleHash([0; 32]), String::new(), Some(service)),
-            };
-            let call = Call::Spawn(call::Spawn {
-                module,
-                service,
-                function,
-                memory: what.memory,
-                most: what.most,
-                deadline: what.deadline,
-                over,
-                cpu: what.cpu,
-            });
-            // Given up before it is made, it is ended as soon as it is.
-            let making = Making(Some(Arc::clone(&sprout)));
-            let answer = to.ask_for(&from, &call, what.args).await?;
-            let address: [u8; Address::SIZE] = answer[..]
-                .try_into()
-                .map_err(|_| Refusal::new(Code::Internal, "the other node did not answer with an address"))?;
-            let address = Address::from_bytes(address);
-            if address.node != to.session.peer {
-                return Err(Refusal::new(
-                    Code::Internal,
-                    "the other node answered with an address that is not its own",
-                ));
-            }
-            making.made();
+            let over = to.follows(over);
+            let (address, sprout) = to.make(from, what, over, 0, drop).await?;
             Ok((address, sprout as Arc<dyn Sprout>))
         })
+    }
+
+    fn run(
+        &self,
+        group: &Arc<Group>,
+        to: NodeId,
+        what: SpawnAway,
+        observer: Arc<dyn Observer>,
+        over: Box<dyn FnOnce(Became) + Send + Sync>,
+    ) -> Arc<dyn Sprout> {
+        let to = self.node(group, &Address { node: to, ..Address::default() });
+        self.jobs.run(to, (group, observer), what, over)
     }
 }
 
@@ -242,6 +236,51 @@ impl Way for To {
 }
 
 impl To {
+    /// Has a coroutine made there. `over` is told of the end under a number that is given to `numbered`; `flags` say how. Dropped
+    /// before it is made, it is ended there at once.
+    pub(super) async fn make(
+        self,
+        from: Address,
+        what: SpawnAway,
+        over: Box<dyn Watcher>,
+        flags: u8,
+        numbered: impl FnOnce(u64) + Send,
+    ) -> Result<(Address, Arc<Remotely>), Refusal> {
+        let over = self.session.begin_monitor(over).map_err(not_begun)?;
+        numbered(over);
+        let sprout = Arc::new(Remotely { to: self.clone(), over });
+        let (module, function, service, command) = match what.of {
+            SpawnOf::Function(module, function) => (module, function, None, None),
+            SpawnOf::Command(module, command) => (module, String::new(), None, Some(command)),
+            SpawnOf::Service(service) => (ModuleHash([0; 32]), String::new(), Some(service), None),
+        };
+        let call = Call::Spawn(call::Spawn {
+            module,
+            service,
+            function,
+            memory: what.memory,
+            most: what.most,
+            deadline: what.deadline,
+            over,
+            cpu: what.cpu,
+            command,
+        });
+        // Given up before it is made, it is ended as soon as it is.
+        let making = Making(Some(Arc::clone(&sprout)));
+        let header = Header { flags, ..self.header(Kind::Call, &from, 0) };
+        let peer = self.session.peer;
+        let answer = self.call_for(header, [encode(&call)?, what.args], false).await?;
+        let wrong = |text| Refusal::new(Code::Internal, text);
+        let address: [u8; Address::SIZE] =
+            answer[..].try_into().map_err(|_| wrong("the other node did not answer with an address"))?;
+        let address = Address::from_bytes(address);
+        if address.node != peer {
+            return Err(wrong("the other node answered with an address that is not its own"));
+        }
+        making.made();
+        Ok((address, sprout))
+    }
+
     /// A monitor of it, with these flags.
     pub(super) fn begin_monitor(
         &self,
@@ -258,6 +297,11 @@ impl To {
         let header = Header { call: number, flags, ..self.header(Kind::Call, from, 0) };
         self.session.queue(Some(&self.pass), header, &payload);
         Ok(Monitoring { session: Arc::clone(&self.session), header })
+    }
+
+    /// The head of a monitor of this number.
+    pub(super) fn monitored(&self, from: &Address, number: u64) -> Header {
+        Header { call: number, ..self.header(Kind::Call, from, 0) }
     }
 
     /// The same to this address of that node.
@@ -341,7 +385,7 @@ impl Drop for Asked {
 }
 
 /// A coroutine that another node has made, or makes, and all that it makes there.
-struct Remotely {
+pub(super) struct Remotely {
     to: To,
     over: u64,
 }

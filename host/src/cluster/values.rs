@@ -18,7 +18,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Flag of the call that begins a monitor: the value is wanted, however large it is.
-const WHOLE: u8 = 1;
+pub(super) const WHOLE: u8 = 1;
 
 /// Tells an end under a monitor that is still wanted. What does not fit is kept for one who wants it, until that gives up the
 /// monitor or the session ends.
@@ -74,18 +74,35 @@ pub(super) fn join(
         let mut joining = joining;
         let Some(mut end) = end.await.unwrap_or(None) else { return Ok(None) };
         if end.cut {
-            let value = fetch(&to, &from, joining.monitoring.header.call, &mut held).await?;
-            match &mut end.record.outcome {
-                Outcome::Finished(none) => *none = value,
-                Outcome::Terminated { value: none, .. } => *none = Some(value),
-                _ => return Err(Refusal::new(Code::Protocol, "the other node speaks of a value where there is none")),
-            }
+            end.record = with_value(end.record, fetch(&to, &from, joining.monitoring.header.call, &mut held).await?)?;
             end.cut = false;
         } else {
             joining.is_settled = true;
         }
         Ok(Some(end))
     }))
+}
+
+/// The record of an end that was told without its value, with it; the other node keeps it no longer. Errors: those of [`fetch`].
+pub(super) async fn complete(
+    to: &To,
+    from: &Address,
+    monitor: u64,
+    (record, mut held): (ExitRecord, Permit),
+) -> Result<ExitRecord, Refusal> {
+    let value = fetch(to, from, monitor, &mut held).await;
+    // Also where it was not to be had.
+    Monitoring { session: Arc::clone(&to.session), header: to.monitored(from, monitor) }.take_back();
+    with_value(record, value?)
+}
+
+fn with_value(record: ExitRecord, value: Bytes) -> Result<ExitRecord, Refusal> {
+    let outcome = match record.outcome {
+        Outcome::Finished(_) => Outcome::Finished(value),
+        Outcome::Terminated { by, reason, .. } => Outcome::Terminated { by, reason, value: Some(value) },
+        _ => return Err(Refusal::new(Code::Protocol, "the other node speaks of a value where there is none")),
+    };
+    Ok(ExitRecord { outcome, ..record })
 }
 
 /// All of a value, part by part. Errors: expired, overloaded, node-lost, protocol.

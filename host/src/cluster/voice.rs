@@ -3,10 +3,10 @@
 //! is lost, the rest goes to this node's log.
 
 use super::link::{Granted, Session};
-use super::receive::tell;
 use super::remote::Remote;
-use crate::runtime::Refusal;
+use super::values;
 use crate::runtime::stdio::{Output, Stream};
+use crate::runtime::{Refusal, Tenant};
 use crate::tasks::{TaskKind, Tasks};
 use bytes::Bytes;
 use corovan_core::code::Code;
@@ -220,14 +220,16 @@ impl Voice {
         }
     }
 
-    /// What tells the other node its end.
-    pub(super) fn tells_end(&self, header: Header) -> impl FnOnce(&Arc<ExitRecord>) + Send + Sync + 'static {
-        let (session, over, asker) = (Arc::clone(&self.session), self.over, self.asker);
+    /// What tells the other node its end, and keeps what is too large for that if it is wanted (flags of the spawn).
+    pub(super) fn tells_end(
+        &self,
+        header: Header,
+        tenant: &Arc<Tenant>,
+    ) -> impl FnOnce(&Arc<ExitRecord>) + Send + Sync + 'static {
+        let (session, over, asker, tenant) = (Arc::clone(&self.session), self.over, self.asker, Arc::clone(tenant));
         move |record: &Arc<ExitRecord>| {
-            if session.unwatch(over) {
-                let monitor = Header { call: over, to: Local::from(record.address), from: asker, ..header };
-                tell(&session, &monitor, record, 0);
-            }
+            let monitor = Header { call: over, to: Local::from(record.address), from: asker, ..header };
+            values::tell(&session, (&monitor, &tenant), record, 0);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Jobs for other nodes: a computation's part on this node that its home, or another node, has asked for. What its coroutines
 //! say goes to whoever asked.
 
-use super::{Dispatch, Start};
+use super::{Dispatch, Start, check_argv};
 use crate::cluster::hosting::{Guest, Hosts};
 use crate::cluster::link::Granted;
 use crate::cluster::voice::Voice;
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash};
 use corovan_core::limits;
+use corovan_core::link::call::Command;
 use corovan_core::wire::records::{JobLimits, Prepare, Progress};
 use corovan_core::wire::{ExitRecord, Outcome, Usage};
 use parking_lot::Mutex;
@@ -110,17 +111,20 @@ impl Hosts for Guests {
         let guests = self.clone();
         Box::pin(async move {
             let Guest { granted, spawn, args, voice, over, handle } = guest;
+            let is_command = spawn.command.is_some();
+            let Command { argv, env, terminals } = spawn.command.unwrap_or_default();
+            check_argv(&argv)?;
             let prepare = Prepare {
                 module: spawn.module,
                 size: 0,
-                function: Some(spawn.function),
+                function: (!is_command).then_some(spawn.function),
                 limits: JobLimits {
                     memory: Some(spawn.memory).filter(|memory| *memory > 0),
                     deadline: Some(spawn.deadline),
                     cpu: spawn.cpu,
                 },
-                env: Vec::new(),
-                terminals: 0,
+                env,
+                terminals,
             };
             let spec = guests.dispatch.prepare(&granted.tenant, prepare).await?;
             let spec = if spawn.most > 0 { spec.with_at_most(spawn.most) } else { spec };
@@ -137,7 +141,7 @@ impl Hosts for Guests {
                 used: AtomicU64::new(0),
                 stay: Mutex::new(Some(stay)),
             });
-            let start = Start { args, ..Start::default() };
+            let start = Start { args, argv, ..Start::default() };
             let job = guests.dispatch.submit(&group, &spec, start, follower as Arc<dyn Observer>);
             handle.running(move |by, reason| job.cancel(by, reason, limits::TERMINATE_GRACE));
             address.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal, "the job ended without a word")))

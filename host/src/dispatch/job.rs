@@ -1,7 +1,7 @@
 //! One job: waiting, running, ended. Whatever happens, its follower is told the end once.
 
 use super::{Dispatch, NO_ARGUMENTS, Spec, Start, news};
-use crate::runtime::ports::Observer;
+use crate::runtime::ports::{Observer, Sprout};
 use crate::runtime::stdio::Output;
 use crate::runtime::{Attendance, Control, Group, Launch, Refusal, Tree, coroutine::WasiProgram};
 use corovan_core::code::Code;
@@ -16,11 +16,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 pub struct Job {
-    dispatch: Dispatch,
-    group: Arc<Group>,
-    spec: Arc<Spec>,
-    follower: Arc<dyn Observer>,
-    state: Mutex<State>,
+    pub(super) dispatch: Dispatch,
+    pub(super) group: Arc<Group>,
+    pub(super) spec: Arc<Spec>,
+    pub(super) follower: Arc<dyn Observer>,
+    pub(super) state: Mutex<State>,
     /// Itself, for what its coroutines make.
     this: Weak<Job>,
     /// Until it has ended.
@@ -45,9 +45,14 @@ struct Child {
     daemon: AtomicBool,
 }
 
-enum State {
-    Waiting { start: Start, ticket: u64 },
+pub(super) enum State {
+    Waiting {
+        start: Start,
+        ticket: u64,
+    },
     Running(Arc<Control>),
+    /// Another node runs it, or is to; this ends it, once there is something to end.
+    Away(Option<Arc<dyn Sprout>>),
     Ended,
 }
 
@@ -86,6 +91,11 @@ impl Job {
             match &*state {
                 State::Ended => return,
                 State::Running(control) => Ok(Arc::clone(control)),
+                State::Away(sprout) => {
+                    let sprout = sprout.clone();
+                    drop(state);
+                    return self.cancel_away(sprout, by, reason);
+                }
                 State::Waiting { ticket, .. } => {
                     let ticket = *ticket;
                     // From here on nobody can start it, also if its turn has just come.
@@ -191,13 +201,13 @@ impl Job {
     }
 
     /// It keeps its computation open no longer.
-    fn depart(&self) {
+    pub(super) fn depart(&self) {
         let attendance = self.attendance.lock().take();
         drop(attendance);
     }
 
     /// The end of a job that never ran.
-    fn report(&self, outcome: Outcome) {
+    pub(super) fn report(&self, outcome: Outcome) {
         let record = ExitRecord {
             address: Address::default(),
             module: self.spec.program.module,

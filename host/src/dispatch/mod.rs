@@ -2,6 +2,7 @@
 //! exactly once. No I/O here: modules come from `modules`, events go to the follower.
 
 pub mod admission;
+mod away;
 pub mod guests;
 pub mod job;
 mod news;
@@ -50,6 +51,8 @@ pub struct Spec {
     terminals: u8,
     /// A command's own name: the first of its argv.
     name: String,
+    /// It is a WASI program, and no function of a module.
+    is_command: bool,
 }
 
 /// What one job of a spec is given.
@@ -59,6 +62,8 @@ pub struct Start {
     pub args: Bytes,
     pub argv: Vec<String>,
     pub input: Option<Arc<Input>>,
+    /// Which node is to run it, as for a coroutine that another makes: by name, `label=value`, or nothing for any. `None`: this one.
+    pub at: Option<String>,
 }
 
 /// An empty CBOR array.
@@ -100,7 +105,7 @@ impl Dispatch {
     pub fn submit(&self, group: &Arc<Group>, spec: &Arc<Spec>, start: Start, follower: Arc<dyn Observer>) -> Arc<Job> {
         let job = Job::new(self.clone(), Arc::clone(group), Arc::clone(spec), start, follower);
         match self.check_open() {
-            Ok(()) => self.inner.admission.enter(&job),
+            Ok(()) => job.place(),
             Err(refusal) => job.refuse(refusal.code, refusal.detail),
         }
         job
@@ -173,6 +178,7 @@ impl Dispatch {
             cpu: prepare.limits.cpu.map(Duration::from_nanos),
             env: prepare.env.into(),
             terminals: prepare.terminals,
+            is_command: prepare.function.is_none(),
         })
     }
 }
@@ -240,6 +246,19 @@ fn check_size(prepare: &Prepare) -> Result<(), Refusal> {
     if prepare.size > limits::MODULE_BYTES as u64 {
         let text = format!("a module of {} bytes is over the limit of {}", prepare.size, limits::MODULE_BYTES);
         return Err(Refusal::new(Code::TooLarge, text));
+    }
+    Ok(())
+}
+
+/// What no program could be given. Errors: too-large, invalid.
+pub fn check_argv(argv: &[String]) -> Result<(), Refusal> {
+    let size: usize = argv.iter().map(|argument| argument.len() + 1).sum();
+    if size > limits::ARGV_BYTES {
+        let text = format!("{size} bytes of command-line arguments are over the limit of {}", limits::ARGV_BYTES);
+        return Err(Refusal::new(Code::TooLarge, text));
+    }
+    if argv.iter().any(|argument| argument.contains('\0')) {
+        return Err(Refusal::new(Code::Invalid, "a command-line argument has a NUL byte"));
     }
     Ok(())
 }

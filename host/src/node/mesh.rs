@@ -90,7 +90,8 @@ impl Mesh {
         };
         let carrier = Arc::new(Outward::new(links.clone(), runtime, Arc::clone(&shown)));
         let (service, handle) = mesh::Service::new(membership, carrier)?;
-        let remote = Arc::new(Remote::new(links.clone(), Arc::clone(&grants), handle.clone(), &parts.cluster));
+        let remote =
+            Arc::new(Remote::new(links.clone(), Arc::clone(&grants), handle.clone(), &parts.cluster, tasks.clone()));
         let hosting = Hosting::new(runtime.node, parts.hosts, links.peers(), tasks.clone());
         let hosted = hosting.hosted();
         let receiver = Receiver::new(runtime, Arc::clone(&grants), handle.clone(), hosting).with_joins(parts.joins);

@@ -8,6 +8,7 @@ use super::ports::{End, EndFollower, Observer, Sprout};
 use super::stdio::Stream;
 use super::tree::Tree;
 use bytes::{Buf, Bytes};
+use corovan_core::ids::Address;
 use corovan_core::limits;
 use corovan_core::text::cut;
 use corovan_core::wire::ExitRecord;
@@ -67,8 +68,7 @@ enum State {
 impl Ending {
     /// Of a coroutine that is being made for this observer.
     pub fn new(observer: Arc<dyn Observer>) -> Ending {
-        let ear = Arc::new(Ear { observer, is_busy: AtomicBool::new(false) });
-        Ending(Arc::new(Mutex::new(State::Making(ear))))
+        Ending(Arc::new(Mutex::new(State::Making(Arc::new(Ear::new(observer))))))
     }
 
     /// It was made, and this stands in for it.
@@ -113,6 +113,10 @@ impl EndFollower for Ending {
 }
 
 impl Ear {
+    pub fn new(observer: Arc<dyn Observer>) -> Ear {
+        Ear { observer, is_busy: AtomicBool::new(false) }
+    }
+
     /// One part at a time; `None`: another has not found room yet.
     pub fn listen(self: Arc<Self>) -> Option<Listening> {
         let was_busy = self.is_busy.swap(true, Ordering::AcqRel);
@@ -121,6 +125,11 @@ impl Ear {
 }
 
 impl Listening {
+    /// Who says it, so that it is there: whoever follows it may not have been told yet.
+    pub fn is_of(&self, address: Address) {
+        self.0.observer.started(address);
+    }
+
     /// Progress and log lines.
     pub fn hear(&self, progress: Option<Progress>, logs: Vec<Log>) {
         let Ear { observer, .. } = &*self.0;

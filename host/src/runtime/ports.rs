@@ -8,6 +8,7 @@ use super::refusal::Refusal;
 use super::stdio::Output;
 use bytes::Bytes;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
+use corovan_core::link::call::Command;
 use corovan_core::link::channel::ChannelCall;
 use corovan_core::tenancy::quota::Permit;
 use corovan_core::wire::ExitRecord;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 
 /// Follows one coroutine. Called on worker threads: must not block.
 pub trait Observer: Send + Sync {
+    /// This node was chosen to run it, of whichever there are; `started` may follow, from there.
+    fn placed(&self, _node: NodeId, _name: &str) {}
     /// It has an instance and is about to run.
     fn started(&self, address: Address);
     /// `done` of `total` (0: unknown), with a text; only the latest counts.
@@ -64,6 +67,8 @@ pub trait Mesh: Send + Sync {
     /// The node of this name, or one that a selector takes: `label=value`, or nothing for any; the present one may be among them.
     /// Errors: node-lost (there is none), invalid.
     fn place(&self, selector: &str) -> Result<NodeId, Refusal>;
+    /// What a node that is there is called.
+    fn name(&self, node: NodeId) -> Option<String>;
     /// Makes a coroutine on another node. Dropped before it is made, it is ended there at once. `over` is told when it and all
     /// that it made there have ended. Errors: those of a spawn, and node-lost, need-module.
     fn spawn(
@@ -74,6 +79,31 @@ pub trait Mesh: Send + Sync {
         what: SpawnAway,
         over: Box<dyn EndFollower>,
     ) -> Pending<Result<Made, Refusal>>;
+    /// Has another node run a job of this one, and gives what ends it. `observer` hears what it says, that it has started first; `over`
+    /// is told once, last, when it and all that it made there have ended, or what else became of it.
+    fn run(
+        &self,
+        group: &Arc<Group>,
+        to: NodeId,
+        what: SpawnAway,
+        observer: Arc<dyn Observer>,
+        over: Box<dyn FnOnce(Became) + Send + Sync>,
+    ) -> Arc<dyn Sprout>;
+}
+
+/// What became of a job that another node was to run.
+#[derive(Debug)]
+pub enum Became {
+    Ended(ExitRecord),
+    /// It certainly never ran.
+    Refused(Refusal),
+    /// Its node cannot be reached any more: it may have run, and may go on until that node notices.
+    Lost(Refusal),
+    /// It was ended before it was there, by whom and why.
+    Cancelled {
+        by: String,
+        reason: String,
+    },
 }
 
 /// A coroutine that another node has made, and what ends it.
@@ -100,6 +130,8 @@ pub struct SpawnAway {
 #[derive(Debug)]
 pub enum SpawnOf {
     Function(ModuleHash, String),
+    /// A WASI program, and how it is started.
+    Command(ModuleHash, Command),
     /// What is offered there: its module and function are its owner's.
     Service(Address),
 }

@@ -2,6 +2,7 @@
 
 mod dial_out;
 mod memory;
+mod placed;
 mod restart;
 
 use crate::nodes::NodeProcess;
@@ -261,4 +262,22 @@ fn a_node_that_stands_still_is_lost_to_others_until_it_goes_on() {
     let out = done.has_code(0).out();
     assert_eq!(out.lines().last(), Some("Gone"), "{out}");
     server.wait().has_code(123);
+}
+
+impl Place {
+    /// Waits until that node knows all of these as alive.
+    fn until_known_at(&self, node: &NodeProcess, names: &[&str]) {
+        let certs = self.certs().display().to_string();
+        crate::process::until("a node knows these", || {
+            let done = self.run(["nodes", "--json", "--node", &node.address, "--certs", &certs]);
+            let text = done.has_code(0).out();
+            let alive = |name: &&str| {
+                text.lines().any(|line| {
+                    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                    line["name"] == **name && line["state"] == "alive"
+                })
+            };
+            names.iter().all(alive).then_some(())
+        });
+    }
 }

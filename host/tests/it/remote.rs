@@ -159,7 +159,13 @@ impl Node {
             bench
                 .runtime
                 .mesh
-                .set(Arc::new(Remote::new(links.clone(), Arc::clone(&trust) as _, handle.clone(), "test")))
+                .set(Arc::new(Remote::new(
+                    links.clone(),
+                    Arc::clone(&trust) as _,
+                    handle.clone(),
+                    "test",
+                    Tasks::here()
+                )))
                 .is_ok()
         );
         assert!(

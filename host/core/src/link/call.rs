@@ -109,6 +109,22 @@ pub struct Spawn {
     /// Bytes that whoever makes it may have, which is the most that the program gets of what it wants; 0: it is not said.
     #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
     pub most: u64,
+    /// A WASI program is run, in place of a function.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Command>,
+}
+
+/// How a WASI program is started.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Command {
+    /// Without the program's own name.
+    #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
+    pub argv: Vec<String>,
+    #[serde(rename = "e", default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<(String, String)>,
+    /// Descriptors 0, 1, 2 are terminals at the client (bit 0, 1, 2).
+    #[serde(rename = "t", default)]
+    pub terminals: u8,
 }
 
 /// A part of what a coroutine says.
@@ -200,6 +216,7 @@ mod tests {
             cpu: Some(4),
             service: None,
             most: 4,
+            command: Some(Command { argv: vec!["-v".into()], env: vec![("A".into(), "b".into())], terminals: 1 }),
         };
         let log = Log { level: 3, text: "so".into(), dropped: 1 };
         let said = Said { over: 3, progress: None, logs: vec![log], stream: 2 };

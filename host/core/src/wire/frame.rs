@@ -58,6 +58,8 @@ pub enum Kind {
     NodeInfo = 75,
     /// node: all nodes have been told; what follows has changed.
     NodesTold = 76,
+    /// node: a node was chosen for the job ([`super::records::Placed`]).
+    Placed = 77,
     /// either: first frame of a one-way stream ([`super::records::Blob`]); raw bytes follow to the end of the stream.
     Blob = 128,
 }
@@ -88,7 +90,7 @@ pub const HEADER: usize = 16;
 const MAY_IGNORE: u16 = 0x8000;
 
 impl Kind {
-    const ALL: [Kind; 22] = [
+    const ALL: [Kind; 23] = [
         Kind::Open,
         Kind::Prepare,
         Kind::Submit,
@@ -110,6 +112,7 @@ impl Kind {
         Kind::Closed,
         Kind::NodeInfo,
         Kind::NodesTold,
+        Kind::Placed,
         Kind::Blob,
     ];
 

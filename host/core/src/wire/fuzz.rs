@@ -27,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     ("refused", record::<Refused>),
     ("closed", record::<Closed>),
     ("started", record::<Started>),
+    ("placed", record::<Placed>),
     ("progress", record::<Progress>),
     ("log", record::<Log>),
     ("blob", record::<Blob>),

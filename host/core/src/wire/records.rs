@@ -89,6 +89,9 @@ pub struct Submit {
     /// Arguments follow on a stream of their own, so many bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<u64>,
+    /// Which node is to run it: a node's name, `label=value`, or nothing for any. Absent: the one that takes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 /// Ends job `frame.id`: interrupt, grace, hard stop.
@@ -130,6 +133,17 @@ pub struct Closed {
     pub newest: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<u16>,
+}
+
+/// A node was chosen to run the job, which it may refuse. Told of jobs that say where they are to run (`Submit::at`), before they start.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Placed {
+    #[serde(with = "super::node_id")]
+    pub node: NodeId,
+    pub name: String,
+    /// Counts the attempts at the job, from 1.
+    #[serde(default)]
+    pub attempt: u32,
 }
 
 /// The job runs, as this coroutine.

@@ -210,7 +210,7 @@ impl Session {
             let lost = self.targets.first().and_then(|target| target.node.failure());
             return Err(lost.map_or_else(|| anyhow::anyhow!("there is no node"), anyhow::Error::new));
         };
-        let options = SubmitOptions { argv: arguments.argv, stdin: plan.stdin };
+        let options = SubmitOptions { argv: arguments.argv, stdin: plan.stdin, at: plan.at.clone() };
         let shown = self.printer.is_plural().then(|| report::arguments(&arguments.values, &options.argv));
         let mut job = target.computation.submit(&target.spec, arguments.values, options).await?;
         if plan.stdin {

@@ -77,6 +77,9 @@ pub struct Args {
     /// An environment variable of a WASI program; a NAME alone passes yours on
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     env: Vec<String>,
+    /// Run each job at a node of the mesh: its name, label=value for one that has the label, or any
+    #[arg(long, value_name = "NODE")]
+    at: Option<String>,
     /// One JSON object a line instead of text
     #[arg(long)]
     json: bool,
@@ -101,6 +104,8 @@ pub struct Plan {
     /// How many jobs.
     pub jobs: u64,
     pub stdin: bool,
+    /// Which node of the mesh is to run them.
+    pub at: Option<String>,
     pub json: bool,
     pub quiet: bool,
     pub raw: bool,
@@ -113,6 +118,9 @@ pub struct JobArguments {
     pub values: Arguments,
     pub argv: Vec<String>,
 }
+
+/// `--at` for any node.
+const ANY: &str = "any";
 
 /// Bytes of an `--args-file`.
 const ARGS_FILE_BYTES: u64 = 1 << 30;
@@ -178,7 +186,9 @@ impl Args {
             mesh,
             bind: self.bind,
             jobs,
-            stdin: jobs == 1 && !reads_stdin,
+            // Standard input reaches jobs of the node that takes them only.
+            stdin: jobs == 1 && !reads_stdin && self.at.is_none(),
+            at: self.at.map(|at| if at == ANY { String::new() } else { at }),
             json: self.json,
             quiet: self.quiet,
             raw: self.raw,

@@ -81,6 +81,12 @@ impl Printer {
         match event {
             Event::Stdout(bytes) => self.output(job, 0, &bytes),
             Event::Stderr(bytes) => self.output(job, 1, &bytes),
+            Event::Placed { node, name, .. } => {
+                if let Some(open) = self.open.get_mut(&job) {
+                    open.node = if name.is_empty() { node.to_string() } else { name };
+                }
+                Ok(())
+            }
             other if self.style == Style::Json => self.json(&event_json(job, self.node(job), &other)),
             Event::Started { .. } if self.style == Style::Many && !self.quiet => {
                 let open = self.open.get(&job);

@@ -85,6 +85,7 @@ fn a_node_does_what_the_grant_that_it_is_shown_gives_and_nothing_else() {
                 cpu: None,
                 service: None,
                 most: 0,
+                command: None,
             })
         };
         let other = Some(vec![ModuleHash([3; 32])]);

@@ -53,21 +53,3 @@ fn nobody_can_connect_with_a_node_that_only_dials() {
     // Its clients can, which need no mesh.
     works.has_code(0);
 }
-
-impl Place {
-    /// Waits until that node knows all of these as alive.
-    fn until_known_at(&self, node: &NodeProcess, names: &[&str]) {
-        let certs = self.certs().display().to_string();
-        crate::process::until("a node knows these", || {
-            let done = self.run(["nodes", "--json", "--node", &node.address, "--certs", &certs]);
-            let text = done.has_code(0).out();
-            let alive = |name: &&str| {
-                text.lines().any(|line| {
-                    let line: serde_json::Value = serde_json::from_str(line).unwrap();
-                    line["name"] == **name && line["state"] == "alive"
-                })
-            };
-            names.iter().all(alive).then_some(())
-        });
-    }
-}

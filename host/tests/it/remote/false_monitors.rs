@@ -68,6 +68,7 @@ fn a_guest_whose_end_its_asker_does_not_want_to_hear_any_more_is_ended() {
             over,
             service: None,
             most: 1 << 30,
+            command: None,
             cpu: None,
         });
         let header = Header { call, ..between(1, Address::default()) };

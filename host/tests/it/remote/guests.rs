@@ -91,6 +91,7 @@ fn spawn() -> Call {
         over: 0,
         service: None,
         most: 0,
+        command: None,
         cpu: None,
     })
 }

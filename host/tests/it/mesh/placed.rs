@@ -1,0 +1,119 @@
+//! Jobs that run at a node other than the one that took them (`--at`): to a client the same, but for where.
+
+use super::{mesh, start_job};
+use crate::nodes::NodeProcess;
+use crate::process::{Place, Running, job};
+use rustix::process::Signal;
+
+/// Two nodes that know each other; the second has a label.
+fn pair(place: &Place) -> [NodeProcess; 2] {
+    let a = place.node_named("a", &[]);
+    let b = place.node_named("b", &["--peer", &a.address, "--label", "disk=fast", "--slots", "16"]);
+    for node in [&a, &b] {
+        place.until_known_at(node, &["a", "b"]);
+    }
+    [a, b]
+}
+
+fn faults(place: &Place, node: &NodeProcess, args: &[&str]) -> Running {
+    start_job(place, node, "faults", args)
+}
+
+#[test]
+fn a_job_runs_at_the_node_that_is_named_and_its_client_sees_all_of_it() {
+    let place = Place::new();
+    let [a, b] = pair(&place);
+    let greet = job("greet").display().to_string();
+    let done = place.run(a.args(&[&greet, "greet", "you", "3", "--at", "b"]));
+    done.has_code(0).says(&["3 of 3"]);
+    assert_eq!(done.out(), "hello, you\nhello, you\nhello, you\nbye\n3\n");
+    // Each says where it runs, and begins to before anything else of it.
+    for (at, node) in [("b", "b"), ("disk=fast", "b"), ("a", "a")] {
+        let done = place.run(a.args(&[&greet, "greet", "you", "1", "--at", at, "--json"]));
+        let events: Vec<serde_json::Value> =
+            done.has_code(0).out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let kinds: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+        assert_eq!((kinds[0], kinds.last()), ("started", Some(&"exit")), "{kinds:?}");
+        assert!(events.iter().all(|event| event["node"] == *node || event["node"].is_null()), "{events:?}");
+        let said: String = events.iter().filter_map(|event| event["text"].as_str()).collect();
+        assert!(said.contains("hello, you"), "{events:?}");
+    }
+    // Any: both take turns.
+    let done = place.run(b.args(&[&greet, "greet", "you", "1", "--at", "any", "--count", "6"]));
+    done.has_code(0).says(&[": a processing", ": b processing"]);
+}
+
+#[test]
+fn results_output_arguments_and_failures_of_any_size_come_from_another_node_as_from_this_one() {
+    let place = Place::new();
+    let [a, _b] = pair(&place);
+    for (args, code) in [
+        (&["big_result", "10"][..], 0),
+        (&["big_result", "3000000"], 0),
+        (&["big_output", "1000000"], 0),
+        (&["fails", "my-kind", "my text"], 120),
+        (&["traps"], 0),
+        (&["panics"], 0),
+        (&["out_of_memory"], 0),
+    ] {
+        let here = faults(&place, &a, args).wait();
+        let there = faults(&place, &a, &[args, &["--at", "b"]].concat()).wait();
+        assert_eq!(there.code, here.code, "{args:?}: {there:?}");
+        assert!(there.stdout == here.stdout, "{args:?}: {} and {} bytes", here.stdout.len(), there.stdout.len());
+        let first = |text: &str| text.lines().next().map(str::to_owned);
+        assert_eq!(first(&there.stderr), first(&here.stderr), "{args:?}");
+        assert!(code == 0 || here.code == code, "{here:?}");
+    }
+    let large = format!("[{:?}]", "x".repeat(900_000));
+    let file = place.file("large.json", large);
+    let echo = job("echo").display().to_string();
+    let file = file.display().to_string();
+    let done = place.run(a.args(&[&echo, "same", "--args-file", &file, "--at", "b"]));
+    assert_eq!(done.has_code(0).out().len(), 900_003);
+    let hello = job("hello").display().to_string();
+    let env = ["--env", "NAME=VALUE", "--at", "b", "--", "one", "two words"];
+    let there = place.run(a.args(&[&[&hello[..]], &env[..]].concat()));
+    let here = place.run(a.args(&[&[&hello[..], "--env", "NAME=VALUE"], &env[4..]].concat()));
+    assert_eq!((there.code, &there.stdout), (here.code, &here.stdout), "{there:?}");
+}
+
+#[test]
+fn a_job_at_another_node_is_ended_by_its_client_by_its_deadline_and_with_that_node() {
+    let place = Place::new();
+    let [a, b] = pair(&place);
+    let sleeps = || {
+        let sleeps = faults(&place, &a, &["spins", "--at", "b", "--json"]);
+        sleeps.stdout.wait_for("started", 1);
+        sleeps
+    };
+    let ended = sleeps();
+    ended.signal(Signal::INT);
+    let done = ended.wait();
+    assert!(done.code == 130 && done.out().contains("terminated"), "{done:?}");
+    faults(&place, &a, &["spins", "--at", "b", "--timeout", "300ms"]).wait().says(&["deadline"]);
+    // Its client is killed: none of as many as that node runs for a tenant goes on without, or another would wait for ever.
+    let killed = faults(&place, &a, &["spins", "--at", "b", "--json", "--count", "16"]);
+    killed.stdout.wait_for("started", 16);
+    killed.signal(Signal::KILL);
+    killed.wait();
+    faults(&place, &b, &["progresses", "1"]).wait().has_code(0);
+    let lost = sleeps();
+    b.running.signal(Signal::KILL);
+    let done = lost.wait();
+    assert!(done.code == 123 && done.out().contains("node-lost"), "{done:?}");
+}
+
+#[test]
+fn a_node_that_is_not_there_is_refused_with_what_to_do() {
+    let place = Place::new();
+    let nodes = mesh(&place, 1);
+    for (at, says) in [("nowhere", "no node of the mesh is \"nowhere\""), ("disk=fast", "has the label disk=fast")] {
+        let done = faults(&place, &nodes[0], &["progresses", "1", "--at", at]).wait();
+        assert!(done.code != 0 && done.stderr.contains(says), "{done:?}");
+    }
+    let alone = Place::new();
+    let file = job("faults").display().to_string();
+    let done = alone.run(["run", &file, "progresses", "1", "--at", "elsewhere"]);
+    assert!(done.code != 0 && done.stderr.contains("in no mesh"), "{done:?}");
+    alone.run(["run", &file, "progresses", "1", "--at", "any"]).has_code(0);
+}
