@@ -3,6 +3,7 @@
 
 use crate::computation::{BlobStream, Handle, Shared, open_blob};
 use crate::error::Error;
+use crate::event::Event;
 use crate::jobs::Ready;
 use crate::spec::Spec;
 use bytes::{Bytes, BytesMut};
@@ -25,39 +26,6 @@ pub struct Job {
     handle: Arc<Handle>,
     cell: Arc<Cell>,
     stdin: Option<OwnedSemaphorePermit>,
-}
-
-/// What a job says, in order.
-#[derive(Clone, PartialEq, Debug)]
-#[non_exhaustive]
-pub enum Event {
-    /// This node was chosen to run it: told where [`crate::SubmitOptions::at`] was given, before it starts, and again for another
-    /// attempt at it.
-    Placed {
-        node: NodeId,
-        name: String,
-        attempt: u32,
-    },
-    /// It has its resources and runs as this coroutine.
-    Started {
-        address: Address,
-    },
-    /// The latest, if several came since the last look.
-    Progress {
-        done: u64,
-        total: u64,
-        text: String,
-    },
-    /// Level: 1 error, 2 warning, 3 info, 4 debug, 5 trace. `dropped` lines before it were lost.
-    Log {
-        level: u8,
-        text: String,
-        dropped: u64,
-    },
-    Stdout(Bytes),
-    Stderr(Bytes),
-    /// Always the last.
-    Exit(Arc<ExitRecord>),
 }
 
 /// A job's state, shared by its handle and the reader.

@@ -1,7 +1,8 @@
 //! Many jobs at once: the events of any number of them, from any computations, as one stream. No task per job, and a look
 //! at the next event costs the same whether there are ten jobs or ten thousand.
 
-use crate::job::{Event, Job};
+use crate::event::Event;
+use crate::job::Job;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

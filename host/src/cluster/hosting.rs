@@ -3,10 +3,13 @@
 
 use super::link::{Fault, Granted, Peers, Session};
 use super::receive::{answer, sender};
+use super::remote::Remote;
 use super::transfers::{Counted, Transfers};
+use super::values;
 use super::voice::{self, Voice};
 use crate::runtime::ports::{Pending, Told};
 use crate::runtime::services::Told as ServiceTold;
+use crate::runtime::stdio::Input;
 use crate::runtime::{Refusal, owned};
 use crate::tasks::{TaskKind, Tasks, becomes};
 use bytes::Bytes;
@@ -14,14 +17,16 @@ use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::link::call::{Said, Spawn};
-use corovan_core::link::frame::Header;
-use corovan_core::tenancy::quota::Resource;
+use corovan_core::link::frame::{Header, Local};
+use corovan_core::tenancy::quota::{Permit, Resource};
 use corovan_core::text::cut;
 use corovan_core::wire::ExitRecord;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What runs guests.
@@ -41,6 +46,8 @@ pub struct Guest {
     pub granted: Arc<Granted>,
     pub spawn: Spawn,
     pub args: Bytes,
+    /// Its standard input, if it has any.
+    pub input: Option<Arc<Input>>,
     /// What it says, and last its end.
     pub voice: Arc<Voice>,
     /// Told after that when it and all that it made here have ended; not where it was never made.
@@ -78,7 +85,20 @@ pub struct Hosting {
 
 /// The guests of all nodes; cheap to clone.
 #[derive(Clone, Default)]
-pub struct Hosted(Arc<Mutex<HashMap<Key, Handle>>>);
+pub struct Hosted(Arc<Mutex<HashMap<Key, Here>>>);
+
+/// One of them.
+#[derive(Clone)]
+struct Here {
+    handle: Handle,
+    input: Option<Arc<Feed>>,
+}
+
+/// The standard input of one, and whether a part of it waits for room.
+struct Feed {
+    input: Arc<Input>,
+    is_busy: AtomicBool,
+}
 
 /// A session, by where it is in memory, and the number of a guest's end in it.
 type Key = (usize, u64);
@@ -121,8 +141,10 @@ impl Hosting {
             Ok(()) if spawn.service.is_some() => Ok(()),
             Ok(()) => granted.runs(&spawn.module),
         };
-        // As an open job of a client is: also while its module is fetched, for which the other node may take its time.
-        let weight = (limits::JOB_BYTES + spawn.function.len() + args.len()) as u64;
+        // As an open job of a client is: also while its module is fetched, for which the other node may take its time. Arguments that
+        // are to be fetched as well are charged when they come.
+        let buffer = if spawn.stdin { limits::STDIN_BUFFER } else { 0 };
+        let weight = (limits::JOB_BYTES + spawn.function.len() + args.len() + buffer) as u64;
         let held = refused.and_then(|()| Ok(granted.tenant.ledger.take(Resource::Held, weight)?));
         let held = match held {
             Ok(held) => held,
@@ -132,22 +154,26 @@ impl Hosting {
                 return Ok(());
             }
         };
-        self.guests.0.lock().insert(key, handle.clone());
+        let input = spawn.stdin.then(|| Arc::new(Input::open()));
+        let feed = |input: &Arc<Input>| Arc::new(Feed { input: Arc::clone(input), is_busy: AtomicBool::new(false) });
+        let here = Here { handle: handle.clone(), input: input.as_ref().map(feed) };
+        self.guests.0.lock().insert(key, here);
         let voice = Voice::new(session, granted, (header.from, over), &self.tasks);
         let (guests, tells) = (self.guests.clone(), voice.tells_end(*header, &granted.tenant));
         let guest = Guest {
             granted: Arc::clone(granted),
             spawn,
             args: Bytes::copy_from_slice(&args),
+            input,
             voice,
             over: Box::new(move |record: &Arc<ExitRecord>| {
                 drop(held);
                 tells(record);
-                guests.0.lock().remove(&key);
+                guests.remove(&key);
             }),
             handle: handle.clone(),
         };
-        let made = self.make(session, guest);
+        let made = self.make(session, header.from, guest);
         let (session, guests) = (Arc::clone(session), self.guests.clone());
         self.tasks.spawn(TaskKind::Stream, "guest", async move {
             let outcome = made.await;
@@ -155,7 +181,7 @@ impl Hosting {
                 told.made(*address);
             }
             if outcome.is_err() {
-                guests.0.lock().remove(&key);
+                guests.remove(&key);
                 session.unwatch(over);
             }
             answer(&session, call, outcome.map(|address| Bytes::copy_from_slice(&address.to_bytes())));
@@ -166,7 +192,7 @@ impl Hosting {
 
     /// The other node ends what it asked for.
     pub(super) fn cancel(&self, session: &Arc<Session>, over: u64, by: &str, reason: &str) {
-        let handle = self.guests.0.lock().get(&key(session, over)).cloned();
+        let handle = self.guests.get(&key(session, over)).map(|here| here.handle);
         let (by, reason) = (cut(by.to_owned(), limits::TEXT_BYTES), cut(reason.to_owned(), limits::TEXT_BYTES));
         handle.into_iter().for_each(|handle| handle.cancel(&by, &reason));
     }
@@ -192,7 +218,7 @@ impl Hosting {
         bytes = owned(bytes);
         let session = Arc::clone(session);
         self.tasks.spawn(TaskKind::Stream, "hears", async move {
-            std::future::poll_fn(|cx| listening.poll_print(cx, stream, &mut bytes)).await;
+            poll_fn(|cx| listening.poll_print(cx, stream, &mut bytes)).await;
             drop(listening);
             answer(&session, call, Ok(Bytes::new()));
             Ok::<(), Infallible>(())
@@ -207,22 +233,64 @@ impl Hosting {
     /// Nothing of a session's guests is kept; they have been stopped by the session itself.
     pub(super) fn ended(&self, session: &Arc<Session>) {
         let at = Arc::as_ptr(session).addr();
-        self.guests.0.lock().retain(|(session, _), _| *session != at);
+        let gone: Vec<Key> = self.guests.0.lock().keys().filter(|(session, _)| *session == at).copied().collect();
+        gone.iter().for_each(|key| self.guests.remove(key));
     }
 
-    fn make(&self, session: &Arc<Session>, guest: Guest) -> Pending<Result<Address, Refusal>> {
+    /// Standard input of a guest has come.
+    pub(super) fn input(&self, session: &Arc<Session>, call: u64, (over, end): (u64, bool), bytes: Bytes) {
+        let feed = self.guests.get(&key(session, over)).and_then(|here| here.input);
+        let gone = || Refusal::new(Code::Gone, "nobody here reads it");
+        let Some(feed) = feed else { return answer(session, call, Err(gone())) };
+        if feed.is_busy.swap(true, Ordering::AcqRel) {
+            let text = "the input before that has not found room yet";
+            return answer(session, call, Err(Refusal::new(Code::Protocol, text)));
+        }
+        let (session, mut bytes) = (Arc::clone(session), owned(bytes));
+        self.tasks.spawn(TaskKind::Stream, "feeds", async move {
+            let fed = poll_fn(|cx| feed.input.poll_feed(cx, &mut bytes)).await;
+            if end {
+                feed.input.finish();
+            }
+            feed.is_busy.store(false, Ordering::Release);
+            answer(&session, call, fed.map(|()| Bytes::new()).map_err(|_| gone()));
+            Ok::<(), Infallible>(())
+        });
+    }
+
+    fn make(&self, session: &Arc<Session>, asker: Local, mut guest: Guest) -> Pending<Result<Address, Refusal>> {
         let (session, hosts, transfers) = (Arc::clone(session), Arc::clone(&self.hosts), self.transfers.clone());
         Box::pin(async move {
             transfers.fetch(&session, &guest.granted, guest.spawn.module).await?;
+            if guest.spawn.large.is_some() {
+                let to = Remote::back(&session, &guest.granted.bytes).at(asker);
+                let mut held = Permit::nothing(&guest.granted.tenant.ledger, Resource::Held);
+                guest.args = values::arguments(&to, guest.spawn.over, &mut held).await?;
+                let over = guest.over;
+                guest.over = Box::new(move |record: &Arc<ExitRecord>| {
+                    drop(held);
+                    over(record);
+                });
+            }
             hosts.host(guest).await
         })
     }
 }
 
 impl Hosted {
+    fn get(&self, key: &Key) -> Option<Here> {
+        self.0.lock().get(key).cloned()
+    }
+
+    /// It is over: nobody reads what it was given.
+    fn remove(&self, key: &Key) {
+        let here = self.0.lock().remove(key);
+        here.and_then(|here| here.input).into_iter().for_each(|feed| feed.input.finish());
+    }
+
     /// Ends them all, and waits until that has been told, so long at the most.
     pub async fn end(&self, reason: &str, within: Duration) {
-        let handles: Vec<Handle> = self.0.lock().values().cloned().collect();
+        let handles: Vec<Handle> = self.0.lock().values().map(|here| here.handle.clone()).collect();
         handles.iter().for_each(|handle| handle.cancel("node", reason));
         if !becomes(|| self.0.lock().is_empty(), within).await {
             tracing::warn!("some coroutines of other nodes did not end in time");

@@ -1,19 +1,24 @@
 //! Jobs of this node that other nodes run: asked for, heard, and told of once, whatever becomes of them. Their values come
 //! whole, however large they are.
 
-use super::remote::{Remotely, To};
+use super::made::Remotely;
+use super::remote::To;
 use super::values;
 use crate::runtime::abroad::Ear;
 use crate::runtime::ports::{Became, End, EndFollower, Observer, SpawnAway, Sprout};
-use crate::runtime::stdio::Output;
+use crate::runtime::stdio::{Input, Output};
 use crate::runtime::{Group, Refusal};
 use crate::tasks::{TaskKind, Tasks};
+use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, NodeId};
+use corovan_core::limits;
+use corovan_core::link::call::Call;
 use corovan_core::tenancy::quota::{Permit, Resource};
 use corovan_core::wire::ExitRecord;
 use parking_lot::Mutex;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +59,8 @@ struct Ending {
     ear: Arc<Ear>,
     /// The number under which it is told.
     number: Arc<AtomicU64>,
+    /// Too large to go with the question for it.
+    args: Option<Bytes>,
 }
 
 /// Where those addresses begin: the counters of coroutines never get here.
@@ -89,13 +96,28 @@ impl Jobs {
         self.tasks.spawn(TaskKind::Stream, "job away", async move {
             let ear = Arc::new(Ear::new(Arc::new(Heard(Arc::clone(&away)))));
             let number = Arc::new(AtomicU64::new(0));
-            let ending =
-                Ending { away: Arc::clone(&away), to: to.clone(), from, tasks, ear, number: Arc::clone(&number) };
+            let args = (what.args.len() > limits::SPAWN_ARGUMENTS).then(|| what.args.clone());
+            let input = what.input.clone();
+            let ending = Ending {
+                away: Arc::clone(&away),
+                to: to.clone(),
+                from,
+                tasks: tasks.clone(),
+                ear,
+                number: Arc::clone(&number),
+                args,
+            };
             let over = to.follows(Box::new(ending));
-            let made = to.make(from, what, over, values::WHOLE, |over| number.store(over, Ordering::Release));
+            let made = to.clone().make(from, what, over, values::WHOLE, |over| number.store(over, Ordering::Release));
             tokio::select! {
                 made = made => match made {
-                    Ok((address, sprout)) => away.made(address, sprout),
+                    Ok((address, sprout)) => {
+                        away.made(address, sprout);
+                        if let Some(input) = input {
+                            let (to, over) = (to.at(address.into()), number.load(Ordering::Acquire));
+                            tasks.spawn(TaskKind::Stream, "job's input", feed(to, from, over, input));
+                        }
+                    }
                     // It was on its way when the node was lost: whether it ran, nobody knows.
                     Err(refusal) if refusal.code == Code::NodeLost => away.over(Became::Lost(refusal)),
                     Err(refusal) => away.over(Became::Refused(refusal)),
@@ -183,6 +205,27 @@ impl EndFollower for Ending {
 
     fn ear(&self) -> Option<Arc<Ear>> {
         Some(Arc::clone(&self.ear))
+    }
+
+    fn arguments(&self) -> Option<Bytes> {
+        self.args.clone()
+    }
+}
+
+/// Passes standard input on, a part at a time, until its end, or the job's.
+async fn feed(to: To, from: Address, over: u64, input: Arc<Input>) -> Result<(), Refusal> {
+    loop {
+        let part = poll_fn(|cx| input.poll_read(cx, limits::STDIN_BUFFER)).await;
+        let end = part.is_empty();
+        match to.ask_until_room(&from, &Call::Input { over, end }, part).await {
+            Ok(_) if end => return Ok(()),
+            Ok(_) => {}
+            Err(refusal) => {
+                // Nobody reads it any more, so whoever writes it may stop.
+                input.finish();
+                return Err(refusal);
+            }
+        }
     }
 }
 

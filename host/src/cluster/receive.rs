@@ -69,6 +69,13 @@ impl Receiver {
             Call::Value { monitor, offset } => {
                 return Ok(Some(values::part(runtime, session, (&granted.tenant, &to), (monitor, offset))));
             }
+            Call::Arguments { over, offset } => {
+                return Ok(Some(values::part_of_arguments(session, over, offset)));
+            }
+            Call::Input { over, end } => {
+                self.hosting.input(session, header.call, (over, end), bytes);
+                return Ok(None);
+            }
             Call::Spawn(spawn) => {
                 let (spawn, told) = match offered(runtime, granted, spawn) {
                     Ok(spawn) => spawn,

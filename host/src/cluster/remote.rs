@@ -9,7 +9,7 @@ use super::mesh::Handle;
 use super::values;
 use crate::runtime::abroad::Ear;
 use crate::runtime::ports::{
-    Ask, Became, End, EndFollower, Guard, Made, Mesh, Observer, Pending, SpawnAway, SpawnOf, Sprout, Way,
+    Ask, Became, End, EndFollower, Guard, Made, Mesh, Observer, Pending, SpawnAway, Sprout, Way,
 };
 use crate::runtime::{Group, Refusal};
 use crate::tasks::Tasks;
@@ -25,7 +25,6 @@ use corovan_core::membership::member::Member;
 use corovan_core::membership::presence::Presence;
 use corovan_core::tenancy::identity::{Principal, Role};
 use corovan_core::tenancy::quota::Permit;
-use corovan_core::text::cut;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -236,51 +235,6 @@ impl Way for To {
 }
 
 impl To {
-    /// Has a coroutine made there. `over` is told of the end under a number that is given to `numbered`; `flags` say how. Dropped
-    /// before it is made, it is ended there at once.
-    pub(super) async fn make(
-        self,
-        from: Address,
-        what: SpawnAway,
-        over: Box<dyn Watcher>,
-        flags: u8,
-        numbered: impl FnOnce(u64) + Send,
-    ) -> Result<(Address, Arc<Remotely>), Refusal> {
-        let over = self.session.begin_monitor(over).map_err(not_begun)?;
-        numbered(over);
-        let sprout = Arc::new(Remotely { to: self.clone(), over });
-        let (module, function, service, command) = match what.of {
-            SpawnOf::Function(module, function) => (module, function, None, None),
-            SpawnOf::Command(module, command) => (module, String::new(), None, Some(command)),
-            SpawnOf::Service(service) => (ModuleHash([0; 32]), String::new(), Some(service), None),
-        };
-        let call = Call::Spawn(call::Spawn {
-            module,
-            service,
-            function,
-            memory: what.memory,
-            most: what.most,
-            deadline: what.deadline,
-            over,
-            cpu: what.cpu,
-            command,
-        });
-        // Given up before it is made, it is ended as soon as it is.
-        let making = Making(Some(Arc::clone(&sprout)));
-        let header = Header { flags, ..self.header(Kind::Call, &from, 0) };
-        let peer = self.session.peer;
-        let answer = self.call_for(header, [encode(&call)?, what.args], false).await?;
-        let wrong = |text| Refusal::new(Code::Internal, text);
-        let address: [u8; Address::SIZE] =
-            answer[..].try_into().map_err(|_| wrong("the other node did not answer with an address"))?;
-        let address = Address::from_bytes(address);
-        if address.node != peer {
-            return Err(wrong("the other node answered with an address that is not its own"));
-        }
-        making.made();
-        Ok((address, sprout))
-    }
-
     /// A monitor of it, with these flags.
     pub(super) fn begin_monitor(
         &self,
@@ -314,6 +268,18 @@ impl To {
         match encode(record) {
             Ok(record) => Box::pin(self.clone().call(self.header(Kind::Call, from, 0), [record, bytes])),
             Err(refusal) => Box::pin(std::future::ready(Err(refusal))),
+        }
+    }
+
+    /// The same, again while so much is on its way to that node that nothing more is taken, and nothing tells when it is not.
+    pub(super) async fn ask_until_room(&self, from: &Address, record: &Call, bytes: Bytes) -> Result<Bytes, Refusal> {
+        loop {
+            match self.ask_for(from, record, bytes.clone()).await {
+                Err(refusal) if refusal.code == Code::Overloaded && !self.session.has_ended() => {
+                    tokio::time::sleep(limits::KEEP_ALIVE / 10).await;
+                }
+                outcome => return outcome,
+            }
         }
     }
 
@@ -384,44 +350,6 @@ impl Drop for Asked {
     }
 }
 
-/// A coroutine that another node has made, or makes, and all that it makes there.
-pub(super) struct Remotely {
-    to: To,
-    over: u64,
-}
-
-impl Sprout for Remotely {
-    fn cancel(&self, by: &str, reason: &str) {
-        let record = Call::Cancel {
-            by: cut(by.to_owned(), limits::TEXT_BYTES),
-            reason: cut(reason.to_owned(), limits::TEXT_BYTES),
-        };
-        if let Ok(payload) = encode(&record) {
-            let header = Header { call: self.over, ..Header::new(Kind::Call) };
-            self.to.session.queue(Some(&self.to.pass), header, &payload);
-        }
-    }
-}
-
-/// One that is being made; ended when this is dropped before it is.
-struct Making(Option<Arc<Remotely>>);
-
-impl Making {
-    fn made(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Making {
-    fn drop(&mut self) {
-        if let Some(sprout) = self.0.take()
-            && sprout.to.session.give_up_monitor(sprout.over).is_some()
-        {
-            sprout.cancel("node", "whoever made it has given up");
-        }
-    }
-}
-
 /// A monitor of a coroutine of another node, until dropped.
 pub(super) struct Monitoring {
     pub session: Arc<Session>,
@@ -466,6 +394,10 @@ impl Watcher for Follows {
 
     fn ear(&self) -> Option<Arc<Ear>> {
         self.follower.ear()
+    }
+
+    fn arguments(&self) -> Option<Bytes> {
+        self.follower.arguments()
     }
 }
 

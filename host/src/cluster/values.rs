@@ -54,9 +54,21 @@ pub(super) fn part(
         Some(value) => value,
         None => runtime.value_of(tenant, of)?,
     };
+    Ok(part_of(&value, offset))
+}
+
+/// A part of the arguments of a job that the other node is to run. Errors: gone.
+pub(super) fn part_of_arguments(session: &Session, over: u64, offset: u64) -> Result<Bytes, Refusal> {
+    let args = session.arguments(over);
+    let gone = || Refusal::new(Code::Gone, "nobody here wants it to be run, or its arguments went with the question");
+    args.map(|args| part_of(&args, offset)).ok_or_else(gone)
+}
+
+/// Its size, and bytes from an offset on.
+fn part_of(value: &Bytes, offset: u64) -> Bytes {
     let rest = value.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
     let part = &rest[..rest.len().min(limits::MESSAGE_BYTES)];
-    Ok([&(value.len() as u64).to_le_bytes()[..], part].concat().into())
+    [&(value.len() as u64).to_le_bytes()[..], part].concat().into()
 }
 
 /// Waits for an end with its value. `None`: the node is lost.
@@ -105,22 +117,24 @@ fn with_value(record: ExitRecord, value: Bytes) -> Result<ExitRecord, Refusal> {
     Ok(ExitRecord { outcome, ..record })
 }
 
-/// All of a value, part by part. Errors: expired, overloaded, node-lost, protocol.
+/// All of a value. Errors: expired, overloaded, node-lost, protocol.
 async fn fetch(to: &To, from: &Address, monitor: u64, held: &mut Permit) -> Result<Bytes, Refusal> {
+    gather(to, from, |offset| Call::Value { monitor, offset }, held).await
+}
+
+/// All arguments of a job that another node wants to run here under the number of its end. Errors: gone, overloaded, node-lost,
+/// protocol.
+pub(super) async fn arguments(to: &To, over: u64, held: &mut Permit) -> Result<Bytes, Refusal> {
+    gather(to, &Address::default(), |offset| Call::Arguments { over, offset }, held).await
+}
+
+/// What is asked for part by part, from an offset on.
+async fn gather(to: &To, from: &Address, part: impl Fn(u64) -> Call, held: &mut Permit) -> Result<Bytes, Refusal> {
     let mut value = BytesMut::new();
     loop {
-        let ask = Call::Value { monitor, offset: value.len() as u64 };
-        match to.ask_for(from, &ask, Bytes::new()).await {
-            Ok(part) => {
-                if add(&mut value, part, held)? {
-                    return Ok(value.freeze());
-                }
-            }
-            // So much is on its way to this node already, and nothing tells when it is not.
-            Err(refusal) if refusal.code == Code::Overloaded && !to.session.has_ended() => {
-                tokio::time::sleep(limits::KEEP_ALIVE / 10).await;
-            }
-            Err(refusal) => return Err(refusal),
+        let next = to.ask_until_room(from, &part(value.len() as u64), Bytes::new()).await?;
+        if add(&mut value, next, held)? {
+            return Ok(value.freeze());
         }
     }
 }

@@ -9,7 +9,6 @@ use crate::runtime::stdio::{Output, Stream};
 use crate::runtime::{Refusal, Tenant};
 use crate::tasks::{TaskKind, Tasks};
 use bytes::Bytes;
-use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use corovan_core::limits;
 use corovan_core::link::call::{Call, Said};
@@ -194,16 +193,7 @@ impl Voice {
     async fn tell(&self, said: &Said, bytes: &Bytes) -> Result<(), Refusal> {
         let to = Remote::back(&self.session, &self.granted.bytes).at(self.asker);
         let from = self.address.get().copied().unwrap_or_default();
-        let call = Call::Said(said.clone());
-        loop {
-            match to.ask_for(&from, &call, bytes.clone()).await {
-                // So many calls wait for that node already, and nothing tells when they do not.
-                Err(refusal) if refusal.code == Code::Overloaded && !self.session.has_ended() => {
-                    tokio::time::sleep(limits::KEEP_ALIVE / 10).await;
-                }
-                outcome => return outcome.map(drop),
-            }
-        }
+        to.ask_until_room(&from, &Call::Said(said.clone()), bytes.clone()).await.map(drop)
     }
 
     /// Into this node's log.

@@ -27,7 +27,7 @@ impl Job {
         }
     }
 
-    /// The other node that it is for; `None`: this one. Errors: node-lost (there is none such), unsupported.
+    /// The other node that it is for; `None`: this one. Errors: node-lost (there is none such), invalid.
     fn chosen(&self) -> Result<Option<Elsewhere>, Refusal> {
         let State::Waiting { start, .. } = &*self.state.lock() else { return Ok(None) };
         let Some(at) = &start.at else { return Ok(None) };
@@ -45,10 +45,6 @@ impl Job {
         if node == runtime.node {
             self.follower.placed(node, &mesh.name(node).unwrap_or_default());
             return Ok(None);
-        }
-        if start.input.is_some() {
-            let text = "standard input reaches jobs of the node that took them only: leave out where it is to run";
-            return Err(Refusal::new(Code::Unsupported, text));
         }
         Ok(Some((Arc::clone(mesh), node)))
     }
@@ -95,6 +91,7 @@ impl Job {
             most: spec.memory,
             deadline: nanos(spec.deadline),
             cpu: spec.cpu.map(nanos),
+            input: start.input,
         }
     }
 

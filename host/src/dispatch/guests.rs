@@ -110,7 +110,7 @@ impl Hosts for Guests {
     fn host(&self, guest: Guest) -> Pending<Result<Address, Refusal>> {
         let guests = self.clone();
         Box::pin(async move {
-            let Guest { granted, spawn, args, voice, over, handle } = guest;
+            let Guest { granted, spawn, args, input, voice, over, handle } = guest;
             let is_command = spawn.command.is_some();
             let Command { argv, env, terminals } = spawn.command.unwrap_or_default();
             check_argv(&argv)?;
@@ -141,7 +141,7 @@ impl Hosts for Guests {
                 used: AtomicU64::new(0),
                 stay: Mutex::new(Some(stay)),
             });
-            let start = Start { args, argv, ..Start::default() };
+            let start = Start { args, argv, input, at: None };
             let job = guests.dispatch.submit(&group, &spec, start, follower as Arc<dyn Observer>);
             handle.running(move |by, reason| job.cancel(by, reason, limits::TERMINATE_GRACE));
             address.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal, "the job ended without a word")))

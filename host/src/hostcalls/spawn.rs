@@ -145,6 +145,7 @@ impl Parent {
             most,
             deadline: if asked == 0 { left } else { asked.min(left) },
             cpu: control.tree.left(),
+            input: None,
         };
         let promised = if flags & MONITOR != 0 { Some(runtime.promise(&control)?) } else { None };
         let ending = Ending::new(observer);

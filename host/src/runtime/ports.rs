@@ -5,7 +5,7 @@ use super::abroad::Ear;
 use super::group::Group;
 use super::launch::Program;
 use super::refusal::Refusal;
-use super::stdio::Output;
+use super::stdio::{Input, Output};
 use bytes::Bytes;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::link::call::Command;
@@ -124,6 +124,8 @@ pub struct SpawnAway {
     pub deadline: u64,
     /// The same of CPU time; `None`: as much as they like.
     pub cpu: Option<u64>,
+    /// Its standard input, for jobs ([`Mesh::run`]).
+    pub input: Option<Arc<Input>>,
 }
 
 /// What another node is to make a coroutine of.
@@ -224,6 +226,10 @@ pub trait EndFollower: Send + Sync {
     fn ended(self: Box<Self>, end: Option<End>);
     /// Who hears what it says until then, where somebody does.
     fn ear(&self) -> Option<Arc<Ear>> {
+        None
+    }
+    /// What it was given, where that did not go with the question for it.
+    fn arguments(&self) -> Option<Bytes> {
         None
     }
 }

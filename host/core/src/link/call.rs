@@ -30,6 +30,21 @@ pub enum Call {
         #[serde(rename = "o")]
         offset: u64,
     },
+    /// The arguments of the `Spawn` that gave this number to its end, which were too large for it: answered as `Value` is.
+    Arguments {
+        #[serde(rename = "n")]
+        over: u64,
+        #[serde(rename = "o")]
+        offset: u64,
+    },
+    /// Standard input of what was made under this number: bytes follow, the last of them where `end`. Answered when they have found
+    /// room; `gone` where nobody reads them.
+    Input {
+        #[serde(rename = "n")]
+        over: u64,
+        #[serde(rename = "e", default)]
+        end: bool,
+    },
     /// Answered when it is ordered.
     Terminate {
         #[serde(rename = "b")]
@@ -112,6 +127,12 @@ pub struct Spawn {
     /// A WASI program is run, in place of a function.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Command>,
+    /// Its arguments do not follow but are to be fetched, so many bytes.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub large: Option<u64>,
+    /// Its standard input will come.
+    #[serde(rename = "i", default, skip_serializing_if = "is_false")]
+    pub stdin: bool,
 }
 
 /// How a WASI program is started.
@@ -196,6 +217,10 @@ pub fn decode_exit(payload: Bytes) -> Result<ExitRecord, Error> {
     Ok(ExitRecord::from_head(head, value))
 }
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -217,6 +242,8 @@ mod tests {
             service: None,
             most: 4,
             command: Some(Command { argv: vec!["-v".into()], env: vec![("A".into(), "b".into())], terminals: 1 }),
+            large: Some(5),
+            stdin: true,
         };
         let log = Log { level: 3, text: "so".into(), dropped: 1 };
         let said = Said { over: 3, progress: None, logs: vec![log], stream: 2 };
@@ -227,6 +254,8 @@ mod tests {
             Call::Said(said),
             Call::Module { hash: ModuleHash([1; 32]), offset: 9 },
             Call::Value { monitor: 1, offset: 2 },
+            Call::Arguments { over: 1, offset: 2 },
+            Call::Input { over: 1, end: true },
             Call::Swap { module: Some(ModuleHash([2; 32])), function: "next".into() },
         ] {
             let payload = [&encode(&call).unwrap()[..], b"rest"].concat();

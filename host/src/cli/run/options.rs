@@ -186,8 +186,7 @@ impl Args {
             mesh,
             bind: self.bind,
             jobs,
-            // Standard input reaches jobs of the node that takes them only.
-            stdin: jobs == 1 && !reads_stdin && self.at.is_none(),
+            stdin: jobs == 1 && !reads_stdin,
             at: self.at.map(|at| if at == ANY { String::new() } else { at }),
             json: self.json,
             quiet: self.quiet,

@@ -82,6 +82,10 @@ pub trait Watcher: Send + Sync {
     fn ear(&self) -> Option<Arc<Ear>> {
         None
     }
+    /// What it was given, where that did not go with the question for it.
+    fn arguments(&self) -> Option<Bytes> {
+        None
+    }
 }
 
 /// Takes what the other node sends to coroutines and to this node. Called by the tasks that read: must not block.
@@ -239,6 +243,11 @@ impl Session {
     /// Who hears what the coroutine says whose end is told under this number.
     pub fn ear(&self, number: u64) -> Option<Arc<Ear>> {
         self.monitors.lock().get(number).and_then(|watcher| watcher.ear())
+    }
+
+    /// The arguments of what is told of under this number, which the other node is to fetch.
+    pub fn arguments(&self, number: u64) -> Option<Bytes> {
+        self.monitors.lock().get(number).and_then(|watcher| watcher.arguments())
     }
 
     /// The other node wants to be told under this number; `stop` is called when it gives that up or is gone. `Ok(Err(_))` is

@@ -86,6 +86,8 @@ fn a_node_does_what_the_grant_that_it_is_shown_gives_and_nothing_else() {
                 service: None,
                 most: 0,
                 command: None,
+                large: None,
+                stdin: false,
             })
         };
         let other = Some(vec![ModuleHash([3; 32])]);

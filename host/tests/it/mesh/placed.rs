@@ -64,17 +64,60 @@ fn results_output_arguments_and_failures_of_any_size_come_from_another_node_as_f
         assert_eq!(first(&there.stderr), first(&here.stderr), "{args:?}");
         assert!(code == 0 || here.code == code, "{here:?}");
     }
-    let large = format!("[{:?}]", "x".repeat(900_000));
+    let large = format!("[{:?}]", "x".repeat(5_000_000));
     let file = place.file("large.json", large);
     let echo = job("echo").display().to_string();
     let file = file.display().to_string();
     let done = place.run(a.args(&[&echo, "same", "--args-file", &file, "--at", "b"]));
-    assert_eq!(done.has_code(0).out().len(), 900_003);
+    assert_eq!(done.has_code(0).out().len(), 5_000_003);
     let hello = job("hello").display().to_string();
     let env = ["--env", "NAME=VALUE", "--at", "b", "--", "one", "two words"];
     let there = place.run(a.args(&[&[&hello[..]], &env[..]].concat()));
     let here = place.run(a.args(&[&[&hello[..], "--env", "NAME=VALUE"], &env[4..]].concat()));
     assert_eq!((there.code, &there.stdout), (here.code, &here.stdout), "{there:?}");
+}
+
+#[test]
+fn standard_input_reaches_a_program_at_another_node_until_it_has_read_enough() {
+    let place = Place::new();
+    let [a, _b] = pair(&place);
+    // Copies what it reads: `fd_read` into 1024, and from there `fd_write`.
+    let cat = place.wat("cat", &copies(""));
+    let text: Vec<u8> = (0..2_000_000u32).map(|n| b'a' + (n % 23) as u8).collect();
+    let cat = cat.display().to_string();
+    let done = place.run_with(a.args(&[&cat, "--at", "b"]), &text);
+    assert!(done.code == 0 && done.stdout == text, "{} bytes came: {}", done.stdout.len(), done.stderr);
+    assert_eq!(place.run_with(a.args(&[&cat, "--at", "b"]), b"").has_code(0).out(), "");
+    // One that reads a little and ends is not held back by who writes more.
+    let head = place.wat("head", &copies("(br $end)")).display().to_string();
+    let done = place.run_with(a.args(&[&head, "--at", "b"]), &text);
+    let read = done.has_code(0).stdout.len();
+    assert!(read > 0 && done.stdout == text[..read], "{read} bytes");
+}
+
+/// A program that copies its standard input; after each piece, this.
+fn copies(then: &str) -> String {
+    format!(
+        r#"(module
+        (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 3)
+        (func (export "_start") (local $at i32)
+            (block $end
+                (loop $next
+                    (i32.store (i32.const 0) (i32.const 1024)) (i32.store (i32.const 4) (i32.const 65536))
+                    (br_if $end (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+                    (br_if $end (i32.eqz (i32.load (i32.const 8))))
+                    (local.set $at (i32.const 0))
+                    (loop $more
+                        (i32.store (i32.const 0) (i32.add (i32.const 1024) (local.get $at)))
+                        (i32.store (i32.const 4) (i32.sub (i32.load (i32.const 8)) (local.get $at)))
+                        (br_if $end (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12)))
+                        (local.set $at (i32.add (local.get $at) (i32.load (i32.const 12))))
+                        (br_if $more (i32.lt_u (local.get $at) (i32.load (i32.const 8)))))
+                    {then}
+                    (br $next)))))"#
+    )
 }
 
 #[test]

@@ -69,6 +69,8 @@ fn a_guest_whose_end_its_asker_does_not_want_to_hear_any_more_is_ended() {
             service: None,
             most: 1 << 30,
             command: None,
+            large: None,
+            stdin: false,
             cpu: None,
         });
         let header = Header { call, ..between(1, Address::default()) };

@@ -92,6 +92,8 @@ fn spawn() -> Call {
         service: None,
         most: 0,
         command: None,
+        large: None,
+        stdin: false,
         cpu: None,
     })
 }

@@ -143,6 +143,8 @@ async fn call_under(from: &Node, to: &Node, tenant: &str, service: Address) -> C
         service: Some(service),
         most: 0,
         command: None,
+        large: None,
+        stdin: false,
     };
     let header = Header { call, from: Local { counter: 1, secret: 1 }, ..Header::new(Kind::Call) };
     let pass = session.pass(&Bytes::copy_from_slice(tenant.as_bytes()));
