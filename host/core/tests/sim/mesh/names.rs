@@ -37,6 +37,13 @@ impl Story {
         Story { cluster, names, coroutines: 0, agreed: None }
     }
 
+    /// Without it there are still some who find each other: where nobody accepts connections, those left are cut apart.
+    fn can_spare(&self, node: usize) -> bool {
+        let nat = &self.cluster.nat;
+        let others: Vec<usize> = self.cluster.living().into_iter().filter(|other| *other != node).collect();
+        others.len() > 1 && others.iter().any(|other| !nat.is_behind(*other))
+    }
+
     fn run(&mut self) {
         for _ in 0..120 {
             self.something_happens();
@@ -221,8 +228,8 @@ fn where_nodes_only_die_leave_and_start_nobody_loses_a_name_and_none_has_two_hol
             let any = story.any();
             let lives = story.cluster.nodes[any].swim.is_some();
             match story.cluster.net.rng.below(20) {
-                0 if lives && story.cluster.living().len() > 2 => story.cluster.crash(any),
-                1 if lives && story.cluster.living().len() > 2 => story.cluster.leave(any),
+                0 if lives && story.can_spare(any) => story.cluster.crash(any),
+                1 if lives && story.can_spare(any) => story.cluster.leave(any),
                 2 | 3 if !lives => story.start(any),
                 _ => story.somebody_asks(),
             }
