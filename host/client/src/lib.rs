@@ -14,6 +14,20 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Over many inputs, of which as many are taken as there is room for:
+//!
+//! ```no_run
+//! # async fn example(computation: corovan_client::Computation, spec: corovan_client::Spec) -> Result<(), corovan_client::Error> {
+//! use corovan_client::{Arguments, MapOptions};
+//!
+//! let inputs = (0..1_000_000_u32).filter_map(|n| Arguments::of(&(n,)).ok());
+//! let mut map = computation.map(&spec, inputs, MapOptions { at: Some(String::new()), ..MapOptions::default() });
+//! while let Some(mapped) = map.next().await? {
+//!     println!("{}: {:?}", mapped.number, mapped.record.outcome);
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! [`tls`], [`transport`], [`join`], [`grant`] and [`framed`] are used by the node as well: both sides of a connection are set up in one place.
 
 mod arguments;
@@ -26,6 +40,7 @@ pub mod grant;
 mod job;
 mod jobs;
 pub mod join;
+mod map;
 mod node;
 mod nodes;
 mod reader;
@@ -42,6 +57,7 @@ pub use error::{Error, Fault, Lost};
 pub use event::Event;
 pub use job::{Job, StdinWriter};
 pub use jobs::Jobs;
+pub use map::{Map, MapOptions, Mapped};
 pub use node::{ConnectOptions, Node};
 pub use nodes::{News, Nodes};
 pub use spec::{Module, Prepare, Spec};

@@ -1,7 +1,7 @@
 //! Computations of clients on one node: tenants apart, many jobs, large values, cancelling, credit, lost clients, shutdown.
 
 use crate::in_process::{Cluster, ECHO, FLOOD, OVER, module, prepare, run};
-use corovan_client::{Arguments, Error, Event, Job, Jobs, Lost, Prepare, SubmitOptions};
+use corovan_client::{Arguments, Error, Event, Job, Jobs, Lost, MapOptions, Prepare, SubmitOptions};
 use corovan_core::code::Code;
 use corovan_core::wire::Outcome;
 use std::collections::HashSet;
@@ -56,6 +56,43 @@ fn ten_thousand_jobs_of_one_computation_each_end_once_with_their_own_result() {
             }
         }
         assert!(expected.is_empty());
+        computation.close().await.unwrap();
+        cluster.has_load(0, 0).await;
+    });
+}
+
+#[test]
+fn a_map_takes_inputs_as_there_is_room_and_gives_each_its_own_end_in_order_or_as_they_come() {
+    run(async {
+        let cluster = Cluster::start(64).await;
+        let computation = cluster.open("me").await;
+        let spec = prepare(&computation, ECHO, "echo").await;
+        for (in_flight, in_order, inputs) in
+            [(1, true, 10), (7, true, 500), (64, false, 3_000), (0, false, 5), (3, true, 0)]
+        {
+            let taken = std::cell::Cell::new(0);
+            let numbers = (0..inputs).inspect(|_| taken.set(taken.get() + 1));
+            let numbers = numbers.map(|number: u32| Arguments::of(&(number,)).unwrap());
+            let options = MapOptions { in_flight, in_order, ..MapOptions::default() };
+            let mut map = computation.map(&spec, numbers, options);
+            assert_eq!(taken.get(), 0);
+            let mut ends = Vec::new();
+            while let Some(mapped) = map.next().await.unwrap() {
+                let arguments = Arguments::of(&(mapped.number as u32,)).unwrap();
+                assert_eq!(mapped.record.outcome, Outcome::Finished(arguments.as_bytes().clone()));
+                ends.push(mapped.number);
+                assert!(taken.get() as usize <= ends.len() + in_flight.max(1), "{} taken", taken.get());
+            }
+            if !in_order {
+                ends.sort_unstable();
+            }
+            assert_eq!(ends, (0..u64::from(inputs)).collect::<Vec<_>>());
+        }
+        // Given up: what is open is cancelled.
+        let inputs = (0..100_000_u32).map(|number| Arguments::of(&(number,)).unwrap());
+        let mut map = computation.map(&spec, inputs, MapOptions::default());
+        map.next().await.unwrap();
+        drop(map);
         computation.close().await.unwrap();
         cluster.has_load(0, 0).await;
     });

@@ -1,9 +1,13 @@
 //! Jobs that run at a node other than the one that took them (`--at`): to a client the same, but for where.
 
 use super::{mesh, start_job};
+use crate::in_process::run;
 use crate::nodes::NodeProcess;
 use crate::process::{Place, Running, job};
+use corovan_client::{Arguments, ConnectOptions, Credentials, MapOptions, Module, Node, Prepare};
+use corovan_core::wire::Outcome;
 use rustix::process::Signal;
+use std::collections::BTreeMap;
 
 /// Two nodes that know each other; the second has a label.
 fn pair(place: &Place) -> [NodeProcess; 2] {
@@ -159,4 +163,41 @@ fn a_node_that_is_not_there_is_refused_with_what_to_do() {
     let done = alone.run(["run", &file, "progresses", "1", "--at", "elsewhere"]);
     assert!(done.code != 0 && done.stderr.contains("in no mesh"), "{done:?}");
     alone.run(["run", &file, "progresses", "1", "--at", "any"]).has_code(0);
+}
+
+#[test]
+fn a_client_runs_a_function_at_every_node_once_and_over_many_inputs_wherever_there_is_room() {
+    let place = Place::new();
+    let nodes = mesh(&place, 3);
+    nodes.iter().for_each(|node| place.until_known_at(node, &["a", "b", "c"]));
+    let certs = place.certs();
+    let file = |name: &str| certs.join(name);
+    let credentials = Credentials::load(file("tenant-me.crt"), file("tenant-me.key"), file("ca.crt")).unwrap();
+    run(async {
+        let node = Node::connect(&nodes[0].address, &credentials, ConnectOptions::default()).await.unwrap();
+        let computation = node.open("map").await.unwrap();
+        let module = Module::from_file(job("echo")).unwrap();
+        let spec = computation.prepare(Prepare::function(module, "echo")).await.unwrap();
+        let each = computation.run_each(&spec, Arguments::of(&("here",)).unwrap()).await.unwrap();
+        let mut seen = BTreeMap::new();
+        for (node, mut job) in each {
+            let record = job.result().await;
+            assert_eq!(record.address.node, node.node, "{record:?}");
+            assert!(matches!(record.outcome, Outcome::Finished(_)), "{record:?}");
+            seen.insert(node.name, record.address.node);
+        }
+        assert_eq!(seen.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+        let inputs = (0..300_u32).map(|n| Arguments::of(&(n,)).unwrap());
+        let mut map = computation.map(&spec, inputs, MapOptions { at: Some(String::new()), ..MapOptions::default() });
+        let (mut count, mut ran) = (0, BTreeMap::new());
+        while let Some(mapped) = map.next().await.unwrap() {
+            let own = Arguments::of(&(count as u32,)).unwrap();
+            assert_eq!(mapped.record.outcome, Outcome::Finished(own.as_bytes().clone()), "{mapped:?}");
+            *ran.entry(mapped.record.address.node).or_insert(0) += 1;
+            count += 1;
+        }
+        assert_eq!((count, ran.into_values().collect::<Vec<_>>()), (300, vec![100; 3]), "they take turns");
+        computation.close().await.unwrap();
+        node.close().await;
+    });
 }
