@@ -19,7 +19,7 @@ pub struct Args {
 #[derive(clap::Subcommand, Debug)]
 enum Command {
     Check(CheckArgs),
-    Show(ShowArgs),
+    Show(Box<ShowArgs>),
 }
 
 /// Say whether a file is good; every error has its line and column.

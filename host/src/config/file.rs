@@ -219,6 +219,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics_and_what_is_wrong_has_a_place(text: String, at in 0..EXAMPLE.len(), c: char) {
+            let mut near = EXAMPLE.to_owned();
+            near.insert(near.floor_char_boundary(at), c);
+            for text in [text, near] {
+                let problems = parse("f", Path::new(""), &text).err().unwrap_or_default();
+                proptest::prop_assert!(problems.iter().all(|problem| problem.at.starts_with("f:")));
+            }
+        }
+    }
+
+    const EXAMPLE: &str = include_str!("../../../docs/corovan.example.toml");
+
     #[test]
     fn what_is_no_toml_is_told_with_its_places() {
         for (text, at) in [

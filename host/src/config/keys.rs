@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn every_default_is_a_value_and_every_key_has_one_or_says_what_holds() {
         for key in KEYS {
-            assert!(key.default.is_some() != !key.otherwise.is_empty(), "{}", key.path);
+            assert!(key.default.is_some() == key.otherwise.is_empty(), "{}", key.path);
             if let Some(default) = key.default.filter(|text| !text.is_empty()) {
                 assert!(key.kind.read(default).is_ok(), "{}", key.path);
             }

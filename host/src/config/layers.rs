@@ -387,7 +387,8 @@ mod tests {
         let flags = layer(&Source::Flag("--data"), &[("node.data", &data)]);
         let sources = Sources { file: None, environment: Layer::new(), flags };
         let effective = sources.load().unwrap();
-        assert_eq!((effective.text("node.name"), effective.file), (Some("found"), Some(bench.0.path().join(FILE))));
+        assert_eq!(effective.text("node.name"), Some("found"));
+        assert_eq!(effective.file, Some(bench.0.path().join(FILE)));
         std::fs::write(bench.0.path().join(FILE), "[node]\ndata = '.'\n").unwrap();
         assert!(sources.load().is_ok());
         std::fs::write(bench.0.path().join(FILE), "[node]\ndata = 'elsewhere'\n").unwrap();

@@ -231,7 +231,7 @@ fn out_of_its_service_hours_a_node_drains_until_they_change() {
     let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 86_400;
     let day = |after: u64| days[((today + after) % 7) as usize];
     let closed = format!("[hours]\nwindows = ['{}']\n", day(3));
-    let mut node = place.configured(&closed, &[]);
+    let mut node = place.configured(&closed, &["--label", "zone=x"]);
     assert_eq!(place.seen(&node)["draining"], json!(true));
     node.running.stderr.wait_for("out of service hours: no new jobs of other nodes until ", 1);
     let b = place.node_named("b", &["--peer", &node.address]);
@@ -240,6 +240,8 @@ fn out_of_its_service_hours_a_node_drains_until_they_change() {
     let refused = place.run(b.args(&[&remote[..], "ring", "[\"b\",\"a\"]"]));
     assert_ne!(refused.code, 0, "{refused:?}");
     refused.says(&["service hours"]);
+    // Its own clients are served, also where they ask for a place that it is in.
+    place.run(node.args(&[&remote[..], "ring", "[\"zone=x\"]"])).has_code(0);
     place.file("c.toml", format!("[hours]\nwindows = ['{}-{}']\ntimezone = 'UTC'\n", day(0), day(2)));
     node.running.signal(Signal::HUP);
     node.running.stderr.wait_for("in service: jobs of other nodes are taken until ", 1);

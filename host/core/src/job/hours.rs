@@ -206,8 +206,13 @@ mod tests {
     fn a_node_is_in_service_within_its_windows() {
         let nights: &[&str] = &["Mon-Fri 18:00-08:00", "Sat-Sun"];
         for (windows, zone, day, clock, open) in [
-            (nights, "UTC", "Mon", "07:59", true),
-            (&nights[..1], "UTC", "Mon", "07:59", false),
+            // The night from Sunday to Monday begins on a Sunday.
+            (nights, "UTC", "Sun", "23:59", true),
+            (nights, "UTC", "Mon", "00:00", false),
+            (nights, "UTC", "Mon", "07:59", false),
+            (&["Sun-Thu 18:00-08:00"], "UTC", "Mon", "07:59", true),
+            (nights, "UTC", "Sat", "07:59", true),
+            (&nights[..1], "UTC", "Sat", "08:00", false),
             (nights, "UTC", "Mon", "08:00", false),
             (nights, "UTC", "Mon", "17:59", false),
             (nights, "UTC", "Mon", "18:00", true),
@@ -245,10 +250,10 @@ mod tests {
     fn the_next_change_is_known_and_there_is_none_in_a_week_without_one() {
         let nights: &[&str] = &["Mon-Fri 18:00-08:00", "Sat-Sun"];
         for (windows, from, next) in [
-            (nights, ("Mon", "07:00"), Some(("Mon", "08:00"))),
+            (nights, ("Mon", "07:00"), Some(("Mon", "18:00"))),
             (nights, ("Mon", "08:00"), Some(("Mon", "18:00"))),
             (nights, ("Mon", "18:00"), Some(("Tue", "08:00"))),
-            (nights, ("Fri", "18:30"), Some(("Mon", "08:00"))),
+            (nights, ("Fri", "18:30"), Some(("Mon", "00:00"))),
             (&["Mon 10:00-11:00", "Mon 11:00-12:00", "Mon 10:30-11:30"], ("Mon", "10:30"), Some(("Mon", "12:00"))),
             (&["Sun", "Mon"], ("Sun", "12:00"), Some(("Tue", "00:00"))),
             (&["Mon-Sun"], ("Wed", "12:00"), None),
