@@ -66,6 +66,8 @@ pub struct Offer {
     pub disk: Option<u64>,
     /// When it takes jobs of other nodes; absent: always.
     pub hours: Option<Hours>,
+    /// How long those that run may go on outside of its hours; absent: to their end.
+    pub end_after: Option<Duration>,
 }
 
 /// What may change while a node runs.

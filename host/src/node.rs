@@ -171,7 +171,8 @@ impl Node {
         let offering = mesh.as_ref().zip(live).map(|(mesh, live)| {
             let modules = service.dispatch.modules().clone();
             let about = about.as_deref().cloned().unwrap_or_default();
-            let parts = offering::Parts { mesh: mesh.handle.clone(), guests, modules, seeds: mesh.seeds.clone() };
+            let (hosted, seeds) = (mesh.hosted.clone(), mesh.seeds.clone());
+            let parts = offering::Parts { mesh: mesh.handle.clone(), guests, hosted, modules, seeds };
             let (offering, handle) = Offering::new(parts, about, live, (config.workers, Arc::clone(&clock)));
             service.tasks.spawn(TaskKind::Stream, "offering", async move {
                 offering.run().await;

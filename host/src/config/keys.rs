@@ -88,6 +88,8 @@ pub static KEYS: &[Key] = &[
     )
     .with("4GiB"),
     Key::more("hours.windows", "COROVAN_NODE_HOURS_WINDOWS", Kind::Windows).or("always"),
+    Key::more("hours.end-after", "COROVAN_NODE_HOURS_END_AFTER", Kind::Duration { max: limits::DEADLINE_MAX })
+        .or("jobs that run go on to their end"),
     Key::more("hours.timezone", "COROVAN_NODE_HOURS_TIMEZONE", Kind::Zone).with(DEFAULT_ZONE),
 ];
 
@@ -189,7 +191,7 @@ mod tests {
             ("node", "jobs", "belongs in [capacity]"),
             ("", "listen", "belongs in [node]"),
             ("", "capcity", "`capacity`"),
-            ("hours", "zzz", "known are windows, timezone"),
+            ("hours", "zzz", "known are windows, end-after, timezone"),
             ("node", "token", "secret"),
         ] {
             assert!(advice(table, name).contains(part), "{table} {name}: {}", advice(table, name));

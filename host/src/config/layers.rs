@@ -213,6 +213,7 @@ impl Effective {
             memory: self.number("capacity.memory"),
             disk: self.number("capacity.disk"),
             hours: self.hours(),
+            end_after: self.duration("hours.end-after"),
         };
         Live { labels, peers: self.texts("node.peer").to_vec(), offer }
     }
@@ -242,11 +243,13 @@ impl Effective {
             }
         }
         let default = Value::Text(DEFAULT_ZONE.into());
-        if let Some((_, zone)) = given("hours.timezone").filter(|(_, zone)| zone.value != default)
-            && given("hours.windows").is_none()
-        {
-            let text = "`timezone` is of no use without `windows`".into();
-            problems.push(Problem { at: zone.source.to_string(), text });
+        for needy in ["hours.timezone", "hours.end-after"] {
+            if let Some((name, needy)) = given(needy).filter(|(_, given)| given.value != default)
+                && given("hours.windows").is_none()
+            {
+                let text = format!("`{name}` is of no use without `windows`");
+                problems.push(Problem { at: needy.source.to_string(), text });
+            }
         }
         if problems.is_empty() { Ok(self) } else { Err(problems) }
     }

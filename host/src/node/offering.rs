@@ -1,6 +1,7 @@
 //! What a node offers to others while it runs: labels, room for their jobs, service hours, and whom it asks for the way. All
 //! of it may change; the mesh is told, and the node holds itself to it.
 
+use crate::cluster::hosting::Hosted;
 use crate::cluster::{mesh, seeds};
 use crate::config::{Live, Offer};
 use crate::dispatch::guests::{Guests, Room};
@@ -19,6 +20,8 @@ pub(super) struct Handle(watch::Sender<Live>);
 pub(super) struct Parts {
     pub mesh: mesh::Handle,
     pub guests: Guests,
+    /// What runs here for other nodes.
+    pub hosted: Hosted,
     pub modules: Modules,
     pub seeds: seeds::Handle,
 }
@@ -30,6 +33,8 @@ pub(super) struct Offering {
     /// What was changed last.
     live: Live,
     draining: bool,
+    /// Since when it is, by the node's clock, where jobs that were taken before may run.
+    closed: Option<u64>,
     /// Cores and memory where nothing else is offered.
     machine: (u32, u64),
     clock: Arc<dyn Clock>,
@@ -58,7 +63,7 @@ impl Offering {
         let (sender, wanted) = watch::channel(live.clone());
         let draining = about.draining;
         let machine = (u32::try_from(workers).unwrap_or(u32::MAX), engine::machine_memory().unwrap_or_default());
-        let offering = Offering { parts, about, live, draining, machine, clock, wanted };
+        let offering = Offering { parts, about, live, draining, closed: None, machine, clock, wanted };
         offering.open();
         if draining {
             tracing::info!("{}", offering.told());
@@ -93,6 +98,7 @@ impl Offering {
         let draining = is_draining(&self.live.offer, unix);
         if draining != self.draining {
             self.draining = draining;
+            self.closed = draining.then(|| self.clock.now());
             tracing::info!("{}", self.told());
         }
         self.open();
@@ -113,7 +119,20 @@ impl Offering {
         }
         let next = offer.hours.as_ref().and_then(|hours| hours.next_change(unix / NANOS));
         let next = next.map(|next| Duration::from_nanos((next * NANOS).saturating_sub(unix)));
-        next.unwrap_or(limits::HOURS_LOOK).min(limits::HOURS_LOOK)
+        next.unwrap_or(limits::HOURS_LOOK).min(limits::HOURS_LOOK).min(self.end().await)
+    }
+
+    /// Ends the jobs of others that have gone on long enough outside of its hours; how long until there may be some.
+    async fn end(&mut self) -> Duration {
+        let (Some(closed), Some(after)) = (self.closed, self.live.offer.end_after) else { return Duration::MAX };
+        let open = Duration::from_nanos(self.clock.now().saturating_sub(closed));
+        if let Some(left) = after.checked_sub(open).filter(|left| !left.is_zero()) {
+            return left;
+        }
+        self.closed = None;
+        tracing::info!("jobs of other nodes that still run are ended: service hours are over");
+        self.parts.hosted.end("the node's service hours are over", limits::TERMINATE_GRACE * 2).await;
+        Duration::MAX
     }
 
     /// As much room as is offered now.
@@ -129,7 +148,7 @@ impl Offering {
         let until =
             until.map(|until| format!(" until {}", humantime::format_rfc3339_seconds(until))).unwrap_or_default();
         match self.draining {
-            true => format!("out of service hours: no new jobs of other nodes{until}; those that run go on"),
+            true => format!("out of service hours: no new jobs of other nodes{until}"),
             false => format!("in service: jobs of other nodes are taken{until}"),
         }
     }

@@ -254,10 +254,18 @@ fn out_of_its_service_hours_a_node_drains_until_they_change() {
         of(&nodes).filter(|it| it["draining"] == json!(false))
     });
     place.run(b.args(&[&remote[..], "ring", "[\"b\",\"a\"]"])).has_code(0);
+    // What runs when the hours end has as long as it is given, here none.
+    let sleeping = place.start(b.args(&[&remote[..], "sleeps_at", "a"]));
+    sleeping.stdout.wait_for("asleep", 1);
+    place.file("c.toml", format!("{closed}end-after = '0s'\n"));
+    node.running.signal(Signal::HUP);
+    let ended = sleeping.wait();
+    assert_ne!(ended.code, 0, "{ended:?}");
+    ended.says(&["service hours are over"]);
     // No room for jobs of others: its own clients are served all the same.
     place.file("c.toml", "[capacity]\njobs = 0\n");
     node.running.signal(Signal::HUP);
-    node.running.stderr.wait_for("the configuration was read again", 2);
+    node.running.stderr.wait_for("the configuration was read again", 3);
     until("others are refused", || {
         let refused = place.run(b.args(&[&remote[..], "ring", "[\"b\",\"a\"]"]));
         (refused.code != 0).then(|| refused.says(&["capacity.jobs"]).code)
