@@ -4,6 +4,7 @@
 pub mod file;
 pub mod keys;
 pub mod layers;
+pub mod sources;
 pub mod value;
 
 use crate::tenancy::ca::Authority;

@@ -1,7 +1,8 @@
 //! The options of `corovan node` as a layer of its configuration: what is given here holds over file and environment.
 
 use crate::config::keys::{self, Key};
-use crate::config::layers::{Effective, Given, Layer, Problem, Source, Sources, environment};
+use crate::config::layers::{Effective, Given, Layer, Problem, Source};
+use crate::config::sources::{Sources, environment};
 use crate::config::value::{Value, pair};
 use std::fmt;
 use std::path::PathBuf;

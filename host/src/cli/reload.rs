@@ -1,7 +1,8 @@
 //! SIGHUP: the configuration is read again. What may change does, what cannot is told, and with a file that is not good all stays.
 
 use crate::config::Live;
-use crate::config::layers::{Effective, Problem, Sources};
+use crate::config::layers::{Effective, Problem};
+use crate::config::sources::Sources;
 use crate::node::Node;
 use crate::telemetry::Filter;
 

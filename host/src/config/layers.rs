@@ -1,12 +1,11 @@
-//! Where settings come from, and which holds: defaults, then a file, then the environment, then the command line.
+//! What holds of all that was said, and who said it.
 
 use super::file;
-use super::keys::{self, DEFAULT_ZONE, KEYS, Key};
+use super::keys::{DEFAULT_ZONE, KEYS, Key};
 use super::value::Value;
 use super::{Live, Offer};
 use corovan_core::job::hours::{Hours, Window, Zone};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -38,15 +37,6 @@ pub struct Problem {
     pub text: String,
 }
 
-/// What is read again when the file may have changed.
-#[derive(Clone, Debug)]
-pub struct Sources {
-    /// Absent: the one in the data directory, if it is there.
-    pub file: Option<PathBuf>,
-    pub environment: Layer,
-    pub flags: Layer,
-}
-
 /// What holds.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Effective {
@@ -55,75 +45,21 @@ pub struct Effective {
     layer: Layer,
 }
 
-/// The file in a data directory.
-pub const FILE: &str = "corovan.toml";
-
 /// What does not go together.
 const APART: [(&str, &str); 3] =
     [("node.join", "node.certs"), ("node.join", "node.issuer"), ("node.dial-out", "node.external")];
 
-/// What the environment says. `get`: a variable. One that is empty says nothing.
-pub fn environment(get: impl Fn(&str) -> Option<OsString>) -> Result<Layer, Vec<Problem>> {
-    let (mut layer, mut problems) = (Layer::new(), Vec::new());
-    for key in KEYS {
-        let Some(given) = get(key.env).filter(|given| !given.is_empty()) else { continue };
-        let value = match (given.into_string(), key.kind) {
-            (Ok(text), kind) => kind.read(&text),
-            (Err(path), keys::Kind::Path) => Ok(Value::Path(path.into())),
-            (Err(_), _) => Err("it is not UTF-8".into()),
-        };
-        let source = Source::Environment(key.env);
-        match value {
-            Ok(value) => drop(layer.insert(key.path, Given { value, source })),
-            Err(text) => problems.push(Problem { at: source.to_string(), text }),
-        }
-    }
-    if problems.is_empty() { Ok(layer) } else { Err(problems) }
-}
-
-impl Sources {
-    /// Reads the file, and says what holds; all that is wrong otherwise.
-    pub fn load(&self) -> Result<Effective, Vec<Problem>> {
-        let over = || self.environment.iter().chain(&self.flags).map(|(path, given)| (*path, given.clone()));
+impl Effective {
+    /// What was given over defaults. Errors: what does not go together.
+    pub fn new(file: Option<PathBuf>, given: Layer) -> Result<Effective, Vec<Problem>> {
         let mut layer = defaults();
-        layer.extend(over());
-        let data = path(&layer, "node.data").map(Path::to_owned).unwrap_or_default();
-        let found = || {
-            let file = data.join(FILE);
-            let at = file.display().to_string();
-            // What cannot be looked at is not what is not there.
-            match file.try_exists() {
-                Ok(is) => Ok(is.then_some(file)),
-                Err(error) => Err(vec![Problem { at, text: format!("cannot be looked for: {error}") }]),
-            }
-        };
-        let file = match &self.file {
-            Some(file) => Some(file.clone()),
-            None => found()?,
-        };
-        let mut layer = defaults();
-        if let Some(file) = &file {
-            layer.extend(file::read(file)?);
-        }
-        let other = self.file.is_none().then(|| layer.get("node.data").cloned()).flatten();
-        if let Some(Given { value: Value::Path(other), source: source @ Source::File { .. } }) = other
-            && !same_directory(&other, &data)
-        {
-            let text =
-                format!("this file was found in the data directory, {}, and cannot name another", data.display());
-            return Err(vec![Problem { at: source.to_string(), text }]);
-        }
-        layer.extend(over());
+        layer.extend(given);
         Effective { file, layer }.checked()
     }
-}
 
-impl Effective {
     /// Of a file alone.
     pub fn of_file(file: &Path) -> Result<Effective, Vec<Problem>> {
-        let mut layer = defaults();
-        layer.extend(file::read(file)?);
-        Effective { file: Some(file.to_owned()), layer }.checked()
+        Effective::new(Some(file.to_owned()), file::read(file)?)
     }
 
     /// Each key with what holds.
@@ -286,116 +222,48 @@ fn path<'a>(layer: &'a Layer, key: &str) -> Option<&'a Path> {
     }
 }
 
-/// By what the file system says, where it says something.
-fn same_directory(one: &Path, other: &Path) -> bool {
-    one == other || one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::keys;
 
-    fn layer(source: &Source, pairs: &[(&'static str, &str)]) -> Layer {
-        let given = |(path, text): &(&'static str, &str)| {
+    /// Of a file of this text, named `f`, and options over it.
+    fn of(text: &str, options: &[(&'static str, &str)]) -> Result<Effective, String> {
+        let mut layer = file::parse("f", Path::new(""), text).unwrap();
+        for (path, text) in options {
             let value = keys::find(path).unwrap().kind.read(text).unwrap();
-            (*path, Given { value, source: source.clone() })
-        };
-        pairs.iter().map(given).collect()
-    }
-
-    struct Bench(tempfile::TempDir);
-
-    impl Bench {
-        fn new(text: &str) -> Bench {
-            let dir = tempfile::tempdir().unwrap();
-            std::fs::write(dir.path().join(FILE), text).unwrap();
-            Bench(dir)
+            layer.insert(path, Given { value, source: Source::Flag("--flag") });
         }
-
-        fn load(
-            &self,
-            environment: &[(&'static str, &str)],
-            flags: &[(&'static str, &str)],
-        ) -> Result<Effective, String> {
-            let environment = layer(&Source::Environment("ENV"), environment);
-            let flags = layer(&Source::Flag("--flag"), flags);
-            let sources = Sources { file: Some(self.0.path().join(FILE)), environment, flags };
-            let told = |problems: Vec<Problem>| problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n");
-            sources.load().map_err(told)
-        }
-    }
-
-    #[test]
-    fn each_layer_holds_over_the_one_below() {
-        let bench = Bench::new("[node]\nname = 'f'\nslots = 20\nworkers = 2\npeer = ['a:1']\n");
-        let load = bench.load(&[("node.slots", "21"), ("node.workers", "3")], &[("node.workers", "4")]).unwrap();
-        let from = |path: &str| load.shown(keys::find(path).unwrap());
-        for (path, value, source) in [
-            ("node.listen", "\"127.0.0.1:4433\"", "default"),
-            ("node.slots", "21", "ENV"),
-            ("node.workers", "4", "--flag"),
-            ("capacity.jobs", "as many as there are slots", "default"),
-        ] {
-            assert_eq!((from(path).0.as_str(), from(path).1.to_string().as_str()), (value, source));
-        }
-        assert!(from("node.name").1.to_string().ends_with("corovan.toml:2:1"), "{}", from("node.name").1);
-        assert_eq!((load.number("node.slots"), load.texts("node.peer")), (Some(21), &["a:1".to_owned()][..]));
+        let told = |problems: Vec<Problem>| problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n");
+        Effective::new(None, layer).map_err(told)
     }
 
     #[test]
     fn what_does_not_go_together_is_told_with_both_places() {
-        let bench = Bench::new("[node]\ndial-out = true\njoin = 'a:1'\n[hours]\ntimezone = '-01:00'\n");
-        let told = bench.load(&[("node.certs", "c")], &[("node.external", "b:1")]).unwrap_err();
+        let text = "[node]\ndial-out = true\njoin = 'a:1'\n[hours]\ntimezone = '-01:00'\nend-after = '1h'\n";
+        let told = of(text, &[("node.certs", "c"), ("node.external", "b:1")]).unwrap_err();
         for part in [
-            "toml:2:1: `dial-out` cannot be used with `external`, which is given by --flag",
-            "toml:3:1: `join` cannot be used with `certs`, which is given by ENV",
-            "toml:5:1: `timezone` is of no use",
+            "f:2:1: `dial-out` cannot be used with `external`, which is given by --flag",
+            "f:3:1: `join` cannot be used with `certs`, which is given by --flag",
+            "f:5:1: `timezone` is of no use",
+            "f:6:1: `end-after` is of no use",
         ] {
             assert!(told.contains(part), "{told}");
         }
-        assert!(
-            bench.load(&[("hours.windows", "Mon")], &[("node.dial-out", "false"), ("node.external", "b:1")]).is_ok()
-        );
+        let options = [("hours.windows", "Mon"), ("node.dial-out", "false"), ("node.external", "b:1")];
+        assert!(of(text, &options).is_ok());
     }
 
     #[test]
     fn what_is_fixed_stays_and_the_rest_changes() {
-        let before = Bench::new("[node]\nslots = 20\nlabels = { zone = 'a' }\n").load(&[], &[]).unwrap();
-        let after = Bench::new("[node]\nslots = 21\n[node.labels]\nzone = 'b'\n").load(&[], &[]).unwrap();
+        let before = of("[node]\nslots = 20\nlabels = { zone = 'a' }\n", &[]).unwrap();
+        let after = of("[node]\nslots = 21\n[node.labels]\nzone = 'b'\n[hours]\nwindows = ['Mon']\n", &[]).unwrap();
         let differs = |one: &Effective, other| one.differences(other).map(|key| key.path).collect::<Vec<_>>();
-        assert_eq!(differs(&after, &before), ["node.slots", "node.labels"]);
+        assert_eq!(differs(&after, &before), ["node.slots", "node.labels", "hours.windows"]);
         let running = after.with_fixed_of(&before);
-        assert_eq!((differs(&running, &before), differs(&running, &after)), (vec!["node.labels"], vec!["node.slots"]));
+        assert_eq!(differs(&running, &before), ["node.labels", "hours.windows"]);
+        assert_eq!(differs(&running, &after), ["node.slots"]);
         assert_eq!(running.live().labels["zone"], "b");
-    }
-
-    #[test]
-    fn the_environment_is_read_by_its_names_and_what_is_wrong_names_them() {
-        let get = |name: &str| match name {
-            "COROVAN_NODE_PEER" => Some("a:1,b:2".into()),
-            "COROVAN_CERTS" => Some("c".into()),
-            "COROVAN_NODE_NAME" => Some("".into()),
-            _ => None,
-        };
-        let layer = environment(get).unwrap();
-        assert_eq!(layer.keys().copied().collect::<Vec<_>>(), ["node.certs", "node.peer"]);
-        let bad = environment(|name| (name == "COROVAN_NODE_SLOTS").then(|| "many".into())).unwrap_err();
-        assert!(bad[0].to_string().starts_with("COROVAN_NODE_SLOTS: many is not a whole number"), "{bad:?}");
-    }
-
-    #[test]
-    fn the_file_in_the_data_directory_is_found_and_names_no_other() {
-        let bench = Bench::new("[node]\nname = 'found'\n");
-        let data = bench.0.path().display().to_string();
-        let flags = layer(&Source::Flag("--data"), &[("node.data", &data)]);
-        let sources = Sources { file: None, environment: Layer::new(), flags };
-        let effective = sources.load().unwrap();
-        assert_eq!(effective.text("node.name"), Some("found"));
-        assert_eq!(effective.file, Some(bench.0.path().join(FILE)));
-        std::fs::write(bench.0.path().join(FILE), "[node]\ndata = '.'\n").unwrap();
-        assert!(sources.load().is_ok());
-        std::fs::write(bench.0.path().join(FILE), "[node]\ndata = 'elsewhere'\n").unwrap();
-        let told = sources.load().unwrap_err();
-        assert!(told[0].to_string().contains("cannot name another"), "{told:?}");
+        assert!(running.live().offer.hours.is_some() && before.live().offer.hours.is_none());
     }
 }
