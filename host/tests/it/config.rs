@@ -1,12 +1,23 @@
 //! The configuration of a node: what `corovan config` says of files, which source holds, and what changes in a running node.
 
+use crate::in_process;
 use crate::nodes::NodeProcess;
-use crate::process::{Done, Place, Running, until};
+use crate::process::{Done, LIMIT, Place, Running, until};
+use corovan::config::{Config, Enrolment, Mesh, Offer};
+use corovan::node::{Node, SystemRandom};
+use corovan::runtime::{Clock, RealClock};
+use corovan::tasks::becomes;
+use corovan::tenancy::ca::Authority;
+use corovan_core::job::hours::{Hours, Window, Zone};
+use corovan_core::limits;
+use corovan_core::tenancy::identity::Role;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 impl Place {
     /// `corovan` with these words and this environment, to its end.
@@ -271,4 +282,55 @@ fn out_of_its_service_hours_a_node_drains_until_they_change() {
         (refused.code != 0).then(|| refused.says(&["capacity.jobs"]).code)
     });
     node.works(&place);
+}
+
+/// A wall clock that stands where it is set.
+struct Wall(RealClock, AtomicU64);
+
+impl Clock for Wall {
+    fn now(&self) -> u64 {
+        self.0.now()
+    }
+
+    fn unix(&self) -> u64 {
+        self.1.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn as_time_goes_by_a_node_begins_to_drain_and_ceases_to() {
+    in_process::run(async {
+        let now = SystemTime::now();
+        let authority = Authority::generate("test", now).unwrap();
+        let issued = authority.issue(Role::Node, "a", now, limits::CERTIFICATE_LIFE).unwrap();
+        // A week that begins on a Thursday, as 1970 did, and in which the certificate is good.
+        let week = now.duration_since(UNIX_EPOCH).unwrap().as_secs() / 604_800 * 604_800;
+        let monday = |second: u64| (week + 4 * 86_400 + second) * 1_000_000_000;
+        let hours = Hours::new(&[Window::parse("Mon 08:00-17:00").unwrap()], Zone::default()).unwrap();
+        for (change, drains_then) in [(17 * 3_600, true), (8 * 3_600, false)] {
+            let data = tempfile::tempdir().unwrap();
+            let clock = Arc::new(Wall(RealClock::new(), AtomicU64::new(monday(change - 1))));
+            let config = Config {
+                listen: ([127, 0, 0, 1], 0).into(),
+                name: "a".into(),
+                data: data.path().join("data"),
+                credentials: authority.credentials(&issued).unwrap(),
+                enrolment: Enrolment::default(),
+                mesh: Some(Mesh::default()),
+                offer: Offer { hours: Some(hours.clone()), ..Offer::default() },
+                slots: Some(16),
+                workers: 1,
+                grace: Duration::ZERO,
+            };
+            let node = Node::start(config, Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemRandom)).await.unwrap();
+            let drains = || {
+                let members = node.mesh().unwrap().members();
+                members.get(&node.id()).and_then(|member| member.about.clone()).is_some_and(|about| about.draining)
+            };
+            assert_eq!(drains(), !drains_then);
+            clock.1.store(monday(change), Ordering::Relaxed);
+            assert!(becomes(|| drains() == drains_then, LIMIT).await, "{drains_then}");
+            node.shut_down().await;
+        }
+    });
 }
