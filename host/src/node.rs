@@ -2,13 +2,14 @@
 
 mod joins;
 mod mesh;
+mod offering;
 
 use crate::api::{self, Nodes, Service};
 use crate::cluster::link::Links;
 use crate::cluster::mesh::Handle;
 use crate::cluster::roster::Roster;
 use crate::cluster::{discovery, seeds};
-use crate::config::{Config, Enrolment};
+use crate::config::{Config, Enrolment, Live};
 use crate::dispatch::guests::Guests;
 use crate::dispatch::{Dispatch, Tenants};
 use crate::enrol::{self, Door, Issuer, LocalIssuer, Renewal, Source};
@@ -29,6 +30,7 @@ use corovan_core::limits;
 use corovan_core::tenancy::identity::{Principal, Role};
 use joins::{Forwards, Issues};
 use mesh::{Believes, Mesh, Parts};
+use offering::Offering;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -43,6 +45,8 @@ pub struct Node {
     grace: Duration,
     slots: Slots,
     mesh: Option<Mesh>,
+    /// Of a node in a mesh.
+    offering: Option<offering::Handle>,
     /// Dropped, it ends renewal.
     renewing: oneshot::Sender<()>,
     _state: State,
@@ -101,7 +105,7 @@ impl Node {
         random.fill(&mut secret);
         let store = modules::Config {
             dir: config.data.clone(),
-            store_bytes: limits::STORE_BYTES,
+            store_bytes: config.offer.disk.unwrap_or(limits::STORE_BYTES),
             compiles: config.workers.max(1),
             secret,
         };
@@ -133,10 +137,18 @@ impl Node {
         let service = Service::new(dispatch, Tenants::default(), Tasks::here(), me, Arc::clone(&grants));
         let service = Arc::new(service);
         let issues = issuer.is_some();
-        let me = mesh::myself(&runtime, &config.name, address, config.workers, config.mesh.as_ref(), issues);
+        let draining = offering::is_draining(&config.offer, clock.unix());
+        let said = (config.mesh.as_ref(), &config.offer);
+        let me = mesh::myself(&runtime, &config.name, address, config.workers, said, (issues, draining));
         let roster = Arc::new(Roster::new(me.clone(), Arc::clone(&clock)));
         // Of this node alone, and before a mesh can tell of others: the older list is not to come after the newer.
         runtime.peers_changed(roster.peers());
+        let guests = Guests::new(service.dispatch.clone());
+        let live = config.mesh.as_ref().map(|mesh| {
+            let (labels, peers) = (mesh.labels.clone(), mesh.peers.clone());
+            Live { labels, peers, offer: config.offer.clone() }
+        });
+        let (about, hosts) = (me.about.clone(), Arc::new(guests.clone()));
         let mesh = config.mesh.map(|mesh| {
             Mesh::start(Parts {
                 config: mesh,
@@ -150,12 +162,24 @@ impl Node {
                 random: &random,
                 tasks: &service.tasks,
                 grants: Arc::new(Believes::new(&service, &clock)),
-                hosts: Arc::new(Guests::new(service.dispatch.clone())),
+                hosts,
                 joins: issuer.map(|issuer| Arc::new(Issues::new(issuer, &clock, &service.tasks)) as _),
                 forwards,
             })
         });
         let mesh = mesh.transpose()?;
+        let offering = mesh.as_ref().zip(live).map(|(mesh, live)| {
+            let modules = service.dispatch.modules().clone();
+            let about = about.as_deref().cloned().unwrap_or_default();
+            let (hosted, seeds) = (mesh.hosted.clone(), mesh.seeds.clone());
+            let parts = offering::Parts { mesh: mesh.handle.clone(), guests, hosted, modules, seeds };
+            let (offering, handle) = Offering::new(parts, about, live, (config.workers, Arc::clone(&clock)));
+            service.tasks.spawn(TaskKind::Stream, "offering", async move {
+                offering.run().await;
+                Ok::<(), std::convert::Infallible>(())
+            });
+            handle
+        });
         let seeds = mesh.as_ref().map(|mesh| mesh.seeds.clone());
         // A service is given this once, by its node.
         let _ = service.nodes.set(Nodes { roster, seeds });
@@ -168,7 +192,18 @@ impl Node {
             Ok::<(), std::convert::Infallible>(())
         });
         let grace = config.grace;
-        Ok(Node { address, service, endpoint, grace, slots, mesh, renewing, _state: state, _threads: threads })
+        Ok(Node {
+            address,
+            service,
+            endpoint,
+            grace,
+            slots,
+            mesh,
+            offering,
+            renewing,
+            _state: state,
+            _threads: threads,
+        })
     }
 
     /// Where it listens.
@@ -190,13 +225,18 @@ impl Node {
         self.mesh.as_ref().map(|mesh| &mesh.handle)
     }
 
+    /// Changes what may change while it runs; a node that is in no mesh offers nothing.
+    pub fn change(&self, live: Live) {
+        self.offering.iter().for_each(|offering| offering.change(live.clone()));
+    }
+
     pub fn service(&self) -> &Arc<Service> {
         &self.service
     }
 
     /// Takes no new work, interrupts what runs, terminates it after the grace period, tells all clients, and stops.
     pub async fn shut_down(self) {
-        drop(self.renewing);
+        drop((self.renewing, self.offering));
         let hosted = self.mesh.as_ref().map(|mesh| mesh.hosted.clone()).unwrap_or_default();
         let guests_ended = hosted.end("the node is shutting down", self.grace + limits::TERMINATE_GRACE);
         tokio::join!(self.service.shut_down(self.grace), guests_ended);

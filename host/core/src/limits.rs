@@ -137,6 +137,12 @@ pub const DEADLINE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const TERMINATE_GRACE: Duration = Duration::from_secs(1);
 /// How long a node that was asked to stop waits for what runs.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// The same, if it is told otherwise.
+pub const SHUTDOWN_GRACE_MAX: Duration = Duration::from_secs(60);
+/// A configuration file: a thousand times what one needs.
+pub const CONFIG_BYTES: u64 = 1 << 20;
+/// Between two looks at the wall clock, which may be set, by a node that has service hours.
+pub const HOURS_LOOK: Duration = Duration::from_secs(30);
 /// Start functions and `_initialize` must be done in this time.
 pub const START_TIME: Duration = Duration::from_secs(5);
 

@@ -17,21 +17,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Where a node's certificate comes from.
-#[derive(clap::Args, Debug)]
-pub struct IdentityArgs {
-    /// Directory with ca.crt, node-NAME.crt and node-NAME.key
-    #[arg(long, value_name = "DIR", env = "COROVAN_CERTS")]
-    certs: Option<PathBuf>,
-    /// Issue certificates for nodes that join: directory with ca.crt and an issuer-NAME.crt and .key
-    #[arg(long, value_name = "DIR")]
-    issuer: Option<PathBuf>,
-    /// Join a cluster through this node, and renew the certificate there
-    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["certs", "issuer"])]
-    join: Option<String>,
-    /// What `corovan token` has printed; needed once
-    #[arg(long, env = "COROVAN_TOKEN", hide_env_values = true, requires = "join")]
-    token: Option<Token>,
+/// Where a node's certificate comes from; with `join` there is neither `certs` nor `issuer`, and no `token` without it.
+#[derive(Debug)]
+pub struct Identity {
+    pub certs: Option<PathBuf>,
+    pub issuer: Option<PathBuf>,
+    pub join: Option<String>,
+    pub token: Option<Token>,
 }
 
 /// Directory of a node's own CA within its data.
@@ -41,7 +33,7 @@ const DEV_USER: &str = "dev";
 
 /// The credentials of the node of this name, and how it gets the next ones.
 pub async fn find(
-    args: IdentityArgs,
+    args: Identity,
     name: &str,
     data: &Path,
     listen: SocketAddr,
@@ -78,7 +70,7 @@ pub async fn find(
 }
 
 /// What was kept, if it is still good for something.
-fn usable(kept: &Kept, args: &IdentityArgs, now: SystemTime) -> anyhow::Result<Option<Credentials>> {
+fn usable(kept: &Kept, args: &Identity, now: SystemTime) -> anyhow::Result<Option<Credentials>> {
     let Some(credentials) = kept.load()? else { return Ok(None) };
     let principal = credentials.identity.principal();
     let ours = |token: &Token| credentials.roots.certificates().iter().any(|ca| ca_hash(ca) == token.ca);

@@ -1,13 +1,15 @@
 //! The command line: one file a command. Parses, calls the library, prints, chooses the exit code.
 
 pub mod cert;
+mod config;
 mod credentials;
 pub mod exit;
+mod flags;
 mod identity;
 mod inspect;
-mod mesh;
 mod node;
 mod nodes;
+mod reload;
 mod run;
 mod token;
 
@@ -21,8 +23,8 @@ use std::process::ExitCode;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// What is logged to standard error, for example info or corovan=debug
-    #[arg(long, global = true, value_name = "FILTER", env = "COROVAN_LOG", hide_env_values = true)]
+    /// What is logged to standard error, for example info or corovan=debug. Or COROVAN_LOG
+    #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
 }
 
@@ -32,10 +34,14 @@ enum Command {
     Node(node::Args),
     Nodes(nodes::Args),
     Peer(nodes::PeerArgs),
+    Config(config::Args),
     Cert(cert::CertArgs),
     Token(token::Args),
     Inspect(inspect::Args),
 }
+
+/// What a node logs where nothing else is said.
+const NODE_LOG: &str = "info";
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (protocol 1, host interface 1, wasmtime 48)");
 
@@ -49,6 +55,7 @@ Examples:
   corovan run --node 127.0.0.1:4433 --certs certs/dev job.wasm rcoro_proc 1.5
   corovan token --at 127.0.0.1:4433 --certs certs/dev --node b      lets node b join, with `node --join`
   corovan nodes --certs certs/dev                 the nodes of the mesh
+  corovan config check corovan.toml               whether a node's configuration file is good
   corovan inspect job.wasm                        what a module offers and asks for
 
 Exit codes: 0 done; 1-119 the program's own; 120 a job failed; 121 a job was stopped by a limit;
@@ -67,16 +74,23 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let default = if matches!(cli.command, Command::Node(_)) { "info" } else { "error" };
-    if let Err(error) = crate::telemetry::init(cli.log.as_deref().unwrap_or(default)) {
-        eprintln!("corovan: --log: {error}");
-        return ExitCode::from(exit::USAGE);
-    }
+    // The configuration of a node may say something else; it is read later.
+    let default = if matches!(cli.command, Command::Node(_)) { NODE_LOG } else { "error" };
+    let log = cli.log.as_deref();
+    let environment = std::env::var("COROVAN_LOG").ok().filter(|filter| !filter.is_empty());
+    let filter = match crate::telemetry::init(log.or(environment.as_deref()).unwrap_or(default)) {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!("corovan: {}: {error}", if log.is_some() { "--log" } else { "COROVAN_LOG" });
+            return ExitCode::from(exit::USAGE);
+        }
+    };
     let outcome = match cli.command {
         Command::Run(args) => run::run(args),
-        Command::Node(args) => node::run(args),
+        Command::Node(args) => node::run(args, log, filter),
         Command::Nodes(args) => nodes::run(args),
         Command::Peer(args) => nodes::run_peer(args),
+        Command::Config(args) => config::run(args, log),
         Command::Cert(args) => cert::run(args),
         Command::Token(args) => token::run(args),
         Command::Inspect(args) => inspect::run(args),

@@ -1,18 +1,21 @@
 //! `corovan node`: a long-running node.
 
-use super::{identity, mesh};
-use crate::config::Config;
+use super::flags::{Bad, Flags};
+use super::identity::{self, Identity};
+use super::reload::Reload;
+use crate::config::layers::Effective;
+use crate::config::{self, Config};
 use crate::node::{Node, SystemRandom};
 use crate::runtime::RealClock;
+use crate::telemetry::Filter;
 use anyhow::{Context, bail};
+use corovan_client::resolve_address;
 use corovan_core::limits;
-use corovan_core::tenancy::identity::check_name;
+use corovan_core::tenancy::token::Token;
 use std::io::Write;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Run a node until SIGTERM or SIGINT.
@@ -21,61 +24,78 @@ use tokio::signal::unix::{SignalKind, signal};
 /// CA in its data directory, and listens on loopback only.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
+Each option may also stand in the file, and in the environment as COROVAN_NODE_LISTEN and so on. Options hold over the
+environment, and that over the file. SIGHUP has the file read again; `corovan config show` tells what holds, and why.
+
 Examples:
   corovan node --data data/a                       a development node, with a CA of its own in data/a/dev-ca
+  corovan node --config /etc/corovan/corovan.toml
   corovan node --listen 127.0.0.1:4433 --name a --data data/a --certs certs/dev
   corovan node --listen 10.0.0.5:4433 --name a --data data/a --issuer issuer-a    issues certificates for others
   corovan node --listen 10.0.0.6:4433 --name b --data data/b --join 10.0.0.5:4433 --token corovan1.ABC")]
 pub struct Args {
-    /// Address and UDP port to listen on; port 0 takes any that is free
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:4433", value_parser = listen)]
-    listen: SocketAddr,
-    /// The node's name: a-z, 0-9 and '-'
-    #[arg(long, default_value = "node")]
-    name: String,
-    /// Directory for modules, compiled code and the node's identity
-    #[arg(long, value_name = "DIR", default_value = "corovan-data")]
-    data: PathBuf,
+    /// Configuration file, in TOML (default: corovan.toml in the data directory, if it is there)
+    #[arg(long, value_name = "FILE", env = "COROVAN_CONFIG")]
+    config: Option<PathBuf>,
+    /// What `corovan token` has printed; needed once
+    #[arg(long, env = "COROVAN_TOKEN", hide_env_values = true)]
+    token: Option<Token>,
     #[command(flatten)]
-    mesh: mesh::MeshArgs,
-    #[command(flatten)]
-    identity: identity::IdentityArgs,
-    /// Coroutines that may exist at a time, not less than 16 (default: as many as the machine has room for)
-    #[arg(long, value_name = "N")]
-    slots: Option<u32>,
-    /// Threads that run coroutines (default: one a core)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=MAX_WORKERS))]
-    workers: Option<u8>,
-    /// How long jobs may go on after SIGTERM
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
-    grace: Duration,
+    flags: Flags,
 }
 
-/// As the scheduler has it.
-const MAX_WORKERS: i64 = 64;
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    check_name(&args.name)?;
-    if args.grace > limits::SHUTDOWN_GRACE * 12 {
-        bail!("--grace: at most {}", humantime::format_duration(limits::SHUTDOWN_GRACE * 12));
+/// `log`: the option of all commands, if it was given; `filter` says anew what is logged.
+pub fn run(args: Args, log: Option<&str>, filter: Filter) -> anyhow::Result<ExitCode> {
+    let sources = args.flags.sources(args.config, log)?;
+    let effective = Bad::or(sources.load())?;
+    filter.set(effective.text("node.log").unwrap_or(super::NODE_LOG)).map_err(anyhow::Error::msg)?;
+    if let Some(file) = &effective.file {
+        tracing::info!(file = %file.display(), "configured");
+    }
+    if args.token.is_some() && effective.text("node.join").is_none() {
+        bail!("--token (or COROVAN_TOKEN) needs --join, or `join` in the configuration: the node that is asked");
     }
     runtime()?.block_on(async {
-        let mut mesh = args.mesh.checked().await?;
-        mesh.forwards_joins = true;
-        let (credentials, enrolment) = identity::find(args.identity, &args.name, &args.data, args.listen).await?;
-        // Where it joined it also finds the others.
-        mesh.peers.extend(enrolment.ask.clone().filter(|at| !mesh.peers.contains(at)));
-        let config = Config {
-            listen: args.listen,
-            name: args.name,
-            data: args.data,
-            credentials,
-            enrolment,
-            mesh: Some(mesh),
-            slots: args.slots,
-            workers: args.workers.map_or_else(cores, usize::from),
-            grace: args.grace,
-        };
-        serve(config).await
+        let config = config(&effective, args.token).await?;
+        let asked = config.enrolment.ask.clone();
+        serve(config, Reload::new(sources, effective, asked, filter)).await
+    })
+}
+
+/// All that a node needs to start.
+async fn config(effective: &Effective, token: Option<Token>) -> anyhow::Result<Config> {
+    let missing = |what: &str| format!("there is no {what}");
+    let listen = effective.listen().with_context(|| missing("address to listen on"))?;
+    let name = effective.text("node.name").with_context(|| missing("name"))?.to_owned();
+    let data = effective.path("node.data").with_context(|| missing("data directory"))?.to_owned();
+    let dir = |key: &str| effective.path(key).map(Path::to_owned);
+    let join = effective.text("node.join").map(str::to_owned);
+    let live = effective.live();
+    let external = match effective.text("node.external") {
+        Some(given) => resolve_address(given).await.context("--external")?.first().copied(),
+        None => None,
+    };
+    let identity = Identity { certs: dir("node.certs"), issuer: dir("node.issuer"), join, token };
+    let (credentials, enrolment) = identity::find(identity, &name, &data, listen).await?;
+    let mesh = config::Mesh {
+        peers: super::reload::peers(live.peers, enrolment.ask.as_ref()),
+        discover: effective.is("node.discover"),
+        external,
+        dial_out: effective.is("node.dial-out"),
+        forwards_joins: true,
+        labels: live.labels,
+    };
+    Ok(Config {
+        listen,
+        name,
+        data,
+        credentials,
+        enrolment,
+        mesh: Some(mesh),
+        offer: live.offer,
+        slots: effective.number("node.slots").and_then(|slots| u32::try_from(slots).ok()),
+        workers: effective.number("node.workers").and_then(|n| usize::try_from(n).ok()).unwrap_or_else(cores),
+        grace: effective.duration("node.grace").unwrap_or(limits::SHUTDOWN_GRACE),
     })
 }
 
@@ -89,10 +109,11 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+async fn serve(config: Config, mut reload: Reload) -> anyhow::Result<ExitCode> {
     // Before the first line is printed: who reads it may send a signal at once.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let name = config.name.clone();
     let node = Node::start(config, Arc::new(RealClock::new()), Arc::new(SystemRandom)).await?;
     let slots = node.slots();
@@ -101,9 +122,12 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     if let Err(error) = writeln!(std::io::stdout(), "listening on {}", node.address()) {
         tracing::warn!(address = %node.address(), "the line for standard output is lost: {error}");
     }
-    let signal = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+    let signal = loop {
+        tokio::select! {
+            _ = terminate.recv() => break "SIGTERM",
+            _ = interrupt.recv() => break "SIGINT",
+            _ = hangup.recv() => reload.again(&node).await,
+        }
     };
     tracing::info!("{signal}: stopping; once more to stop at once");
     tokio::select! {
@@ -113,11 +137,4 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
-}
-
-fn listen(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "write the IP address of an interface and a port, for example 127.0.0.1:4433, 0.0.0.0:4433 or [::1]:4433"
-            .to_owned()
-    })
 }

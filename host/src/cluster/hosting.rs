@@ -31,6 +31,10 @@ use std::time::Duration;
 
 /// What runs guests.
 pub trait Hosts: Send + Sync {
+    /// Whether it takes another one now; asked before its module is fetched. Errors: overloaded.
+    fn admits(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
     /// Makes a coroutine; resolves when it runs, or will not. Errors: those of a spawn, and need-module.
     fn host(&self, guest: Guest) -> Pending<Result<Address, Refusal>>;
     /// Takes a module for the tenant of a grant. Errors: bad-module, overloaded.
@@ -261,6 +265,7 @@ impl Hosting {
     fn make(&self, session: &Arc<Session>, asker: Local, mut guest: Guest) -> Pending<Result<Address, Refusal>> {
         let (session, hosts, transfers) = (Arc::clone(session), Arc::clone(&self.hosts), self.transfers.clone());
         Box::pin(async move {
+            hosts.admits()?;
             transfers.fetch(&session, &guest.granted, guest.spawn.module).await?;
             if guest.spawn.large.is_some() {
                 let to = Remote::back(&session, &guest.granted.bytes).at(asker);

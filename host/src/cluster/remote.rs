@@ -21,7 +21,7 @@ use corovan_core::link::call::{self, Call};
 use corovan_core::link::calls;
 use corovan_core::link::channel::ChannelCall;
 use corovan_core::link::frame::{Header, Kind, Local};
-use corovan_core::membership::member::Member;
+use corovan_core::membership::member::{About, Member};
 use corovan_core::membership::presence::Presence;
 use corovan_core::tenancy::identity::{Principal, Role};
 use corovan_core::tenancy::quota::Permit;
@@ -91,13 +91,15 @@ impl Mesh for Remote {
         let members = self.members.members();
         // Whatever a node says it is called: its id is that of the name that its certificate has.
         let named = Principal::new(&self.cluster, Role::Node, selector).map(|named| named.node_id()).ok();
+        // One that drains takes nothing of others, but from itself it does.
+        let takes = |member: &Member, about: &About| !about.draining || member.presence.node == self.links.node();
         // A node is known by its certificate before it has said anything of itself.
         let wanted = |member: &&Member| match (selector.split_once('='), &member.about) {
             (None, _) if !selector.is_empty() => named == Some(member.presence.node),
             (_, None) => false,
-            (None, Some(about)) => !about.draining,
+            (None, Some(about)) => takes(member, about),
             (Some((label, value)), Some(about)) => {
-                !about.draining && about.labels.get(label).is_some_and(|has| has == value)
+                takes(member, about) && about.labels.get(label).is_some_and(|has| has == value)
             }
         };
         // Two that only dial cannot reach each other: who asks for that very node is told so later.

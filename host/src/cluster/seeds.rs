@@ -63,6 +63,8 @@ pub struct Handle(mpsc::Sender<Command>);
 
 struct Given {
     peer: String,
+    /// It stands in the node's configuration, and may be gone from there.
+    configured: bool,
     addresses: Vec<SocketAddr>,
     /// Why it could not be looked up the last time; logged when it changes.
     fault: Option<String>,
@@ -71,6 +73,7 @@ struct Given {
 enum Command {
     Add(String, oneshot::Sender<Result<Vec<SocketAddr>, Error>>),
     Found(SocketAddr),
+    Configured(Vec<String>),
 }
 
 impl Handle {
@@ -79,6 +82,12 @@ impl Handle {
         let (told, answer) = oneshot::channel();
         self.0.send(Command::Add(peer.to_owned(), told)).await.map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// These are configured from now on, and no others; what an operator has added stays.
+    pub async fn configure(&self, peers: Vec<String>) {
+        // Where the node is shutting down, nobody looks for a way in any more.
+        let _ = self.0.send(Command::Configured(peers)).await;
     }
 
     /// Something on the network says that it is a node of this cluster. Dropped where too many say so at once: it is said again.
@@ -93,7 +102,7 @@ impl Service {
             return Err(Error::Full);
         }
         let (sender, commands) = mpsc::channel(limits::DISCOVERED_SEEDS);
-        let given = config.peers.into_iter().map(Given::new).collect();
+        let given = config.peers.into_iter().map(|peer| Given::new(peer, true)).collect();
         let service = Service { own: config.own, given, found: VecDeque::new(), ways, names, commands };
         Ok((service, Handle(sender)))
     }
@@ -113,6 +122,7 @@ impl Service {
                             let _ = told.send(added);
                         }
                         Some(Command::Found(address)) => self.discovered(address),
+                        Some(Command::Configured(peers)) => self.configured(peers).await,
                         None => std::future::pending().await,
                     },
                 }
@@ -150,12 +160,32 @@ impl Service {
             Some(index) => index,
             None if self.given.len() >= limits::SEED_NAMES => return Err(Error::Full),
             None => {
-                self.given.push(Given::new(peer));
+                self.given.push(Given::new(peer, false));
                 self.given.len() - 1
             }
         };
         self.moved(index, addresses.clone());
         Ok(addresses)
+    }
+
+    /// Forgets those that are configured no more, and looks up those that are new.
+    async fn configured(&mut self, peers: Vec<String>) {
+        let (gone, kept): (Vec<Given>, Vec<Given>) = std::mem::take(&mut self.given)
+            .into_iter()
+            .partition(|given| given.configured && !peers.contains(&given.peer));
+        self.given = kept;
+        let wanted = self.wanted();
+        let gone: BTreeSet<SocketAddr> = gone.into_iter().flat_map(|given| given.addresses).collect();
+        gone.difference(&wanted).for_each(|address| self.ways.forget(*address));
+        for peer in peers {
+            let room = self.given.len() < limits::SEED_NAMES;
+            match self.given.iter_mut().find(|given| given.peer == peer) {
+                Some(given) => given.configured = true,
+                None if room => self.given.push(Given::new(peer, true)),
+                None => tracing::warn!(peer, "no way into the mesh: {}", Error::Full),
+            }
+        }
+        self.look_up().await;
     }
 
     /// A peer has these addresses now.
@@ -194,8 +224,8 @@ impl Service {
 }
 
 impl Given {
-    fn new(peer: String) -> Given {
-        Given { peer, addresses: Vec::new(), fault: None }
+    fn new(peer: String, configured: bool) -> Given {
+        Given { peer, configured, addresses: Vec::new(), fault: None }
     }
 }
 
@@ -320,6 +350,23 @@ mod tests {
         assert_eq!(bench.heard().len(), limits::SEED_NAMES, "a peer that is known is not asked twice");
         bench.point("more", &["10.2.0.1:1"]);
         assert!(matches!(bench.service.add("more".into()).await, Err(Error::Full)));
+    }
+
+    #[tokio::test]
+    async fn configured_peers_may_change_and_what_an_operator_added_stays() {
+        let mut bench = Bench::new(&["a:1", "b:1"]);
+        for (name, at) in [("a:1", "10.0.0.1:1"), ("b:1", "10.0.0.2:1"), ("c:1", "10.0.0.3:1"), ("d:1", "10.0.0.1:1")] {
+            bench.point(name, &[at]);
+        }
+        bench.service.look_up().await;
+        bench.service.add("c:1".into()).await.unwrap();
+        assert_eq!(bench.heard(), ["+10.0.0.1:1", "+10.0.0.2:1", "+10.0.0.3:1"]);
+        bench.service.configured(vec!["d:1".into()]).await;
+        assert_eq!(bench.heard(), ["-10.0.0.1:1", "-10.0.0.2:1", "+10.0.0.1:1"]);
+        bench.service.configured(vec!["c:1".into()]).await;
+        assert_eq!(bench.heard(), ["-10.0.0.1:1"]);
+        bench.service.configured(Vec::new()).await;
+        assert_eq!(bench.heard(), ["-10.0.0.3:1"], "once it was configured, it goes with the configuration");
     }
 
     #[test]

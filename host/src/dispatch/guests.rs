@@ -26,6 +26,25 @@ use tokio::sync::oneshot;
 pub struct Guests {
     dispatch: Dispatch,
     groups: Arc<Mutex<HashMap<[u8; 32], Here>>>,
+    taken: Arc<Mutex<Taken>>,
+}
+
+/// What there is for jobs of other nodes; may change at any time, and what runs goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// The node is in its service hours.
+    pub open: bool,
+    /// At a time; absent: as many as there are slots.
+    pub jobs: Option<u64>,
+    /// Bytes that they may ask for together.
+    pub memory: Option<u64>,
+}
+
+/// How much of it is taken.
+struct Taken {
+    room: Room,
+    jobs: u64,
+    memory: u64,
 }
 
 /// One of them, how many guests it has, and since when it has none.
@@ -40,6 +59,8 @@ struct Stay {
     guests: Guests,
     hash: [u8; 32],
     group: Arc<Group>,
+    /// Bytes that it may have.
+    memory: u64,
 }
 
 /// Follows a guest's job.
@@ -54,10 +75,18 @@ struct Follower {
 
 impl Guests {
     pub fn new(dispatch: Dispatch) -> Guests {
-        Guests { dispatch, groups: Arc::default() }
+        let taken = Taken { room: Room { open: true, jobs: None, memory: None }, jobs: 0, memory: 0 };
+        Guests { dispatch, groups: Arc::default(), taken: Arc::new(Mutex::new(taken)) }
     }
 
-    fn stay(&self, granted: &Arc<Granted>) -> Stay {
+    /// From now on there is so much room.
+    pub fn set_room(&self, room: Room) {
+        self.taken.lock().room = room;
+    }
+
+    /// Errors: overloaded.
+    fn stay(&self, granted: &Arc<Granted>, memory: u64) -> Result<Stay, Refusal> {
+        self.taken.lock().take(memory)?;
         self.sweep();
         let mut groups = self.groups.lock();
         let here = groups.entry(granted.hash).or_insert_with(|| {
@@ -67,7 +96,7 @@ impl Guests {
             Here { group, guests: 0, idle: 0 }
         });
         here.guests += 1;
-        Stay { guests: self.clone(), hash: granted.hash, group: Arc::clone(&here.group) }
+        Ok(Stay { guests: self.clone(), hash: granted.hash, group: Arc::clone(&here.group), memory })
     }
 
     /// Computations without guests are over once the records of those that they had need not be kept any more; the longest idle
@@ -88,8 +117,44 @@ impl Guests {
     }
 }
 
+impl Taken {
+    /// Whether another one would be taken that may have so much memory. Errors: overloaded.
+    fn check(&self, memory: u64) -> Result<(), Refusal> {
+        let full = |text: String| Err(Refusal::new(Code::Overloaded, text));
+        let Room { open, jobs, memory: most } = self.room;
+        if !open {
+            return full("this node is not in its service hours, and takes no new jobs of other nodes".into());
+        }
+        if let Some(jobs) = jobs.filter(|jobs| self.jobs >= *jobs) {
+            return full(format!(
+                "this node has {jobs} jobs of other nodes at a time (capacity.jobs): ask again later"
+            ));
+        }
+        if let Some(most) = most.filter(|most| self.memory.saturating_add(memory) > *most) {
+            let left = most.saturating_sub(self.memory);
+            return full(format!(
+                "this node has {left} of {most} bytes of memory left for jobs of other nodes (capacity.memory), and {memory} \
+                 are asked for"
+            ));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, memory: u64) -> Result<(), Refusal> {
+        self.check(memory)?;
+        self.jobs += 1;
+        self.memory += memory;
+        Ok(())
+    }
+}
+
 impl Drop for Stay {
     fn drop(&mut self) {
+        {
+            let mut taken = self.guests.taken.lock();
+            taken.jobs -= 1;
+            taken.memory -= self.memory;
+        }
         let over = {
             let mut groups = self.guests.groups.lock();
             let Some(here) = groups.get_mut(&self.hash) else { return };
@@ -107,6 +172,10 @@ impl Drop for Stay {
 }
 
 impl Hosts for Guests {
+    fn admits(&self) -> Result<(), Refusal> {
+        self.taken.lock().check(0)
+    }
+
     fn host(&self, guest: Guest) -> Pending<Result<Address, Refusal>> {
         let guests = self.clone();
         Box::pin(async move {
@@ -132,7 +201,7 @@ impl Hosts for Guests {
                 return Err(Refusal::new(Code::Interrupted, "whoever asked for it has given up"));
             }
             let (started, address) = oneshot::channel();
-            let stay = guests.stay(&granted);
+            let stay = guests.stay(&granted, spec.memory)?;
             let group = Arc::clone(&stay.group);
             let follower = Arc::new(Follower {
                 voice,
@@ -222,4 +291,28 @@ impl Observer for Follower {
     }
 
     fn set_daemon(&self, _: bool) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_of_others_find_as_much_room_as_there_is_and_none_out_of_hours() {
+        let room = Room { open: true, jobs: Some(2), memory: Some(100) };
+        let mut taken = Taken { room, jobs: 0, memory: 0 };
+        let refused = |taken: &mut Taken, memory| taken.take(memory).unwrap_err().detail;
+        assert!(refused(&mut taken, 101).contains("100 of 100 bytes"));
+        taken.take(60).unwrap();
+        assert!(refused(&mut taken, 41).contains("40 of 100 bytes"));
+        taken.take(40).unwrap();
+        assert!(refused(&mut taken, 0).contains("2 jobs of other nodes"));
+        taken.room = Room { open: false, jobs: Some(3), memory: None };
+        assert!(refused(&mut taken, 0).contains("service hours"));
+        // Less than is taken: what runs goes on, and nothing new is taken.
+        taken.room = Room { open: true, jobs: None, memory: Some(10) };
+        assert!(refused(&mut taken, 0).contains("0 of 10 bytes"));
+        taken.room = Room { open: true, jobs: None, memory: None };
+        taken.take(u64::MAX / 2).unwrap();
+    }
 }

@@ -61,6 +61,11 @@ impl Index {
         Index { limit, bytes: 0, reserved: 0, uses: 0, entries: HashMap::new(), order: BTreeMap::new() }
     }
 
+    /// What is over it goes with the next that is reserved.
+    pub fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
     pub fn limit(&self) -> u64 {
         self.limit
     }

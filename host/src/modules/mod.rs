@@ -101,6 +101,13 @@ impl Modules {
         Ok(Modules { inner: Arc::new(Inner { known, store, native, compiler, threads, loaded, flights }) })
     }
 
+    /// Keeps so many bytes on disk at most from now on; the least recently used go first.
+    pub async fn set_store_bytes(&self, bytes: u64) {
+        let store = Arc::clone(&self.inner.store);
+        // Nothing waits for what it gives.
+        let _ = tokio::task::spawn_blocking(move || store.set_limit(bytes)).await;
+    }
+
     /// Whether this tenant has shipped the module, and it is still here. That another has is nobody's business.
     pub fn has(&self, tenant: &str, hash: &ModuleHash) -> bool {
         self.inner.store.has(TenantKey::of(tenant), hash)

@@ -71,6 +71,12 @@ impl Store {
         Ok(store)
     }
 
+    /// Keeps so many bytes at most from now on.
+    pub fn set_limit(&self, limit: u64) {
+        self.index.lock().set_limit(limit);
+        self.shrink();
+    }
+
     /// Whether this tenant has shipped it, and it is still here.
     pub fn has(&self, tenant: TenantKey, hash: &ModuleHash) -> bool {
         self.index.lock().has(tenant, hash)

@@ -346,6 +346,15 @@ async fn the_least_recently_used_makes_room_and_what_runs_goes_on() {
     let left = had(&modules);
     assert!(left.starts_with('a') && left.ends_with("gh") && !left.contains('b'), "{left}");
     assert!(running.module.get_export("b").is_some());
+    // One that becomes smaller while it runs makes room at once.
+    let before = fixture.files().len();
+    modules.set_store_bytes(wasm + native).await;
+    let (left, files) = (had(&modules), fixture.files().len());
+    assert!(left.len() == 1 && files < before, "{left}: {files} of {before} files");
+    modules.set_store_bytes(3 * wasm + 2 * native).await;
+    for (hash, bytes) in made[6..].iter().chain(&made[..1]) {
+        modules.put("ann", *hash, bytes.clone()).await.unwrap();
+    }
     // The order of use survives a restart, and a smaller store begins by making room.
     drop(modules);
     let smaller = fixture.open(60 << 10);

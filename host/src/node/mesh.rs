@@ -221,18 +221,20 @@ pub(super) fn myself(
     name: &str,
     address: SocketAddr,
     workers: usize,
-    mesh: Option<&config::Mesh>,
-    issues: bool,
+    config: (Option<&config::Mesh>, &config::Offer),
+    (issues, draining): (bool, bool),
 ) -> Member {
+    let (mesh, offer) = config;
     let about = About {
         name: name.to_owned(),
         addresses: vec![address],
         external: mesh.and_then(|mesh| mesh.external),
         labels: mesh.map(|mesh| mesh.labels.clone()).unwrap_or_default(),
-        cores: u32::try_from(workers).unwrap_or(u32::MAX),
-        memory: engine::machine_memory().unwrap_or_default(),
+        cores: offer.cores.unwrap_or(u32::try_from(workers).unwrap_or(u32::MAX)),
+        memory: offer.memory.unwrap_or(engine::machine_memory().unwrap_or_default()),
         version: env!("CARGO_PKG_VERSION").into(),
         issues,
+        draining,
         ..About::default()
     };
     let presence = Presence::new(runtime.node, runtime.incarnation, address);

@@ -1,6 +1,6 @@
 //! A node in this process and clients of it, for what is between them: the protocol as it is, without a command line.
 
-use corovan::config::{Config, Enrolment, Mesh};
+use corovan::config::{Config, Enrolment, Mesh, Offer};
 use corovan::node::{Node, SystemRandom};
 use corovan::runtime::RealClock;
 use corovan::tenancy::ca::Authority;
@@ -56,6 +56,7 @@ impl Cluster {
             credentials: authority.credentials(&issued).unwrap(),
             enrolment: Enrolment::default(),
             mesh,
+            offer: Offer::default(),
             slots: Some(slots),
             workers: 2,
             // Time for large results to be delivered at shutdown; nothing here waits for its end.

@@ -8,6 +8,7 @@ mod attack_coroutines;
 mod bad_input;
 mod channels;
 mod cli;
+mod config;
 mod conformance;
 mod coroutine_chaos;
 mod coroutine_faults;

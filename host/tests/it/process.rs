@@ -90,7 +90,8 @@ impl Place {
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_corovan"));
         command.args(args).current_dir(self.dir.path()).env("XDG_CACHE_HOME", self.path("cache"));
-        for name in ["COROVAN_CERTS", "COROVAN_TENANT", "COROVAN_LOG", "RUST_LOG"] {
+        let settings = std::env::vars_os().map(|(name, _)| name);
+        for name in settings.filter(|name| name.to_string_lossy().starts_with("COROVAN_") || name == "RUST_LOG") {
             command.env_remove(name);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

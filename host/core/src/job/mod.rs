@@ -1,3 +1,4 @@
-//! What a job is.
+//! What a job is, and when a node takes those of others.
 
+pub mod hours;
 pub mod manifest;

@@ -5,7 +5,7 @@ use super::Plan;
 use crate::cli::credentials;
 use crate::cli::node::cores;
 use crate::cluster::mesh::Follower;
-use crate::config::{self, Config, Enrolment};
+use crate::config::{self, Config, Enrolment, Offer};
 use crate::node::{Node, SystemRandom};
 use crate::runtime::RealClock;
 use crate::runtime::ports::Random;
@@ -120,6 +120,7 @@ impl Embedded {
                 credentials: who.node.clone(),
                 enrolment: Enrolment::default(),
                 mesh: who.mesh.clone(),
+                offer: Offer::default(),
                 slots: None,
                 workers: cores(),
                 grace: GRACE,

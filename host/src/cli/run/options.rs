@@ -248,16 +248,9 @@ fn count(text: &str) -> Result<u64, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "write a whole number, 1 or more".to_owned())
 }
 
-/// Bytes with an optional binary unit.
+/// Memory of a job.
 fn size(text: &str) -> Result<u64, String> {
-    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10), ("G", 30), ("M", 20), ("K", 10), ("", 0)];
-    let bad = || format!("{text:?} is not a size: write a number with KiB, MiB or GiB, for example 64MiB");
-    let (number, shift) = units
-        .iter()
-        .find_map(|(unit, shift)| text.strip_suffix(unit).map(|number| (number, *shift)))
-        .ok_or_else(bad)?;
-    let number: u64 = number.trim().parse().map_err(|_| bad())?;
-    let bytes = number.checked_mul(1 << shift).ok_or_else(bad)?;
+    let bytes = config::value::size(text)?;
     if bytes > limits::MEMORY_MAX {
         return Err(format!("{text} is over the limit of {} MiB", limits::MEMORY_MAX >> 20));
     }

@@ -3,7 +3,7 @@
 
 use super::certified;
 use crate::in_process::run;
-use corovan::config::{Config, Enrolment};
+use corovan::config::{Config, Enrolment, Offer};
 use corovan::node::{Node, SystemRandom};
 use corovan::runtime::{Clock, RealClock};
 use corovan::tenancy::ca::Authority;
@@ -62,6 +62,7 @@ impl Issuing {
             credentials: issuer.credentials(&own).unwrap(),
             enrolment: Enrolment { issuer: Some(Arc::clone(&issuer)), ..Enrolment::default() },
             mesh: None,
+            offer: Offer::default(),
             slots: Some(16),
             workers: 1,
             grace: Duration::ZERO,

@@ -24,6 +24,7 @@ const FENCES: &[Fence] = &[
         inside: COMMAND_LINE,
         reason: "errors below the command line are enums that callers match",
     },
+    Fence { library: "toml", inside: &["host/src/config/"], reason: "settings are read and written in one place" },
     Fence { library: "axum", inside: &["host/src/http/"], reason: "HTTP is one door among several" },
     Fence { library: "foca", inside: &["host/core/src/membership/"], reason: "membership reaches others as events" },
 ];
