@@ -110,7 +110,8 @@ impl Guests {
                 groups.iter().filter(|(_, here)| here.guests == 0).map(|(hash, here)| (here.idle, *hash)).collect();
             idle.sort_unstable();
             let many = idle.len().saturating_sub(limits::GUESTS_IDLE);
-            let gone = idle.iter().enumerate().filter(|(at, (since, _))| *at < many || now - since >= kept);
+            let gone =
+                idle.iter().enumerate().filter(|(at, (since, _))| *at < many || now.saturating_sub(*since) >= kept);
             gone.filter_map(|(_, (_, hash))| groups.remove(hash)).map(|here| here.group).collect()
         };
         over.iter().for_each(|group| self.dispatch.runtime().close(group));
