@@ -64,8 +64,8 @@ pub struct Guest {
 #[derive(Clone, Default)]
 pub struct Handle(Arc<Mutex<State>>);
 
-/// By whom, and why.
-type End = Box<dyn Fn(&str, &str) + Send + Sync>;
+/// By whom, why, and how long it has.
+type End = Box<dyn Fn(&str, &str, Duration) + Send + Sync>;
 
 #[derive(Default)]
 enum State {
@@ -73,7 +73,7 @@ enum State {
     Making,
     Running(End),
     /// It was ended before it was made.
-    Cancelled(String, String),
+    Cancelled(String, String, Duration),
     Over,
 }
 
@@ -133,7 +133,7 @@ impl Hosting {
         let (stop, key) = (handle.clone(), key(session, over));
         let lost = format!("node {} cannot be reached any more, or has given it up", session.peer);
         // Not watched any more means that nobody is there to be told, or to want it.
-        let watched = session.watch(over, Box::new(move || stop.cancel("node", &lost)))?;
+        let watched = session.watch(over, Box::new(move || stop.cancel("node", &lost, limits::TERMINATE_GRACE)))?;
         let call = header.call;
         let refused = match watched {
             // What is watched under that number, if anything is, stays.
@@ -195,10 +195,11 @@ impl Hosting {
     }
 
     /// The other node ends what it asked for.
-    pub(super) fn cancel(&self, session: &Arc<Session>, over: u64, by: &str, reason: &str) {
+    pub(super) fn cancel(&self, session: &Arc<Session>, over: u64, (by, reason): (&str, &str), grace: Option<u64>) {
         let handle = self.guests.get(&key(session, over)).map(|here| here.handle);
         let (by, reason) = (cut(by.to_owned(), limits::TEXT_BYTES), cut(reason.to_owned(), limits::TEXT_BYTES));
-        handle.into_iter().for_each(|handle| handle.cancel(&by, &reason));
+        let grace = grace.map_or(limits::TERMINATE_GRACE, Duration::from_nanos).min(limits::SHUTDOWN_GRACE);
+        handle.into_iter().for_each(|handle| handle.cancel(&by, &reason, grace));
     }
 
     /// The other node runs a coroutine for this one, and tells what it said.
@@ -296,7 +297,7 @@ impl Hosted {
     /// Ends them all, and waits until that has been told, so long at the most.
     pub async fn end(&self, reason: &str, within: Duration) {
         let handles: Vec<Handle> = self.0.lock().values().map(|here| here.handle.clone()).collect();
-        handles.iter().for_each(|handle| handle.cancel("node", reason));
+        handles.iter().for_each(|handle| handle.cancel("node", reason, limits::TERMINATE_GRACE));
         if !becomes(|| self.0.lock().is_empty(), within).await {
             tracing::warn!("some coroutines of other nodes did not end in time");
         }
@@ -305,23 +306,23 @@ impl Hosted {
 
 impl Handle {
     /// It runs, and this ends it. Ended before, it is now.
-    pub fn running(&self, end: impl Fn(&str, &str) + Send + Sync + 'static) {
+    pub fn running(&self, end: impl Fn(&str, &str, Duration) + Send + Sync + 'static) {
         let mut state = self.0.lock();
-        if let State::Cancelled(by, reason) = &*state {
-            let (by, reason) = (by.clone(), reason.clone());
+        if let State::Cancelled(by, reason, grace) = &*state {
+            let (by, reason, grace) = (by.clone(), reason.clone(), *grace);
             drop(state);
-            return end(&by, &reason);
+            return end(&by, &reason, grace);
         }
         *state = State::Running(Box::new(end));
     }
 
-    pub fn cancel(&self, by: &str, reason: &str) {
+    pub fn cancel(&self, by: &str, reason: &str, grace: Duration) {
         let mut state = self.0.lock();
         match std::mem::replace(&mut *state, State::Over) {
-            State::Making => *state = State::Cancelled(by.to_owned(), reason.to_owned()),
+            State::Making => *state = State::Cancelled(by.to_owned(), reason.to_owned(), grace),
             State::Running(end) => {
                 drop(state);
-                end(by, reason);
+                end(by, reason, grace);
                 let mut state = self.0.lock();
                 *state = State::Running(end);
             }

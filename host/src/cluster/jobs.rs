@@ -21,6 +21,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Runs them, and gives each an address of its own that no coroutine has: what a job says goes in a lane of its own.
@@ -44,8 +45,8 @@ struct State {
     over: Option<Over>,
     sprout: Option<Arc<dyn Sprout>>,
     started: bool,
-    /// By whom it was ended, and why.
-    cancelled: Option<(String, String)>,
+    /// By whom it was ended, why, and how long it has.
+    cancelled: Option<(String, String, Duration)>,
 }
 
 type Over = Box<dyn FnOnce(Became) + Send + Sync>;
@@ -149,7 +150,7 @@ impl Away {
             state.cancelled.clone()
         };
         // Ended in the moment in which it was made.
-        cancelled.into_iter().for_each(|(by, reason)| sprout.cancel(&by, &reason));
+        cancelled.into_iter().for_each(|(by, reason, grace)| sprout.cancel(&by, &reason, grace));
     }
 
     fn over(&self, became: Became) {
@@ -162,14 +163,14 @@ impl Away {
 
 impl Sprout for Away {
     /// Where it is not there yet nobody waits until it is: whoever asked for it is told here that it has ended.
-    fn cancel(&self, by: &str, reason: &str) {
+    fn cancel(&self, by: &str, reason: &str, grace: Duration) {
         let sprout = {
             let mut state = self.state.lock();
-            state.cancelled.get_or_insert_with(|| (by.to_owned(), reason.to_owned()));
+            state.cancelled.get_or_insert_with(|| (by.to_owned(), reason.to_owned(), grace));
             state.sprout.clone()
         };
         match sprout {
-            Some(sprout) => sprout.cancel(by, reason),
+            Some(sprout) => sprout.cancel(by, reason, grace),
             None => {
                 self.given_up.cancel();
                 self.over(Became::Cancelled { by: by.to_owned(), reason: reason.to_owned() });

@@ -12,6 +12,7 @@ use corovan_core::link::call::{self, Call};
 use corovan_core::link::frame::{Header, Kind};
 use corovan_core::text::cut;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A coroutine that another node has made, or makes, and all that it makes there.
 pub(super) struct Remotely {
@@ -20,10 +21,11 @@ pub(super) struct Remotely {
 }
 
 impl Sprout for Remotely {
-    fn cancel(&self, by: &str, reason: &str) {
+    fn cancel(&self, by: &str, reason: &str, grace: Duration) {
         let record = Call::Cancel {
             by: cut(by.to_owned(), limits::TEXT_BYTES),
             reason: cut(reason.to_owned(), limits::TEXT_BYTES),
+            grace: u64::try_from(grace.as_nanos()).ok(),
         };
         if let Ok(payload) = encode(&record) {
             let header = Header { call: self.over, ..Header::new(Kind::Call) };
@@ -46,7 +48,7 @@ impl Drop for Making {
         if let Some(sprout) = self.0.take()
             && sprout.to.session.give_up_monitor(sprout.over).is_some()
         {
-            sprout.cancel("node", "whoever made it has given up");
+            sprout.cancel("node", "whoever made it has given up", limits::TERMINATE_GRACE);
         }
     }
 }

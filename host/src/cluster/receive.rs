@@ -160,8 +160,8 @@ impl Inbox for Receiver {
                 return Ok(());
             }
             // Of what was asked for in this session, whatever right that took; it may have been a service.
-            Call::Cancel { by, reason } => {
-                self.hosting.cancel(session, header.call, by, reason);
+            Call::Cancel { by, reason, grace } => {
+                self.hosting.cancel(session, header.call, (by, reason), *grace);
                 return Ok(());
             }
             Call::Join => {

@@ -69,7 +69,7 @@ impl Job {
         };
         // Cancelled in that moment, or over already, which makes no difference then.
         if is_over {
-            sprout.cancel("client", "cancelled before it ran");
+            sprout.cancel("client", "cancelled before it ran", Duration::ZERO);
         }
     }
 
@@ -96,9 +96,9 @@ impl Job {
     }
 
     /// Ended by whoever asked for it, or with its computation.
-    pub(super) fn cancel_away(&self, sprout: Option<Arc<dyn Sprout>>, by: &str, reason: &str) {
+    pub(super) fn cancel_away(&self, sprout: Option<Arc<dyn Sprout>>, by: &str, reason: &str, grace: Duration) {
         match sprout {
-            Some(sprout) => sprout.cancel(by, reason),
+            Some(sprout) => sprout.cancel(by, reason, grace),
             // In the moment in which it goes: see there.
             None => self.end_away(Outcome::Terminated { by: by.to_owned(), reason: reason.to_owned(), value: None }),
         }

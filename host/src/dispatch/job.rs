@@ -94,7 +94,7 @@ impl Job {
                 State::Away(sprout) => {
                     let sprout = sprout.clone();
                     drop(state);
-                    return self.cancel_away(sprout, by, reason);
+                    return self.cancel_away(sprout, by, reason, grace);
                 }
                 State::Waiting { ticket, .. } => {
                     let ticket = *ticket;

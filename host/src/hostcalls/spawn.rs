@@ -168,7 +168,9 @@ impl Parent {
             }
             promised.map_or(Ok(()), |promised| runtime.watch_away(&control, &address, &*way, promised))
         });
-        tied.inspect_err(|why| sprout.cancel("node", &format!("whoever made it could not follow it: {why}")))?;
+        tied.inspect_err(|why| {
+            sprout.cancel("node", &format!("whoever made it could not follow it: {why}"), limits::TERMINATE_GRACE)
+        })?;
         Ok(address)
     }
 }

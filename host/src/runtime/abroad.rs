@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Those of this node.
 #[derive(Default)]
@@ -178,7 +179,7 @@ impl Runtime {
             false => match self.attend(group) {
                 Some(attendance) => Some(attendance),
                 None => {
-                    sprout.cancel("node", "its computation is being ended");
+                    sprout.cancel("node", "its computation is being ended", limits::TERMINATE_GRACE);
                     return None;
                 }
             },
@@ -193,7 +194,7 @@ impl Runtime {
         };
         // Where its tree was being ended meanwhile, whoever did that has not seen it.
         if tree.is_ending() {
-            self.end_abroad("node", "its job is being ended", |made| Arc::ptr_eq(made, tree));
+            self.end_abroad("node", "its job is being ended", limits::TERMINATE_GRACE, |made| Arc::ptr_eq(made, tree));
         }
         let tree = Arc::clone(tree);
         Some(Standing { runtime: Arc::downgrade(self), number, tree, _attendance: attendance })
@@ -206,16 +207,16 @@ impl Runtime {
             let of = table.made.values().filter(|made| Arc::ptr_eq(&made.group, group));
             of.map(|made| Arc::clone(&made.sprout)).collect()
         };
-        found.iter().for_each(|sprout| sprout.cancel(by, reason));
+        found.iter().for_each(|sprout| sprout.cancel(by, reason, limits::TERMINATE_GRACE));
     }
 
     /// Ends those of wanted trees.
-    pub(super) fn end_abroad(&self, by: &str, reason: &str, wanted: impl Fn(&Arc<Tree>) -> bool) {
+    pub(super) fn end_abroad(&self, by: &str, reason: &str, grace: Duration, wanted: impl Fn(&Arc<Tree>) -> bool) {
         let found: Vec<_> = {
             let table = self.abroad.0.lock();
             table.made.values().filter(|made| wanted(&made.tree)).map(|made| Arc::clone(&made.sprout)).collect()
         };
-        found.iter().for_each(|sprout| sprout.cancel(by, reason));
+        found.iter().for_each(|sprout| sprout.cancel(by, reason, grace));
     }
 }
 

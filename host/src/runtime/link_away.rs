@@ -21,7 +21,7 @@ impl LinkAway {
     /// The coroutine that has the link has ended in this way.
     pub fn ended(self, one: &Address, outcome: &Outcome) {
         if outcome.is_abnormal() {
-            self.other.cancel(BY, &reason(one, outcome.name()));
+            self.other.cancel(BY, &reason(one, outcome.name()), limits::TERMINATE_GRACE);
         }
     }
 }

@@ -15,6 +15,7 @@ use corovan_core::wire::ExitRecord;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Follows one coroutine. Called on worker threads: must not block.
 pub trait Observer: Send + Sync {
@@ -140,7 +141,7 @@ pub enum SpawnOf {
 
 /// What ends a coroutine on another node with all that it made there.
 pub trait Sprout: Send + Sync {
-    fn cancel(&self, by: &str, reason: &str);
+    fn cancel(&self, by: &str, reason: &str, grace: Duration);
 }
 
 /// The names of a mesh. `deadline` is a time of the node's clock.

@@ -42,7 +42,7 @@ impl Runtime {
     /// The first itself is left to the caller where it is alone.
     pub fn terminate_tree(&self, tree: &Arc<Tree>, by: &str, reason: &str, grace: Duration) {
         tree.end(End { by: by.to_owned(), reason: reason.to_owned(), at: self.after(grace) });
-        self.end_abroad(by, reason, |made| Arc::ptr_eq(made, tree));
+        self.end_abroad(by, reason, grace, |made| Arc::ptr_eq(made, tree));
         // One that is not among these yet finds the tree ending when it is: see `join_tree`.
         for control in self.made_in(tree) {
             self.terminate(&control, by, reason, grace);

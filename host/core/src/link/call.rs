@@ -70,6 +70,9 @@ pub enum Call {
         by: String,
         #[serde(rename = "r")]
         reason: String,
+        /// Nanoseconds of grace; absent: what the other node gives.
+        #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+        grace: Option<u64>,
     },
     /// The bytes of a module, in pieces: answered with its size (u64, little-endian) and those from `offset` on.
     Module {
@@ -250,6 +253,7 @@ mod tests {
         for call in [
             Call::Monitor,
             Call::Terminate { by: "a".into(), reason: "b".into() },
+            Call::Cancel { by: "a".into(), reason: "b".into(), grace: Some(7) },
             Call::Spawn(spawn),
             Call::Said(said),
             Call::Module { hash: ModuleHash([1; 32]), offset: 9 },

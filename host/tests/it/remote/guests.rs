@@ -118,7 +118,8 @@ fn who_asks_for_a_guest_and_keeps_its_module_to_itself_holds_up_nobody_else() {
             never.push(ask(&mallory, &victim, spawn(), Bytes::from(vec![0; 1 << 20])).await);
         }
         // A call after them shows that they have come.
-        let denied = ask(&mallory, &victim, Call::Cancel { by: "".into(), reason: "".into() }, Bytes::new());
+        let denied =
+            ask(&mallory, &victim, Call::Cancel { by: "".into(), reason: "".into(), grace: None }, Bytes::new());
         drop(denied.await);
         let answer = ask(&honest, &victim, spawn(), Bytes::new()).await.await.unwrap();
         assert_eq!(code(answer), Some(Code::ShuttingDown), "it was fetched from the one that gives it");
