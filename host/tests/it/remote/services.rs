@@ -65,7 +65,7 @@ impl Hosts for Runs {
             let launch = bench.launch(&program, &Arc::new(Remember::default()));
             let made = bench.runtime.launch(Launch { args, observer, ..launch })?;
             let (address, weak) = (made.address, Arc::downgrade(&made));
-            handle.running(move |by, reason| {
+            handle.running(move |by, reason, _| {
                 let made = weak.upgrade();
                 made.iter().for_each(|made| bench.runtime.terminate(made, by, reason, Duration::ZERO));
             });
