@@ -97,8 +97,12 @@ impl Turns {
             self.floor = self.floor.max(member.time);
         }
         self.clock += 1;
+        let parted = self.parted.remove(&(member.time, id));
         member.time = member.time.max(self.floor).saturating_add(cost);
         member.stamp = self.clock;
+        if parted {
+            self.parted.insert((member.time, id));
+        }
         if member.waits {
             self.order.insert((member.time, member.stamp, id));
         }
@@ -155,8 +159,14 @@ mod tests {
             }
         }
         assert!(served[1] <= 501, "{served:?}");
+        // Nor is it forgotten while it uses the same nodes by another way.
+        turns.charge(1, cost(1));
+        turns.part(1);
+        turns.charge(1, cost(1));
+        turns.wait(1);
+        assert_eq!(serve(&mut turns, &weights, 50), [50, 0]);
         turns.part(0);
         turns.part(1);
-        assert!(turns.members.len() <= 2 && turns.next().is_none());
+        assert!(turns.parted.len() == turns.members.len() && turns.next().is_none());
     }
 }
