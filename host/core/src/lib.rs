@@ -1,7 +1,7 @@
 //! Corovan's decisions, without I/O: no tokio, quinn, wasmtime, rustls or file access.
 //!
 //! Time and randomness are arguments. Rows (a module uses only lower rows): `ids code limits text` < `wire sync tenancy` <
-//! `job link membership` < `directory`.
+//! `job link membership` < `directory placement`.
 
 pub mod code;
 pub mod directory;
@@ -10,6 +10,7 @@ pub mod job;
 pub mod limits;
 pub mod link;
 pub mod membership;
+pub mod placement;
 pub mod sync;
 pub mod tenancy;
 pub mod text;

@@ -50,6 +50,13 @@ impl<T> SlabList<T> {
         self.len += 1;
     }
 
+    /// The same, and says where it is.
+    #[inline]
+    pub fn push(&mut self, value: T) -> Place {
+        self.push_back(value);
+        Place(self.last)
+    }
+
     pub fn first(&self) -> Option<Place> {
         (self.first != NONE).then_some(Place(self.first))
     }
@@ -160,7 +167,8 @@ mod tests {
             let (mut list, mut model) = (SlabList::default(), Vec::new());
             for (number, (push, at)) in ops.into_iter().enumerate() {
                 if push {
-                    list.push_back(number);
+                    let place = list.push(number);
+                    prop_assert_eq!(list.get(place), Some(&number));
                     model.push(number);
                 } else if !model.is_empty() {
                     let wanted = model.remove(at as usize % model.len());
