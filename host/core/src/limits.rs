@@ -1,5 +1,8 @@
 //! Every bound of the product, named, with its reason. A full queue yields `Code::Overloaded`, which callers see.
 
+mod placement;
+
+pub use placement::*;
 use std::time::Duration;
 
 /// Newest protocol this build speaks, and the oldest it still understands.
@@ -484,25 +487,3 @@ pub const RENEW_AFTER: u32 = 3;
 pub const RENEW_LOOK: Duration = Duration::from_secs(600);
 /// A certificate or CA that ends and is not renewed is warned about so often.
 pub const RENEW_WARN: Duration = Duration::from_secs(6 * 3600);
-
-/// A selector's text, and its terms: a person wrote it. It is asked of every node, so it is short.
-pub const SELECTOR_BYTES: usize = 512;
-pub const SELECTOR_TERMS: usize = 16;
-/// Allocations of a computation: each may be asked of every node.
-pub const ALLOCATIONS: usize = 64;
-/// Jobs that wait for a place on a node that is their home, at some 60 bytes each; and of one tenant, so that one alone leaves room.
-pub const PLACEMENT_WAITING: usize = 1_000_000;
-pub const PLACEMENT_TENANT_WAITING: usize = 500_000;
-/// Kinds of jobs (computation, selector, memory, excluded nodes) of a tenant that are told apart at a time. Each that may use a
-/// node is looked at when a job starts or ends there, so that one tenant's do not slow down all. Idle ones give way to new ones.
-pub const PLACEMENT_CLASSES: usize = 256;
-/// Nodes that are offered, or gone with jobs that have not ended yet: all of a mesh, and some that went.
-pub const PLACEMENT_NODES: usize = MESH_NODES + MESH_GONE;
-/// Nodes where earlier attempts of a job failed; the latest count. Whoever failed at so many fails for another reason.
-pub const PLACEMENT_EXCLUDED: usize = 8;
-/// Modules that a node is remembered to have: only a hint.
-pub const PLACEMENT_MODULES: usize = 32;
-/// Modules of a computation for which nodes that have them are preferred; a grant names no more.
-pub const PLACEMENT_COMPUTATION_MODULES: usize = 1_024;
-/// Nodes of which an answer to `why` tells.
-pub const WHY_NODES: usize = 32;
