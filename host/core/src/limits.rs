@@ -337,6 +337,8 @@ pub const SWAPS_ASKED: usize = 1_024;
 /// megabits a second.
 pub const MODULE_TURN: Duration = Duration::from_secs(2);
 pub const MODULE_FETCH: Duration = Duration::from_secs(60);
+/// What another node has beyond a job's deadline, or the grace that it was given, to tell how it ended. Then it counts as lost.
+pub const END_AWAY: Duration = Duration::from_secs(5);
 /// Arguments up to this go with the question for a job at another node; larger ones are fetched from there, in parts as a module.
 pub const SPAWN_ARGUMENTS: usize = 256 << 10;
 /// How long a spawn on another node waits, unless it says otherwise: its module may have to be fetched and compiled there.

@@ -36,8 +36,10 @@ struct Away {
     group: Arc<Group>,
     observer: Arc<dyn Observer>,
     state: Mutex<State>,
-    /// Nobody wants it any more, before it was there.
+    /// Nobody wants it any more.
     given_up: CancellationToken,
+    /// It has been told what became of it.
+    told: CancellationToken,
 }
 
 struct State {
@@ -81,8 +83,8 @@ impl Jobs {
         over: Over,
     ) -> Arc<dyn Sprout> {
         let state = State { over: Some(over), sprout: None, started: false, cancelled: None };
-        let given_up = CancellationToken::new();
-        let away = Arc::new(Away { group: Arc::clone(group), observer, state: Mutex::new(state), given_up });
+        let (given_up, told) = (CancellationToken::new(), CancellationToken::new());
+        let away = Arc::new(Away { group: Arc::clone(group), observer, state: Mutex::new(state), given_up, told });
         match to {
             Ok(to) => self.begin(to, what, &away),
             Err(refusal) => away.over(Became::Refused(refusal)),
@@ -98,7 +100,7 @@ impl Jobs {
             let ear = Arc::new(Ear::new(Arc::new(Heard(Arc::clone(&away)))));
             let number = Arc::new(AtomicU64::new(0));
             let args = (what.args.len() > limits::SPAWN_ARGUMENTS).then(|| what.args.clone());
-            let input = what.input.clone();
+            let (input, deadline) = (what.input.clone(), Duration::from_nanos(what.deadline));
             let ending = Ending {
                 away: Arc::clone(&away),
                 to: to.clone(),
@@ -118,6 +120,7 @@ impl Jobs {
                             let (to, over) = (to.at(address.into()), number.load(Ordering::Acquire));
                             tasks.spawn(TaskKind::Stream, "job's input", feed(to, from, over, input));
                         }
+                        away.watch(deadline).await;
                     }
                     // It was on its way when the node was lost: whether it ran, nobody knows.
                     Err(refusal) if refusal.code == Code::NodeLost => away.over(Became::Lost(refusal)),
@@ -153,8 +156,28 @@ impl Away {
         cancelled.into_iter().for_each(|(by, reason, grace)| sprout.cancel(&by, &reason, grace));
     }
 
+    /// Until its end is told. The other node keeps to deadlines and orders, and one that does not holds up nobody here.
+    async fn watch(&self, deadline: Duration) {
+        let ordered = async {
+            self.given_up.cancelled().await;
+            let grace = self.state.lock().cancelled.as_ref().map_or(limits::TERMINATE_GRACE, |(.., grace)| *grace);
+            tokio::time::sleep(grace + limits::END_AWAY).await;
+        };
+        let what = tokio::select! {
+            () = self.told.cancelled() => return,
+            () = ordered => "it was told to end the job",
+            () = tokio::time::sleep(deadline.saturating_add(limits::END_AWAY)) => {
+                self.cancel("node", "its deadline is over", Duration::ZERO);
+                "the job's deadline was over"
+            }
+        };
+        let text = format!("its node did not say in time that it has ended: {what}");
+        self.over(Became::Lost(Refusal::new(Code::NodeLost, text)));
+    }
+
     fn over(&self, became: Became) {
         let over = self.state.lock().over.take();
+        self.told.cancel();
         if let Some(over) = over {
             over(became);
         }
@@ -169,10 +192,10 @@ impl Sprout for Away {
             state.cancelled.get_or_insert_with(|| (by.to_owned(), reason.to_owned(), grace));
             state.sprout.clone()
         };
+        self.given_up.cancel();
         match sprout {
             Some(sprout) => sprout.cancel(by, reason, grace),
             None => {
-                self.given_up.cancel();
                 self.over(Became::Cancelled { by: by.to_owned(), reason: reason.to_owned() });
             }
         }

@@ -9,6 +9,7 @@ mod false_monitors;
 mod fan_out;
 mod guests;
 mod hosts;
+mod jobs;
 mod names;
 mod services;
 mod swaps;
