@@ -11,6 +11,7 @@ use crate::cluster::roster::Roster;
 use crate::cluster::{discovery, seeds};
 use crate::config::{Config, Enrolment, Live};
 use crate::dispatch::guests::Guests;
+use crate::dispatch::offers::Offers;
 use crate::dispatch::{Dispatch, Tenants};
 use crate::enrol::{self, Door, Issuer, LocalIssuer, Renewal, Source};
 use crate::hostcalls;
@@ -138,12 +139,19 @@ impl Node {
         let service = Arc::new(service);
         let issues = issuer.is_some();
         let draining = offering::is_draining(&config.offer, clock.unix());
-        let said = (config.mesh.as_ref(), &config.offer);
+        let said = (config.mesh.as_ref(), &config.offer, slots.count);
         let me = mesh::myself(&runtime, &config.name, address, config.workers, said, (issues, draining));
         let roster = Arc::new(Roster::new(me.clone(), Arc::clone(&clock)));
         // Of this node alone, and before a mesh can tell of others: the older list is not to come after the newer.
         runtime.peers_changed(roster.peers());
         let guests = Guests::new(service.dispatch.clone());
+        let slots_of_jobs = u32::try_from(tenant_slots).unwrap_or(u32::MAX);
+        let offers = Arc::new(Offers::new(service.dispatch.placing().clone(), &me, &cluster, slots_of_jobs));
+        let placing = service.dispatch.placing().clone();
+        service.tasks.spawn(TaskKind::Stream, "placing", async move {
+            placing.run().await;
+            Ok::<(), std::convert::Infallible>(())
+        });
         let live = config.mesh.as_ref().map(|mesh| {
             let (labels, peers) = (mesh.labels.clone(), mesh.peers.clone());
             Live { labels, peers, offer: config.offer.clone() }
@@ -154,6 +162,7 @@ impl Node {
                 config: mesh,
                 me,
                 roster: Arc::clone(&roster),
+                offers,
                 cluster,
                 endpoint: &endpoint,
                 address,
@@ -173,7 +182,8 @@ impl Node {
             let about = about.as_deref().cloned().unwrap_or_default();
             let (hosted, seeds) = (mesh.hosted.clone(), mesh.seeds.clone());
             let parts = offering::Parts { mesh: mesh.handle.clone(), guests, hosted, modules, seeds };
-            let (offering, handle) = Offering::new(parts, about, live, (config.workers, Arc::clone(&clock)));
+            let machine = (config.workers, slots.count);
+            let (offering, handle) = Offering::new(parts, about, live, machine, Arc::clone(&clock));
             service.tasks.spawn(TaskKind::Stream, "offering", async move {
                 offering.run().await;
                 Ok::<(), std::convert::Infallible>(())

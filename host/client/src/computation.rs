@@ -5,6 +5,7 @@ use crate::error::{Error, Peer};
 use crate::framed::Outbox;
 use crate::job::{Cell, Job};
 use crate::node::{self, Control, Registry};
+use crate::options::{check_nodes, check_selector};
 use crate::reader;
 use crate::spec::{Prepare, Prepared, Spec};
 use crate::transport;
@@ -13,6 +14,7 @@ use corovan_core::ids::{ComputationId, JobId, NodeId};
 use corovan_core::limits;
 use corovan_core::wire::ExitRecord;
 use corovan_core::wire::frame::{self, Kind};
+use corovan_core::wire::jobs::{Allocate, NodeAllocation};
 use corovan_core::wire::records::{self, Blob, BlobKind, Refused, Submit};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -31,8 +33,9 @@ pub struct SubmitOptions {
     pub argv: Vec<String>,
     /// Standard input will be written ([`Job::stdin`]); without it the program finds its input empty.
     pub stdin: bool,
-    /// Which node is to run it: a node's name, `label=value` (one that has the label), or `""` for any. `None`: the node of this
-    /// computation. Another node is reached through that, and runs what the computation's grant lets it (discoro's `run_at`).
+    /// Which nodes may run it: a selector, as a node's name or `gpu=1,memory>=2GiB` (`docs/computations.md`); `""` for any that the
+    /// computation uses. `None`: the node of this computation. Another node is reached through that, and runs what the computation's
+    /// grant lets it (discoro's `run_at`).
     pub at: Option<String>,
 }
 
@@ -164,6 +167,14 @@ impl Computation {
         })))
     }
 
+    /// Other nodes for its jobs from now on (discoro's `node_allocate`); those that are placed stay. None: any node.
+    pub async fn allocate(&self, nodes: Vec<NodeAllocation>) -> Result<(), Error> {
+        check_nodes(&nodes)?;
+        let shared = &self.0.shared;
+        shared.outbox.room().await;
+        shared.outbox.push(Kind::Allocate, 0, &Allocate { nodes }, b"").map(drop).map_err(head_too_large)
+    }
+
     /// Runs a spec once. Waits while the node has as many open jobs as it takes, or the connection is behind; returns
     /// when the request is queued (and large arguments are sent), not when the job runs.
     pub async fn submit(&self, spec: &Spec, arguments: Arguments, options: SubmitOptions) -> Result<Job, Error> {
@@ -171,6 +182,7 @@ impl Computation {
         if spec.0.computation != shared.id {
             return Err(Error::Value { what: "the spec", why: "it belongs to another computation".into() });
         }
+        options.at.as_deref().map_or(Ok(()), check_selector)?;
         let argv: usize = options.argv.iter().map(String::len).sum();
         if argv > limits::ARGV_BYTES {
             let (size, max) = (argv as u64, limits::ARGV_BYTES as u64);

@@ -15,6 +15,12 @@ pub enum Event {
         node: NodeId,
         name: String,
         attempt: u32,
+        /// In words.
+        why: String,
+    },
+    /// It waits for a node: the latest place among its computation's jobs of its kind, counted from 1.
+    Queued {
+        position: u32,
     },
     /// It has its resources and runs as this coroutine.
     Started {

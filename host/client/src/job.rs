@@ -57,6 +57,7 @@ struct State {
 
 #[derive(Debug)]
 enum Item {
+    Queued(u32),
     Placed(Placed),
     Started,
     /// Stands for `State::progress`.
@@ -255,8 +256,19 @@ impl Cell {
         }
     }
 
+    /// Only the latest place is kept.
+    pub fn queued(&self, position: u32) {
+        let mut state = self.state.lock();
+        if let Some(Item::Queued(latest)) = state.items.back_mut() {
+            *latest = position;
+        } else if state.items.len() < limits::JOB_EVENTS {
+            state.push(Item::Queued(position));
+        }
+    }
+
     pub fn placed(&self, mut placed: Placed) {
         cut(&mut placed.name);
+        cut(&mut placed.why);
         let mut state = self.state.lock();
         if state.items.len() < limits::JOB_EVENTS {
             state.push(Item::Placed(placed));
@@ -424,7 +436,8 @@ impl State {
             return Some(Event::Exit(record));
         };
         Some(match item {
-            Item::Placed(Placed { node, name, attempt }) => Event::Placed { node, name, attempt },
+            Item::Queued(position) => Event::Queued { position },
+            Item::Placed(Placed { node, name, attempt, why }) => Event::Placed { node, name, attempt, why },
             Item::Started => Event::Started { address: self.address },
             Item::Progress => {
                 let Progress { done, total, text } =

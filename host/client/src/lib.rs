@@ -31,6 +31,7 @@
 //! [`tls`], [`transport`], [`join`], [`grant`] and [`framed`] are used by the node as well: both sides of a connection are set up in one place.
 
 mod arguments;
+mod asked;
 mod computation;
 mod connect;
 mod error;
@@ -43,6 +44,7 @@ pub mod join;
 mod map;
 mod node;
 mod nodes;
+mod options;
 mod reader;
 mod spec;
 pub mod tls;
@@ -53,6 +55,7 @@ pub use arguments::Arguments;
 pub use computation::{Computation, SubmitOptions};
 pub use connect::{check_address, resolve_address};
 pub use corovan_core as core;
+pub use corovan_core::wire::jobs::{JobInfo, JobState, JobWhy, NodeAllocation, NodeRefusal};
 pub use error::{Error, Fault, Lost};
 pub use event::Event;
 pub use job::{Job, StdinWriter};
@@ -60,5 +63,6 @@ pub use jobs::Jobs;
 pub use map::{Map, MapOptions, Mapped};
 pub use node::{ConnectOptions, Node};
 pub use nodes::{News, Nodes};
+pub use options::{ComputationOptions, check_selector};
 pub use spec::{Module, Prepare, Spec};
 pub use tls::{Credentials, Identity, Roots};

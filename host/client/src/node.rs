@@ -5,6 +5,7 @@ use crate::connect::{self, Attempt};
 use crate::error::{Error, Peer, printable};
 use crate::framed::{self, FrameReader, FrameWriter};
 use crate::grant;
+use crate::options::ComputationOptions;
 use crate::reader;
 use crate::tls::{self, Credentials, Identity};
 use crate::transport;
@@ -143,18 +144,25 @@ impl Node {
 
     /// Opens a computation under a label for people.
     pub async fn open(&self, label: &str) -> Result<Computation, Error> {
-        if label.len() > limits::NAME_BYTES {
-            let (size, max) = (label.len() as u64, limits::NAME_BYTES as u64);
-            return Err(Error::TooLarge { what: "the computation's label", size, max });
-        }
+        self.open_with(ComputationOptions::new(label)).await
+    }
+
+    /// Opens a computation with nodes of its own choice (discoro's `Computation` and `schedule`).
+    pub async fn open_with(&self, options: ComputationOptions) -> Result<Computation, Error> {
+        options.check()?;
         let inner = &self.0;
-        let mut open = Open::new(inner.agent.clone(), label);
+        let ComputationOptions { label, nodes, weight, pack } = options;
+        let mut open = Open { nodes, weight, pack, ..Open::new(inner.agent.clone(), label) };
         open.grant = inner.grant().map(ByteBuf::from);
         let deadline = Instant::now() + inner.timeout;
         let control = timeout_at(deadline, open_control(&inner.connection, &inner.peer, &open, false))
             .await
             .map_err(|_| self.too_many_or_silent())??;
         Ok(Computation::start(inner.clone(), control, &inner.registry))
+    }
+
+    pub(crate) fn of(inner: &Arc<Inner>) -> Node {
+        Node(Arc::clone(inner))
     }
 
     /// Tells the node that we are done, and waits until it knows or takes too long.

@@ -28,8 +28,9 @@ pub enum News {
     Told,
 }
 
+/// Where answers come.
 #[derive(Debug)]
-struct Stream {
+pub(crate) struct Stream {
     reader: FrameReader<quinn::RecvStream>,
     connection: quinn::Connection,
     peer: Peer,
@@ -73,7 +74,7 @@ impl Node {
         }
     }
 
-    async fn ask<T: Serialize>(&self, kind: Kind, asked: &T) -> Result<(quinn::SendStream, Stream), Error> {
+    pub(crate) async fn ask<T: Serialize>(&self, kind: Kind, asked: &T) -> Result<(quinn::SendStream, Stream), Error> {
         let (connection, peer) = (self.0.connection.clone(), self.0.peer.clone());
         let opened = self.in_time(async { connection.open_bi().await.map_err(|error| peer.lost_error(&error)) });
         let (send, recv) = opened.await?;
@@ -84,7 +85,7 @@ impl Node {
         Ok((writer.into_inner(), Stream { reader: FrameReader::new(recv), connection, peer }))
     }
 
-    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub(crate) async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let silent = || Error::Connect { address: self.address(), why: "the node does not answer a question".into() };
         timeout(self.0.timeout * 2, answer).await.map_err(|_| silent())?
     }
@@ -102,7 +103,7 @@ impl Nodes {
 
 impl Stream {
     /// The next frame; `None` when the node has said all. Cancel-safe.
-    async fn next(&mut self) -> Result<Option<Frame>, Error> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, Error> {
         match self.reader.next().await {
             Ok(Some(frame)) if frame.kind == Kind::Closed => {
                 let closed: Closed = frame.record().map_err(|error| self.peer.protocol(error))?;

@@ -12,6 +12,7 @@ use corovan_core::code::Code;
 use corovan_core::limits;
 use corovan_core::wire::exit::ExitHead;
 use corovan_core::wire::frame::{Frame, Kind};
+use corovan_core::wire::jobs::Queued;
 use corovan_core::wire::records::{Blob, BlobKind, Closed, Log, Placed, Progress, Refused, Started};
 use std::sync::{Arc, Weak};
 use tokio::io::AsyncReadExt;
@@ -83,6 +84,10 @@ fn take_frame(shared: &Arc<Shared>, frame: Frame) -> Result<Option<Result<(), Er
         Kind::Placed => {
             let placed: Placed = frame.record().map_err(|error| broken(&error))?;
             with_job(shared, id, |cell| cell.placed(placed));
+        }
+        Kind::Queued => {
+            let Queued { position } = frame.record().map_err(|error| broken(&error))?;
+            with_job(shared, id, |cell| cell.queued(position));
         }
         Kind::Progress => {
             let progress: Progress = frame.record().map_err(|error| broken(&error))?;

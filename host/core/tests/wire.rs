@@ -9,6 +9,7 @@ use corovan_core::limits;
 use corovan_core::wire::exit::{ExitHead, ExitRecord, Outcome, Usage};
 use corovan_core::wire::frame::{self, Decoder, Error, Frame, Kind};
 use corovan_core::wire::fuzz;
+use corovan_core::wire::jobs::{Allocate, AskJobs, JobInfo, JobState, JobWhy, NodeAllocation, NodeRefusal, Queued};
 use corovan_core::wire::nodes::{AskPeer, ListNodes, NodeDetails, NodeInfo, NodeState};
 use corovan_core::wire::records::*;
 use proptest::prelude::*;
@@ -123,7 +124,15 @@ fn every_record_has_its_bytes() {
     golden(w, (Kind::Credit, 1), &Credit { bytes: 65_536 }, b"");
     golden(w, (Kind::Refused, 1), &Refused { code: Code::BadModule, text: "t".into() }, b"");
     golden(w, (Kind::Started, 1), &Started { address: exit(Outcome::Exited(0)).address }, b"");
-    golden(w, (Kind::Placed, 1), &Placed { node: NodeId([7; 12]), name: "n".into(), attempt: 1 }, b"");
+    golden(
+        w,
+        (Kind::Placed, 1),
+        &Placed { node: NodeId([7; 12]), name: "n".into(), attempt: 1, why: String::new() },
+        b"",
+    );
+    let why = "the only node with room".into();
+    golden(w, (Kind::Placed, 2), &Placed { node: NodeId([7; 12]), name: "n".into(), attempt: 2, why }, b"");
+    jobs(w);
     golden(w, (Kind::Progress, 1), &Progress { done: 1, total: 2, text: "t".into() }, b"");
     golden(w, (Kind::Log, 1), &Log { level: 3, text: "t".into(), dropped: 1 }, b"");
     golden(w, (Kind::Closed, 0), &Closed::done(), b"");
@@ -160,6 +169,34 @@ fn every_record_has_its_bytes() {
     let mut out = BytesMut::new();
     frame::encode_bare(&mut out, Kind::Stdout, 258, b"out").unwrap();
     assert_eq!(hex(&out), "03000000460000000201000000000000".to_owned() + "6f7574");
+}
+
+fn jobs(w: &mut Vec<String>) {
+    let nodes = vec![NodeAllocation { selector: "gpu=1".into(), jobs: Some(2) }, NodeAllocation::default()];
+    let open = Open { nodes: nodes.clone(), weight: Some(10), pack: true, ..Open::new("a", "b") };
+    golden(w, (Kind::Open, 2), &open, b"");
+    golden(w, (Kind::Allocate, 0), &Allocate { nodes }, b"");
+    golden(w, (Kind::Queued, 1), &Queued { position: 9 }, b"");
+    golden(w, (Kind::AskJobs, 0), &AskJobs::default(), b"");
+    golden(w, (Kind::AskJobs, 1), &AskJobs { computation: Some(2), job: Some(3) }, b"");
+    for (id, state) in [JobState::Waiting, JobState::Running, JobState::Ended].into_iter().enumerate() {
+        let refusal = NodeRefusal { node: NodeId([1; 12]), name: "n".into(), rules: vec!["full".into()] };
+        let why = JobWhy { text: "it waits".into(), nodes: vec![refusal], more: 1 };
+        let info = JobInfo {
+            computation: 2,
+            job: 3,
+            tenant: "t".into(),
+            label: "l".into(),
+            module: ModuleHash([5; 32]),
+            function: "f".into(),
+            state,
+            at: (id == 0).then(|| "gpu=1".into()),
+            node: (id == 1).then(|| "n".into()),
+            attempt: id as u32,
+            why: (id == 0).then_some(why),
+        };
+        golden(w, (Kind::JobInfo, id as u64), &info, b"");
+    }
 }
 
 #[test]

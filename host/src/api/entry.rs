@@ -6,9 +6,10 @@ use crate::dispatch::Job;
 use crate::runtime::ports::Observer;
 use crate::runtime::stdio::{Input, Output, Stream};
 use corovan_core::code::Code;
-use corovan_core::ids::{Address, JobId, NodeId};
+use corovan_core::ids::{Address, ComputationId, JobId, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::tenancy::quota::Permit;
+use corovan_core::wire::jobs::{JobInfo, JobState, JobWhy, Queued};
 use corovan_core::wire::records::{Log, Placed, Progress, Started};
 use corovan_core::wire::{ExitRecord, Kind, Outcome};
 use parking_lot::Mutex;
@@ -90,6 +91,34 @@ impl Entry {
                 reason: reason.to_owned(),
                 value: None,
             })),
+        }
+    }
+
+    /// What is known of it; `tells`: with the reasons.
+    pub fn info(&self, computation: ComputationId, tells: bool, tenant: &str) -> JobInfo {
+        let (job, ended) = {
+            let state = self.state.lock();
+            (state.job.clone(), state.ended)
+        };
+        if let Some(job) = job {
+            return job.info((computation, self.id), tells);
+        }
+        let (state, text) = match ended {
+            true => (JobState::Ended, "it has ended, and its client has not taken all that it printed or gave"),
+            false => (JobState::Waiting, "it waits for its arguments, which its client sends"),
+        };
+        JobInfo {
+            computation,
+            job: self.id,
+            tenant: tenant.to_owned(),
+            label: String::new(),
+            module: ModuleHash([0; 32]),
+            function: String::new(),
+            state,
+            at: None,
+            node: None,
+            attempt: 0,
+            why: tells.then(|| JobWhy { text: text.into(), ..JobWhy::default() }),
         }
     }
 
@@ -215,9 +244,15 @@ impl Observer for Follower {
         }
     }
 
-    fn placed(&self, node: NodeId, name: &str) {
+    fn queued(&self, position: u32) {
         if !self.0.has_ended() {
-            let placed = Placed { node, name: name.to_owned(), attempt: 1 };
+            self.0.session.send(Kind::Queued, self.0.id, &Queued { position });
+        }
+    }
+
+    fn placed(&self, node: NodeId, name: &str, attempt: u32, why: &str) {
+        if !self.0.has_ended() {
+            let placed = Placed { node, name: name.to_owned(), attempt, why: why.to_owned() };
             self.0.session.send(Kind::Placed, self.0.id, &placed);
         }
     }

@@ -1,8 +1,10 @@
 //! Client connections: what a client may ask for and what it is told. One control stream a computation; `docs/protocol.md`.
 
+mod asked;
 mod blobs;
 mod connection;
 mod entry;
+mod jobs;
 mod nodes;
 mod session;
 mod specs;

@@ -11,7 +11,6 @@ use corovan_core::code::Code;
 use corovan_core::ids::NodeId;
 use corovan_core::text::cut;
 use corovan_core::wire::nodes::{AskPeer, ListNodes, NodeDetails, NodeInfo};
-use corovan_core::wire::records::Closed;
 use corovan_core::wire::{Frame, Kind};
 use std::sync::Arc;
 
@@ -22,33 +21,7 @@ pub struct Nodes {
     pub seeds: Option<seeds::Handle>,
 }
 
-/// Answers the first frame of a stream.
-pub(super) async fn serve(
-    client: &Client,
-    asked: Frame,
-    reader: FrameReader<RecvStream>,
-    send: SendStream,
-) -> Result<(), Error> {
-    let mut writer = FrameWriter::new(send);
-    let result = match asked.kind {
-        Kind::ListNodes => list(client, &asked, reader, &mut writer).await,
-        _ => ask_peer(client, &asked).await,
-    };
-    let closed = match &result {
-        Ok(()) => Closed::done(),
-        Err(error) => error.closed(),
-    };
-    // A client that reads no more is gone, and hears of nothing.
-    if writer.queue(Kind::Closed, 0, &closed, &[]).is_ok() && writer.flush().await.is_ok() {
-        let mut send = writer.into_inner();
-        if send.finish().is_ok() {
-            let _ = send.stopped().await;
-        }
-    }
-    result
-}
-
-async fn list(
+pub(super) async fn list(
     client: &Client,
     asked: &Frame,
     mut reader: FrameReader<RecvStream>,
@@ -85,7 +58,7 @@ async fn list(
     }
 }
 
-async fn ask_peer(client: &Client, asked: &Frame) -> Result<(), Error> {
+pub(super) async fn ask_peer(client: &Client, asked: &Frame) -> Result<(), Error> {
     let AskPeer { address } = asked.record()?;
     let refused = |code, text: String| Err(Error::Refused { code, text });
     if !client.operator {

@@ -4,7 +4,8 @@ use super::connection::Client;
 use super::entry::Entry;
 use super::specs::Specs;
 use super::{AGENT, blobs};
-use crate::dispatch::Tenant;
+use crate::dispatch::placing::{self, Opened, Wishes};
+use crate::dispatch::{Refusal, Tenant};
 use crate::net::framed::{self, FrameReader, Outbox};
 use crate::net::{RecvStream, SendStream};
 use crate::runtime::Group;
@@ -12,8 +13,11 @@ use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::JobId;
 use corovan_core::limits;
+use corovan_core::tenancy::grant::Grant;
 use corovan_core::tenancy::quota::Permit;
-use corovan_core::wire::records::{Cancel, Closed, Credit, Open, Opened};
+use corovan_core::text::cut;
+use corovan_core::wire::jobs::Allocate;
+use corovan_core::wire::records::{self, Cancel, Closed, Credit, Open};
 use corovan_core::wire::{ExitRecord, Frame, Kind};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -27,6 +31,10 @@ use tokio_util::task::TaskTracker;
 pub(super) struct Session {
     pub id: u64,
     client: Arc<Client>,
+    /// What its client calls it.
+    pub label: String,
+    /// Its jobs that may run at other nodes.
+    placed: Opened,
     /// Its coroutines on this node.
     pub group: Arc<Group>,
     outbox: Outbox,
@@ -65,8 +73,8 @@ pub(super) enum Error {
 pub(super) async fn serve(client: Arc<Client>, mut send: SendStream, recv: RecvStream) -> Result<(), Error> {
     let mut reader = FrameReader::new(recv);
     let first = match first(&mut reader).await {
-        Ok(frame) if matches!(frame.kind, Kind::ListNodes | Kind::AskPeer) => {
-            return super::nodes::serve(&client, frame, reader, send).await;
+        Ok(frame) if matches!(frame.kind, Kind::ListNodes | Kind::AskPeer | Kind::AskJobs) => {
+            return super::asked::serve(&client, frame, reader, send).await;
         }
         first => first,
     };
@@ -132,11 +140,22 @@ fn open(client: &Arc<Client>, frame: Frame) -> Result<Arc<Session>, Error> {
     }
     let version = open.version().ok_or(Error::Version { newest: open.newest, oldest: open.oldest })?;
     let grant = open.grant.as_ref().map(|grant| client.check_grant(grant)).transpose()?;
+    let wishes = Wishes {
+        nodes: placing::allocations(&open.nodes).map_err(refused)?,
+        weight: open.weight,
+        pack: open.pack,
+        // Without a grant other nodes run nothing for it.
+        granted: grant.as_ref().map_or(Some(vec![client.service.node_name.clone()]), |(_, grant)| grant.nodes.clone()),
+    };
     let id = client.service.next_computation();
     let empty = Arc::new(Notify::new());
     let over = Arc::clone(&empty);
+    let share = &client.tenant.share;
+    let placed = client.service.dispatch.placing().open(id, (share.id(), share.weight()), wishes).map_err(refused)?;
     let session = Arc::new(Session {
         id,
+        label: cut(open.label.clone(), limits::LABEL_BYTES),
+        placed,
         client: Arc::clone(client),
         group: client.service.dispatch.group(id, &client.tenant, move || over.notify_waiters()),
         outbox: Outbox::new(limits::OUTBOX_BYTES),
@@ -150,12 +169,12 @@ fn open(client: &Arc<Client>, frame: Frame) -> Result<Arc<Session>, Error> {
         values: TaskTracker::new(),
         delivered: CancellationToken::new(),
     });
-    grant.into_iter().for_each(|grant| session.group.set_grant(grant));
+    grant.into_iter().for_each(|(bytes, _)| session.group.set_grant(bytes));
     if !client.add(&session) {
         let text = format!("a connection has at most {} computations", limits::CONNECTION_COMPUTATIONS);
         return Err(Error::Refused { code: Code::Overloaded, text });
     }
-    let opened = Opened {
+    let opened = records::Opened {
         version,
         node: client.service.node,
         node_name: client.service.node_name.clone(),
@@ -179,7 +198,7 @@ async fn write(outbox: &Outbox, send: &mut SendStream) {
 impl Client {
     /// What lets this computation's work go to other nodes. One that counts for somebody else, or not at all, is refused here
     /// rather than by each of them.
-    fn check_grant(&self, bytes: &[u8]) -> Result<Bytes, Error> {
+    fn check_grant(&self, bytes: &[u8]) -> Result<(Bytes, Arc<Grant>), Error> {
         let service = &self.service;
         let denied = |text: String| Error::Refused { code: Code::Denied, text };
         let grant = service.grants.verify(bytes, service.dispatch.runtime().clock().unix());
@@ -188,7 +207,7 @@ impl Client {
             let text = format!("the computation's grant is of tenant {:?}, not {:?}", grant.tenant, self.tenant.name());
             return Err(denied(text));
         }
-        Ok(Bytes::copy_from_slice(bytes))
+        Ok((Bytes::copy_from_slice(bytes), grant))
     }
 }
 
@@ -247,6 +266,11 @@ impl Session {
                 Ok(())
             }
             Kind::Prepare => self.prepare(&frame),
+            Kind::Allocate => {
+                let Allocate { nodes } = frame.record()?;
+                let nodes = placing::allocations(&nodes).map_err(refused)?;
+                self.placed.allocate(nodes).map_err(refused)
+            }
             other => Err(Error::Protocol(format!("a client does not send {other:?} frames on a control stream"))),
         }
     }
@@ -401,6 +425,10 @@ impl Session {
     pub fn client(&self) -> &Arc<Client> {
         &self.client
     }
+}
+
+fn refused(refusal: Refusal) -> Error {
+    Error::Refused { code: refusal.code, text: refusal.detail }
 }
 
 impl Error {

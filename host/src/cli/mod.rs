@@ -1,5 +1,6 @@
 //! The command line: one file a command. Parses, calls the library, prints, chooses the exit code.
 
+mod at;
 pub mod cert;
 mod config;
 mod credentials;
@@ -7,6 +8,7 @@ pub mod exit;
 mod flags;
 mod identity;
 mod inspect;
+mod jobs;
 mod node;
 mod nodes;
 mod reload;
@@ -34,6 +36,8 @@ enum Command {
     Node(node::Args),
     Nodes(nodes::Args),
     Peer(nodes::PeerArgs),
+    Ps(jobs::PsArgs),
+    Why(jobs::WhyArgs),
     Config(config::Args),
     Cert(cert::CertArgs),
     Token(token::Args),
@@ -55,6 +59,8 @@ Examples:
   corovan run --node 127.0.0.1:4433 --certs certs/dev job.wasm rcoro_proc 1.5
   corovan token --at 127.0.0.1:4433 --certs certs/dev --node b      lets node b join, with `node --join`
   corovan nodes --certs certs/dev                 the nodes of the mesh
+  corovan ps --certs certs/dev                    the jobs that a node has open
+  corovan why 17.3 --certs certs/dev              why one of them waits, or is where it is
   corovan config check corovan.toml               whether a node's configuration file is good
   corovan inspect job.wasm                        what a module offers and asks for
 
@@ -90,6 +96,8 @@ pub fn main() -> ExitCode {
         Command::Node(args) => node::run(args, log, filter),
         Command::Nodes(args) => nodes::run(args),
         Command::Peer(args) => nodes::run_peer(args),
+        Command::Ps(args) => jobs::ps(args),
+        Command::Why(args) => jobs::why(args),
         Command::Config(args) => config::run(args, log),
         Command::Cert(args) => cert::run(args),
         Command::Token(args) => token::run(args),

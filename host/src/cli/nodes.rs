@@ -1,14 +1,14 @@
 //! `corovan nodes`: which nodes are in the mesh of a running one, and what becomes of them. `corovan peer`: a new way in.
 
+use super::at::{At, peer};
 use super::{credentials, exit, node::runtime};
 use crate::modules::names;
 use anyhow::bail;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use corovan_client::{ConnectOptions, Credentials, News, Node, check_address};
+use corovan_client::{News, Node};
 use corovan_core::wire::nodes::NodeInfo;
 use serde_json::{Value, json};
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
@@ -46,23 +46,6 @@ pub struct PeerArgs {
     peer: String,
     #[command(flatten)]
     at: At,
-}
-
-/// Which node is asked, and by whom.
-#[derive(clap::Args, Debug)]
-struct At {
-    /// The running node that is asked
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:4433", value_parser = peer)]
-    node: String,
-    /// Directory with ca.crt and an operator's or tenant's certificate and key; for a development node, DATA/dev-ca
-    #[arg(long, value_name = "DIR", env = "COROVAN_CERTS")]
-    certs: PathBuf,
-    /// Which operator's certificate, where there are several
-    #[arg(long, value_name = "NAME")]
-    operator: Option<String>,
-    /// Ask as this tenant (the default where there is no operator's certificate)
-    #[arg(long, value_name = "NAME", env = "COROVAN_TENANT", conflicts_with = "operator")]
-    tenant: Option<String>,
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -126,24 +109,6 @@ async fn watch(node: &Node, json: bool) -> anyhow::Result<u8> {
             (None, _) => bail!("the node has ended the watch"),
         }
         out.flush()?;
-    }
-}
-
-impl At {
-    fn credentials(&self) -> anyhow::Result<Credentials> {
-        if let Some(tenant) = &self.tenant {
-            return credentials::load(&self.certs, "tenant", Some(tenant));
-        }
-        match credentials::load(&self.certs, "operator", self.operator.as_deref()) {
-            Ok(credentials) => Ok(credentials),
-            Err(error) if self.operator.is_some() || credentials::has(&self.certs, "operator") => Err(error),
-            Err(_) => credentials::load(&self.certs, "tenant", None),
-        }
-    }
-
-    async fn connect(&self, credentials: &Credentials) -> anyhow::Result<Node> {
-        let options = ConnectOptions { agent: crate::api::AGENT.into(), ..ConnectOptions::default() };
-        Ok(Node::connect(&self.node, credentials, options).await?)
     }
 }
 
@@ -220,10 +185,6 @@ fn now() -> u64 {
 
 fn shown(text: &str) -> String {
     names::escape(text, SHOWN)
-}
-
-fn peer(text: &str) -> Result<String, corovan_client::Error> {
-    check_address(text).map(|()| text.to_owned())
 }
 
 /// Of a name or the labels of a node.

@@ -1,67 +1,80 @@
-//! Jobs that another node runs: this one is their home, which chooses the node, hears what they say, and tells their end once.
+//! Jobs that may run at another node: this one is their home, which chooses the node, hears what they say, and tells their end
+//! once.
 
 use super::job::{Job, State};
-use super::{NO_ARGUMENTS, Start};
+use super::{NO_ARGUMENTS, Start, placing};
 use crate::runtime::Refusal;
-use crate::runtime::ports::{Became, Mesh, SpawnAway, SpawnOf, Sprout};
+use crate::runtime::ports::{Became, SpawnAway, SpawnOf, Sprout};
 use corovan_core::code::Code;
 use corovan_core::ids::NodeId;
 use corovan_core::link::call::Command;
+use corovan_core::placement::{Answer, Need, Reason, Selector};
 use corovan_core::wire::Outcome;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Another node, and the way there.
-type Elsewhere = (Arc<dyn Mesh>, NodeId);
-
 impl Job {
-    /// Queues it here, or has another node run it.
+    /// Queues it here, or has it placed.
     pub(super) fn place(self: &Arc<Self>) {
-        match self.chosen() {
-            Ok(Some((mesh, node))) => {
-                self.follower.placed(node, &mesh.name(node).unwrap_or_default());
-                self.go(&mesh, node);
-            }
+        match self.need() {
+            Ok(Some(need)) => self.dispatch.placing().place(self, need),
             Ok(None) => self.dispatch.admission().enter(self),
             Err(refusal) => self.refuse(refusal.code, refusal.detail),
         }
     }
 
-    /// The other node that it is for; `None`: this one. Errors: node-lost (there is none such), invalid.
-    fn chosen(&self) -> Result<Option<Elsewhere>, Refusal> {
-        let State::Waiting { start, .. } = &*self.state.lock() else { return Ok(None) };
-        let Some(at) = &start.at else { return Ok(None) };
-        let runtime = self.dispatch.runtime();
-        let Some(mesh) = runtime.mesh.get() else {
-            // Alone it is every node that there is.
-            if at.is_empty() {
-                return Ok(None);
-            }
-            let text =
-                format!("this node is in no mesh, so no other can be {at:?}: start it with --peer or --discover");
-            return Err(Refusal::new(Code::NodeLost, text));
-        };
-        let node = mesh.place(at)?;
-        if node == runtime.node {
-            self.follower.placed(node, &mesh.name(node).unwrap_or_default());
-            return Ok(None);
-        }
-        Ok(Some((Arc::clone(mesh), node)))
+    /// What placement is to know of it; `None`: it is for this node. Errors: invalid.
+    fn need(&self) -> Result<Option<Need>, Refusal> {
+        let Some(at) = &self.at else { return Ok(None) };
+        let at: Selector = at.parse().map_err(|error| placing::unreadable(at, &error))?;
+        let (memory, module) = (self.spec.asked, self.spec.program.module);
+        Ok(Some(Need { at: Some(at), memory, module, excluded: Vec::new() }))
     }
 
-    fn go(self: &Arc<Self>, mesh: &Arc<dyn Mesh>, node: NodeId) {
-        let start = {
+    /// What placement says of it.
+    pub(super) fn answered(self: &Arc<Self>, answer: Answer) {
+        match answer {
+            Answer::Placed { node, why } => self.go_to(node, why),
+            Answer::Waiting { position } => self.follower.queued(position),
+            Answer::Refused(refused) => {
+                let Refusal { code, detail } = placing::refused(&refused);
+                if self.ends() {
+                    self.report(Outcome::Refused { code, why: detail });
+                }
+            }
+        }
+    }
+
+    /// It has a place there.
+    pub(super) fn go_to(self: &Arc<Self>, node: NodeId, why: Reason) {
+        let runtime = self.dispatch.runtime();
+        let attempt = {
+            let mut at = self.node.lock();
+            let attempt = at.map_or(1, |(_, attempt)| attempt);
+            *at = Some((node, attempt));
+            attempt
+        };
+        let mesh = runtime.mesh.get();
+        let name = mesh.and_then(|mesh| mesh.name(node)).unwrap_or_default();
+        self.follower.placed(node, &name, attempt, &why.to_string());
+        if node == runtime.node {
+            return self.dispatch.admission().enter(self);
+        }
+        let Some(mesh) = mesh else { return };
+        let (start, number) = {
             let mut state = self.state.lock();
             let State::Waiting { start, .. } = &mut *state else { return };
             let start = std::mem::take(start);
-            *state = State::Away(None);
-            start
+            *state = State::Away(None, start.clone());
+            (start, self.tries.fetch_add(1, Ordering::Relaxed) + 1)
         };
         let job = Arc::clone(self);
         let over = Box::new(move |became| job.became(node, became));
         let sprout = mesh.run(&self.group, node, self.errand(start), Arc::clone(&self.follower), over);
         let is_over = match &mut *self.state.lock() {
-            State::Away(slot) => {
+            // It may have been refused there already, and be on its way to another.
+            State::Away(slot, _) if self.tries.load(Ordering::Relaxed) == number => {
                 *slot = Some(Arc::clone(&sprout));
                 false
             }
@@ -70,6 +83,27 @@ impl Job {
         // Cancelled in that moment, or over already, which makes no difference then.
         if is_over {
             sprout.cancel("client", "cancelled before it ran", Duration::ZERO);
+        }
+    }
+
+    /// A node that has no room for it: another may.
+    fn refused_there(self: &Arc<Self>, node: NodeId, refusal: Refusal) {
+        *self.refused.lock() = Some((node, refusal.detail.clone()));
+        let need = self.need();
+        let waits = {
+            let mut state = self.state.lock();
+            match (&mut *state, &need) {
+                (State::Away(_, start), Ok(Some(_))) => {
+                    let start = std::mem::take(start);
+                    *state = State::Waiting { start, ticket: 0 };
+                    true
+                }
+                _ => false,
+            }
+        };
+        match need {
+            Ok(Some(need)) if waits => self.dispatch.placing().put_back(self, need),
+            _ => self.end_away(Outcome::Refused { code: refusal.code, why: refusal.detail }),
         }
     }
 
@@ -104,7 +138,7 @@ impl Job {
         }
     }
 
-    fn became(&self, node: NodeId, became: Became) {
+    fn became(self: &Arc<Self>, node: NodeId, became: Became) {
         match became {
             Became::Ended(record) => {
                 if self.ends() {
@@ -113,6 +147,7 @@ impl Job {
                     self.depart();
                 }
             }
+            Became::Refused(refusal) if is_full(refusal.code) => self.refused_there(node, refusal),
             Became::Refused(refusal) => self.end_away(Outcome::Refused { code: refusal.code, why: refusal.detail }),
             Became::Lost(refusal) => {
                 tracing::debug!(%node, "a job is lost: {refusal}");
@@ -133,4 +168,9 @@ impl Job {
     fn ends(&self) -> bool {
         !matches!(std::mem::replace(&mut *self.state.lock(), State::Ended), State::Ended)
     }
+}
+
+/// Whether a node that refuses a job so may take it another time, and others now.
+fn is_full(code: Code) -> bool {
+    matches!(code, Code::Overloaded | Code::ShuttingDown)
 }

@@ -5,13 +5,13 @@ use crate::runtime::ports::{Observer, Sprout};
 use crate::runtime::stdio::Output;
 use crate::runtime::{Attendance, Control, Group, Launch, Refusal, Tree, coroutine::WasiProgram};
 use corovan_core::code::Code;
-use corovan_core::ids::Address;
+use corovan_core::ids::{Address, NodeId};
 use corovan_core::limits;
 use corovan_core::tenancy::quota::{Permit, Resource};
 use corovan_core::wire::records::Log;
 use corovan_core::wire::{ExitRecord, Outcome, Usage};
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -21,6 +21,16 @@ pub struct Job {
     pub(super) spec: Arc<Spec>,
     pub(super) follower: Arc<dyn Observer>,
     pub(super) state: Mutex<State>,
+    /// Which nodes may run it, if not this one alone.
+    pub(super) at: Option<String>,
+    /// Its number in placement; 0: it is for this node alone.
+    key: AtomicU64,
+    /// Where it is, or was last, if placement has chosen that.
+    pub(super) node: Mutex<Option<(NodeId, u32)>>,
+    /// Counts how often it was sent to another node.
+    pub(super) tries: AtomicU64,
+    /// The latest node that had no room for it though it seemed so, and what it said.
+    pub(super) refused: Mutex<Option<(NodeId, String)>>,
     /// Itself, for what its coroutines make.
     this: Weak<Job>,
     /// Until it has ended.
@@ -51,8 +61,8 @@ pub(super) enum State {
         ticket: u64,
     },
     Running(Arc<Control>),
-    /// Another node runs it, or is to; this ends it, once there is something to end.
-    Away(Option<Arc<dyn Sprout>>),
+    /// Another node runs it, or is to; this ends it, once there is something to end. What it is started with is kept for another try.
+    Away(Option<Arc<dyn Sprout>>, Start),
     Ended,
 }
 
@@ -64,11 +74,13 @@ impl Job {
         start: Start,
         follower: Arc<dyn Observer>,
     ) -> Arc<Job> {
+        let at = start.at.clone();
         let state = Mutex::new(State::Waiting { start, ticket: 0 });
         let attendance = Mutex::new(dispatch.runtime().attend(&group));
         Arc::new_cyclic(|this| {
             let (this, kin) = (this.clone(), Mutex::default());
-            Job { dispatch, group, spec, follower, state, this, attendance, kin }
+            let (key, node, tries, refused) = Default::default();
+            Job { dispatch, group, spec, follower, state, at, key, node, tries, refused, this, attendance, kin }
         })
     }
 
@@ -91,7 +103,7 @@ impl Job {
             match &*state {
                 State::Ended => return,
                 State::Running(control) => Ok(Arc::clone(control)),
-                State::Away(sprout) => {
+                State::Away(sprout, _) => {
                     let sprout = sprout.clone();
                     drop(state);
                     return self.cancel_away(sprout, by, reason, grace);
@@ -119,6 +131,14 @@ impl Job {
             State::Running(control) => Some(Arc::clone(control)),
             _ => None,
         }
+    }
+
+    pub(super) fn key(&self) -> u64 {
+        self.key.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_key(&self, key: u64) {
+        self.key.store(key, Ordering::Relaxed);
     }
 
     pub(super) fn share_id(&self) -> u32 {
@@ -204,6 +224,10 @@ impl Job {
     pub(super) fn depart(&self) {
         let attendance = self.attendance.lock().take();
         drop(attendance);
+        match self.key() {
+            0 => {}
+            key => self.dispatch.placing().ended(key),
+        }
     }
 
     /// The end of a job that never ran.

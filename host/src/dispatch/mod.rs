@@ -6,6 +6,9 @@ mod away;
 pub mod guests;
 pub mod job;
 mod news;
+pub mod offers;
+pub mod placing;
+mod shown;
 pub mod tenants;
 
 use crate::hostcalls::Linker;
@@ -21,6 +24,7 @@ use corovan_core::ids::{ComputationId, ModuleHash};
 use corovan_core::limits;
 use corovan_core::wire::records::{JobLimits, Prepare};
 pub use job::Job;
+use placing::Placing;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -37,6 +41,7 @@ struct Inner {
     modules: Modules,
     linker: Linker,
     admission: Admission,
+    placing: Placing,
     closing: AtomicBool,
 }
 
@@ -45,6 +50,8 @@ struct Inner {
 pub struct Spec {
     program: Arc<Program>,
     memory: u64,
+    /// What of that was asked for, so that a node has to have it free.
+    asked: u64,
     deadline: Duration,
     cpu: Option<Duration>,
     env: Arc<[(String, String)]>,
@@ -56,13 +63,13 @@ pub struct Spec {
 }
 
 /// What one job of a spec is given.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Start {
     /// CBOR array; empty stands for an empty array.
     pub args: Bytes,
     pub argv: Vec<String>,
     pub input: Option<Arc<Input>>,
-    /// Which node is to run it, as for a coroutine that another makes: by name, `label=value`, or nothing for any. `None`: this one.
+    /// Which nodes may run it: a selector, nothing for any. `None`: this one.
     pub at: Option<String>,
 }
 
@@ -78,7 +85,9 @@ impl Dispatch {
         (slots, tenant_slots): (usize, usize),
     ) -> Dispatch {
         let admission = Admission::new(slots, tenant_slots, limits::NODE_QUEUE);
-        Dispatch { inner: Arc::new(Inner { runtime, modules, linker, admission, closing: AtomicBool::new(false) }) }
+        let placing = Placing::new(runtime.random.number());
+        let closing = AtomicBool::new(false);
+        Dispatch { inner: Arc::new(Inner { runtime, modules, linker, admission, placing, closing }) }
     }
 
     pub fn modules(&self) -> &Modules {
@@ -121,9 +130,15 @@ impl Dispatch {
         Arc::new(Group::new(id, Arc::clone(tenant), Arc::new(self.clone()), over))
     }
 
+    /// Where jobs run that may run elsewhere.
+    pub fn placing(&self) -> &Placing {
+        &self.inner.placing
+    }
+
     /// No new specs and jobs from now on.
     pub fn close(&self) {
         self.inner.closing.store(true, Ordering::Relaxed);
+        self.inner.placing.close();
     }
 
     /// Jobs with a slot, and jobs that wait for one.
@@ -171,6 +186,7 @@ impl Dispatch {
             name: program.function.to_string(),
             program: Arc::new(program),
             memory,
+            asked: prepare.limits.memory.unwrap_or(0).min(memory),
             deadline: prepare
                 .limits
                 .deadline

@@ -15,6 +15,7 @@ use crate::cluster::remote::Remote;
 use crate::cluster::roster::{self, Roster};
 use crate::cluster::seeds;
 use crate::config;
+use crate::dispatch::offers::Offers;
 use crate::net::Endpoint;
 use crate::runtime::engine;
 use crate::runtime::ports::Random;
@@ -54,6 +55,8 @@ pub(super) struct Parts<'a> {
     /// This node as others will be told of it.
     pub me: Member,
     pub roster: Arc<Roster>,
+    /// What placement is told of it.
+    pub offers: Arc<Offers>,
     pub cluster: String,
     pub endpoint: &'a Endpoint,
     pub address: SocketAddr,
@@ -103,6 +106,7 @@ impl Mesh {
         let thread = std::thread::Builder::new().name("membership".into()).spawn(move || service.run());
         let thread = Some(thread.map_err(Error::Threads)?);
         handle.follow(Arc::clone(&parts.roster) as _);
+        handle.follow(parts.offers);
         let (telling, stop) = oneshot::channel();
         let told = roster::tell(parts.roster, Arc::downgrade(runtime), stop);
         tasks.spawn(TaskKind::Stream, "peers", async move {
@@ -215,16 +219,21 @@ impl Grants for Believes {
     }
 }
 
+/// Jobs of other nodes that a node with so many slots runs at a time.
+pub(super) fn jobs_at_a_time(offer: &config::Offer, slots: u32) -> u32 {
+    offer.jobs.map_or(slots, |jobs| u32::try_from(jobs).unwrap_or(u32::MAX).min(slots))
+}
+
 /// What a node says of itself.
 pub(super) fn myself(
     runtime: &Runtime,
     name: &str,
     address: SocketAddr,
     workers: usize,
-    config: (Option<&config::Mesh>, &config::Offer),
+    config: (Option<&config::Mesh>, &config::Offer, u32),
     (issues, draining): (bool, bool),
 ) -> Member {
-    let (mesh, offer) = config;
+    let (mesh, offer, slots) = config;
     let about = About {
         name: name.to_owned(),
         addresses: vec![address],
@@ -232,6 +241,8 @@ pub(super) fn myself(
         labels: mesh.map(|mesh| mesh.labels.clone()).unwrap_or_default(),
         cores: offer.cores.unwrap_or(u32::try_from(workers).unwrap_or(u32::MAX)),
         memory: offer.memory.unwrap_or(engine::machine_memory().unwrap_or_default()),
+        disk: offer.disk.unwrap_or(limits::STORE_BYTES),
+        slots: jobs_at_a_time(offer, slots),
         version: env!("CARGO_PKG_VERSION").into(),
         issues,
         draining,

@@ -1,6 +1,7 @@
 //! What a node offers to others while it runs: labels, room for their jobs, service hours, and whom it asks for the way. All
 //! of it may change; the mesh is told, and the node holds itself to it.
 
+use super::mesh::jobs_at_a_time;
 use crate::cluster::hosting::Hosted;
 use crate::cluster::{mesh, seeds};
 use crate::config::{Live, Offer};
@@ -37,6 +38,8 @@ pub(super) struct Offering {
     closed: Option<u64>,
     /// Cores and memory where nothing else is offered.
     machine: (u32, u64),
+    /// Coroutines that fit.
+    slots: u32,
     clock: Arc<dyn Clock>,
     wanted: watch::Receiver<Live>,
 }
@@ -58,12 +61,13 @@ impl Offering {
         parts: Parts,
         about: About,
         live: Live,
-        (workers, clock): (usize, Arc<dyn Clock>),
+        (workers, slots): (usize, u32),
+        clock: Arc<dyn Clock>,
     ) -> (Offering, Handle) {
         let (sender, wanted) = watch::channel(live.clone());
         let draining = about.draining;
         let machine = (u32::try_from(workers).unwrap_or(u32::MAX), engine::machine_memory().unwrap_or_default());
-        let offering = Offering { parts, about, live, draining, closed: None, machine, clock, wanted };
+        let offering = Offering { parts, about, live, draining, closed: None, machine, slots, clock, wanted };
         offering.open();
         if draining {
             tracing::info!("{}", offering.told());
@@ -107,6 +111,8 @@ impl Offering {
             labels: self.live.labels.clone(),
             cores: offer.cores.unwrap_or(self.machine.0),
             memory: offer.memory.unwrap_or(self.machine.1),
+            disk: offer.disk.unwrap_or(limits::STORE_BYTES),
+            slots: jobs_at_a_time(offer, self.slots),
             draining,
             ..self.about.clone()
         };

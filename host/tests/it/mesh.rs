@@ -3,6 +3,7 @@
 mod dial_out;
 mod memory;
 mod placed;
+mod placement;
 mod restart;
 
 use crate::nodes::NodeProcess;

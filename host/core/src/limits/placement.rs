@@ -1,6 +1,7 @@
 //! Bounds of placement, with their reasons.
 
 use super::{MESH_GONE, MESH_NODES};
+use std::time::Duration;
 
 /// A selector's text, and its terms: a person wrote it. It is asked of every node, so it is short.
 pub const SELECTOR_BYTES: usize = 512;
@@ -21,5 +22,9 @@ pub const PLACEMENT_EXCLUDED: usize = 8;
 pub const PLACEMENT_MODULES: usize = 32;
 /// Modules of a computation for which nodes that have them are preferred; a grant names no more.
 pub const PLACEMENT_COMPUTATION_MODULES: usize = 1_024;
+/// Jobs in one list, at some 200 bytes each: all that a tenant's few computations can have open.
+pub const JOBS_LISTED: usize = 200_000;
+/// After a node has refused a job, because others use what it has, it is asked again when one of this home's ends there, or after so long.
+pub const PLACEMENT_HELD: Duration = Duration::from_millis(500);
 /// Nodes of which an answer to `why` tells.
 pub const WHY_NODES: usize = 32;

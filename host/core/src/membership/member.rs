@@ -34,6 +34,12 @@ pub struct About {
     /// Bytes that coroutines may have.
     #[serde(rename = "m", default)]
     pub memory: u64,
+    /// Bytes of disk for what is kept for jobs.
+    #[serde(rename = "k", default, skip_serializing_if = "is_zero")]
+    pub disk: u64,
+    /// Jobs of other nodes that it runs at a time; 0: it has not said.
+    #[serde(rename = "s", default, skip_serializing_if = "is_zero_slots")]
+    pub slots: u32,
     /// Of the program.
     #[serde(rename = "v", default)]
     pub version: String,
@@ -153,6 +159,14 @@ mod ids {
     }
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_zero_slots(number: &u32) -> bool {
+    *number == 0
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -170,6 +184,8 @@ mod tests {
             labels: BTreeMap::from([("zone".into(), "a".into())]),
             cores: 8,
             memory: 1 << 34,
+            disk: 1 << 40,
+            slots: 1_000,
             version: "0.1.0".into(),
             issues: true,
             gateways: vec![NodeId([250; 12]); limits::GATEWAYS],

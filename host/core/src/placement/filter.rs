@@ -49,6 +49,8 @@ pub enum Rule {
         taken: u32,
         slots: u32,
     },
+    /// It refused a job a moment ago, and is asked again soon.
+    Busy,
     /// So many jobs of the computation are there, and no more may be.
     Allocation {
         running: u32,
@@ -102,7 +104,7 @@ impl Rule {
     /// Whether it refuses until somebody changes the node, the grant or the job; jobs that end do not help.
     pub fn is_lasting(&self) -> bool {
         match self {
-            Rule::Drained | Rule::Unreachable => false,
+            Rule::Drained | Rule::Unreachable | Rule::Busy => false,
             Rule::BothDialOut | Rule::Grant | Rule::Unallocated | Rule::Excluded { .. } => true,
             Rule::Name { .. } | Rule::Label { .. } => true,
             Rule::Cores { of, .. } | Rule::Memory { of, .. } | Rule::Disk { of, .. } => *of == Of::All,
@@ -173,6 +175,7 @@ impl Constraint {
         rules.extend(facts.draining.then_some(Rule::Drained));
         let limit = limit.flatten().filter(|limit| running >= *limit);
         rules.extend(limit.map(|limit| Rule::Allocation { running, limit }));
+        rules.extend(node.held.then_some(Rule::Busy));
         rules.extend((free.slots == 0).then_some(Rule::Full { taken: facts.slots, slots: facts.slots }));
         rules
     }
@@ -230,6 +233,7 @@ impl fmt::Display for Rule {
             Rule::Cores { wanted, has, of } => write!(f, "cores: {wanted} wanted, {}", of.says(&has.to_string())),
             Rule::Memory { wanted, has, of } => amount(f, "memory", *wanted, *has, *of),
             Rule::Disk { wanted, has, of } => amount(f, "disk", *wanted, *has, *of),
+            Rule::Busy => f.write_str("it refused a job a moment ago: others use what it has"),
             Rule::Full { slots: 0, .. } => f.write_str("it runs no jobs: it has 0 slots"),
             Rule::Full { taken, slots } => write!(f, "full: {taken} of {slots} slots are taken"),
             Rule::Allocation { running, limit } => {

@@ -151,8 +151,25 @@ impl Placer {
         let Some(computation) = self.computations.get_mut(&class.computation) else { return 0 };
         let entry = Entry { job, ticket: computation.next_ticket(), module: computation.modules.number(module) };
         let place = class.jobs.push(entry);
-        self.waiting.insert(job, Seat { class: number, place });
         let position = class.ahead(&entry).saturating_add(1);
+        self.seated(job, Seat { class: number, place });
+        position
+    }
+
+    /// The same, before all others of its kind.
+    pub(super) fn enqueue_first(&mut self, job: u64, number: u32, module: ModuleHash) {
+        let Some(class) = self.classes.get_mut(number) else { return };
+        let Some(computation) = self.computations.get_mut(&class.computation) else { return };
+        let first = class.jobs.first().and_then(|place| class.jobs.get(place));
+        let ticket = first.map(|first| first.ticket).unwrap_or_else(|| computation.next_ticket());
+        let place = class.jobs.push_front(Entry { job, ticket, module: computation.modules.number(module) });
+        self.seated(job, Seat { class: number, place });
+    }
+
+    fn seated(&mut self, job: u64, seat: Seat) {
+        self.waiting.insert(job, seat);
+        let number = seat.class;
+        let Some(class) = self.classes.get_mut(number) else { return };
         if let Some(tenant) = self.tenants.get_mut(&class.tenant) {
             tenant.waiting += 1;
             if let Some(place) = class.idle.take() {
@@ -160,7 +177,6 @@ impl Placer {
             }
         }
         self.pools.count(class.pool, class.tenant, number, class.jobs.len(), true);
-        position
     }
 
     /// A job is not in its list any more.

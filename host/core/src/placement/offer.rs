@@ -76,6 +76,8 @@ pub(super) struct Node {
     /// The same, started less ended, since `free` was said.
     since: i64,
     since_memory: i64,
+    /// It has refused a job: it is taken to be full until this home's next job there ends, or it is asked again.
+    pub held: bool,
     /// Modules that it is known to have or was sent for, latest first.
     modules: VecDeque<ModuleHash>,
     /// Pools that it may be used for, as numbers.
@@ -141,6 +143,7 @@ impl Node {
             own_memory: 0,
             since: 0,
             since_memory: 0,
+            held: false,
             modules: VecDeque::new(),
             pools: Vec::new(),
         }
@@ -166,6 +169,7 @@ impl Node {
     }
 
     pub fn ended(&mut self, memory: u64) {
+        self.held = false;
         self.own = self.own.saturating_sub(1);
         self.own_memory = self.own_memory.saturating_sub(memory);
         self.since -= 1;
@@ -201,7 +205,7 @@ impl Node {
     /// Whether one more job with these wants goes there now.
     pub fn has_room(&self, wants: &Wants) -> bool {
         let free = self.free();
-        free.slots > 0 && wants.fits(&free)
+        !self.held && free.slots > 0 && wants.fits(&free)
     }
 
     pub fn has(&self, module: &ModuleHash) -> bool {

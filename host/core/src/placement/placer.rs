@@ -296,6 +296,40 @@ impl Placer {
         true
     }
 
+    /// The node where a job was placed has refused it, being full with what this home knows nothing of. The job goes elsewhere, or
+    /// waits in front of its kind: it is not behind those who came later. The node is used again when a job of this home ends
+    /// there, or after [`Placer::release`]. `None`: the job is not placed.
+    pub fn put_back(&mut self, job: u64, need: Need) -> Option<Answer> {
+        let placed = self.placed.get(&job)?;
+        let (number, computation, module) = (placed.node, placed.computation, need.module);
+        self.ended(job);
+        if let Some(node) = &mut self.nodes[number as usize] {
+            node.held = true;
+            self.look(number);
+        }
+        let class = match self.class_for(computation, need) {
+            Ok(class) => class,
+            Err(refused) => return Some(Answer::Refused(refused)),
+        };
+        if self.pools.hungry().is_empty()
+            && let Some((node, why)) = self.choose(class, Some(module))
+        {
+            return Some(Answer::Placed { node: self.start(job, class, Some(module), node, why), why });
+        }
+        self.enqueue_first(job, class, module);
+        Some(Answer::Waiting { position: 1 })
+    }
+
+    /// Nodes that refused jobs may be asked again.
+    pub fn release(&mut self) {
+        for number in 0..self.nodes.len() {
+            if let Some(node) = self.nodes[number].as_mut().filter(|node| node.held) {
+                node.held = false;
+                self.look(number as u32);
+            }
+        }
+    }
+
     /// A job that waits is not wanted any more.
     pub fn withdraw(&mut self, job: u64) -> bool {
         let Some(seat) = self.waiting.remove(&job) else { return false };

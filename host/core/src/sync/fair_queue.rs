@@ -73,6 +73,10 @@ impl Share {
         self.cpu.load(Ordering::Relaxed)
     }
 
+    pub fn weight(&self) -> u32 {
+        self.weight
+    }
+
     pub fn id(&self) -> u32 {
         self.id
     }

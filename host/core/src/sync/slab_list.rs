@@ -57,6 +57,28 @@ impl<T> SlabList<T> {
         Place(self.last)
     }
 
+    /// In front of all others; says where it is.
+    pub fn push_front(&mut self, value: T) -> Place {
+        let at = match self.nodes.get_mut(self.free as usize) {
+            Some(free) => {
+                let at = std::mem::replace(&mut self.free, free.next);
+                *free = Node { value: Some(value), next: self.first, previous: NONE };
+                at
+            }
+            None => {
+                self.nodes.push(Node { value: Some(value), next: self.first, previous: NONE });
+                (self.nodes.len() - 1) as u32
+            }
+        };
+        match self.nodes.get_mut(self.first as usize) {
+            Some(first) => first.previous = at,
+            None => self.last = at,
+        }
+        self.first = at;
+        self.len += 1;
+        Place(at)
+    }
+
     pub fn first(&self) -> Option<Place> {
         (self.first != NONE).then_some(Place(self.first))
     }
@@ -163,10 +185,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_vector_from_which_anything_can_be_taken(ops in prop::collection::vec((any::<bool>(), 0..20u32), 0..300)) {
+        fn it_is_a_vector_from_which_anything_can_be_taken(ops in prop::collection::vec((0..4u8, 0..20u32), 0..300)) {
             let (mut list, mut model) = (SlabList::default(), Vec::new());
             for (number, (push, at)) in ops.into_iter().enumerate() {
-                if push {
+                if push == 0 {
+                    let place = list.push_front(number);
+                    prop_assert_eq!(list.get(place), Some(&number));
+                    model.insert(0, number);
+                } else if push == 1 {
                     let place = list.push(number);
                     prop_assert_eq!(list.get(place), Some(&number));
                     model.push(number);

@@ -32,6 +32,10 @@ pub enum Kind {
     ListNodes = 7,
     /// client: first frame of a stream: join the mesh of another node ([`super::nodes::AskPeer`]).
     AskPeer = 8,
+    /// client: other nodes for the computation from now on ([`super::jobs::Allocate`]).
+    Allocate = 9,
+    /// client: first frame of a stream: which jobs are there, or why is one where it is? ([`super::jobs::AskJobs`])
+    AskJobs = 10,
     /// node: answer to `Open` ([`super::records::Opened`]).
     Opened = 64,
     /// node: the bytes of this spec's module are wanted.
@@ -60,6 +64,10 @@ pub enum Kind {
     NodesTold = 76,
     /// node: a node was chosen for the job ([`super::records::Placed`]).
     Placed = 77,
+    /// node: the job waits for a node ([`super::jobs::Queued`]).
+    Queued = 78,
+    /// node: one open job ([`super::jobs::JobInfo`]).
+    JobInfo = 79,
     /// either: first frame of a one-way stream ([`super::records::Blob`]); raw bytes follow to the end of the stream.
     Blob = 128,
 }
@@ -90,7 +98,7 @@ pub const HEADER: usize = 16;
 const MAY_IGNORE: u16 = 0x8000;
 
 impl Kind {
-    const ALL: [Kind; 23] = [
+    const ALL: [Kind; 27] = [
         Kind::Open,
         Kind::Prepare,
         Kind::Submit,
@@ -99,6 +107,8 @@ impl Kind {
         Kind::Close,
         Kind::ListNodes,
         Kind::AskPeer,
+        Kind::Allocate,
+        Kind::AskJobs,
         Kind::Opened,
         Kind::NeedModule,
         Kind::Prepared,
@@ -113,6 +123,8 @@ impl Kind {
         Kind::NodeInfo,
         Kind::NodesTold,
         Kind::Placed,
+        Kind::Queued,
+        Kind::JobInfo,
         Kind::Blob,
     ];
 

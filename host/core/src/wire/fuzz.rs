@@ -3,6 +3,7 @@
 
 use super::exit::{ExitHead, ExitRecord, Usage};
 use super::frame::{self, Decoder, Frame, Kind};
+use super::jobs::{Allocate, AskJobs, JobInfo, Queued};
 use super::join::{self, Answer, Question};
 use super::nodes::{AskPeer, ListNodes, NodeInfo};
 use super::records::*;
@@ -34,6 +35,10 @@ pub const TARGETS: &[Target] = &[
     ("usage", record::<Usage>),
     ("list_nodes", record::<ListNodes>),
     ("ask_peer", record::<AskPeer>),
+    ("allocate", record::<Allocate>),
+    ("ask_jobs", record::<AskJobs>),
+    ("queued", record::<Queued>),
+    ("job_info", record::<JobInfo>),
     ("node_info", record::<NodeInfo>),
     ("exit", exit),
     ("join_question", join::<Question>),

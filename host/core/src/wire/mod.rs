@@ -4,6 +4,7 @@ pub mod cbor;
 pub mod exit;
 pub mod frame;
 pub mod fuzz;
+pub mod jobs;
 pub mod join;
 pub mod node_id;
 pub mod nodes;

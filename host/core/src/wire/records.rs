@@ -1,5 +1,6 @@
 //! The records in frame heads. CBOR maps with short text keys; absent fields have defaults, unknown ones are ignored.
 
+use super::jobs::NodeAllocation;
 use crate::code::Code;
 use crate::ids::{Address, ModuleHash, NodeId};
 use crate::limits;
@@ -23,6 +24,15 @@ pub struct Open {
     /// A name for people, shown in logs and lists.
     #[serde(default)]
     pub label: String,
+    /// Which nodes its jobs use that are not for one in particular; none: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeAllocation>,
+    /// Its share of places among its tenant's computations; absent: 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// Rather the fullest node that has room than the least loaded.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pack: bool,
 }
 
 /// The node takes the computation.
@@ -89,7 +99,7 @@ pub struct Submit {
     /// Arguments follow on a stream of their own, so many bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<u64>,
-    /// Which node is to run it: a node's name, `label=value`, or nothing for any. Absent: the one that takes it.
+    /// Which nodes may run it: a selector (`docs/computations.md`), nothing for any. Absent: the one that takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
 }
@@ -144,6 +154,9 @@ pub struct Placed {
     /// Counts the attempts at the job, from 1.
     #[serde(default)]
     pub attempt: u32,
+    /// For people: why there.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
 }
 
 /// The job runs, as this coroutine.
@@ -210,6 +223,9 @@ impl Open {
             agent: agent.into(),
             grant: None,
             label: label.into(),
+            nodes: Vec::new(),
+            weight: None,
+            pack: false,
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::config;
 use anyhow::{Context, bail};
 use corovan_client::core::wire::records::JobLimits;
-use corovan_client::{Arguments, Module, Prepare, check_address};
+use corovan_client::{Arguments, Module, Prepare, check_address, check_selector};
 use corovan_core::limits;
 use std::io::{IsTerminal, Read};
 use std::net::SocketAddr;
@@ -77,8 +77,8 @@ pub struct Args {
     /// An environment variable of a WASI program; a NAME alone passes yours on
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     env: Vec<String>,
-    /// Run each job at a node of the mesh: its name, label=value for one that has the label, or any
-    #[arg(long, value_name = "NODE")]
+    /// Run each job at nodes of the mesh: a name, label=value, memory>=2GiB, several with commas; or any
+    #[arg(long, value_name = "NODES", value_parser = at)]
     at: Option<String>,
     /// One JSON object a line instead of text
     #[arg(long)]
@@ -187,13 +187,19 @@ impl Args {
             bind: self.bind,
             jobs,
             stdin: jobs == 1 && !reads_stdin,
-            at: self.at.map(|at| if at == ANY { String::new() } else { at }),
+            at: self.at,
             json: self.json,
             quiet: self.quiet,
             raw: self.raw,
             each,
         })
     }
+}
+
+/// A selector; empty for any node.
+fn at(text: &str) -> Result<String, corovan_client::Error> {
+    let at = if text == ANY { "" } else { text };
+    check_selector(at).map(|()| at.to_owned())
 }
 
 impl Plan {

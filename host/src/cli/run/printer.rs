@@ -81,11 +81,15 @@ impl Printer {
         match event {
             Event::Stdout(bytes) => self.output(job, 0, &bytes),
             Event::Stderr(bytes) => self.output(job, 1, &bytes),
-            Event::Placed { node, name, .. } => {
+            Event::Placed { node, name, attempt, why } => {
+                let name = if name.is_empty() { node.to_string() } else { name };
                 if let Some(open) = self.open.get_mut(&job) {
-                    open.node = if name.is_empty() { node.to_string() } else { name };
+                    open.node = name.clone();
                 }
-                Ok(())
+                if self.style != Style::Json {
+                    return Ok(());
+                }
+                self.json(&json!({ "event": "placed", "job": job, "node": name, "attempt": attempt, "why": why }))
             }
             other if self.style == Style::Json => self.json(&event_json(job, self.node(job), &other)),
             Event::Started { .. } if self.style == Style::Many && !self.quiet => {
@@ -237,6 +241,7 @@ impl Printer {
 
 fn event_json(job: u64, node: &str, event: &Event) -> Value {
     match event {
+        Event::Queued { position } => json!({ "event": "queued", "job": job, "position": position }),
         Event::Started { address } => {
             json!({ "event": "started", "job": job, "node": node, "address": address.to_string() })
         }

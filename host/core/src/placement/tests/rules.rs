@@ -225,3 +225,35 @@ fn free_cores_and_memory_are_what_own_jobs_leave() {
     });
     assert!(matches!(placer.submit(19, 1, Need { memory: 1, ..need() }), Answer::Waiting { .. }));
 }
+
+#[test]
+fn a_job_that_its_node_refused_goes_elsewhere_or_waits_before_its_kind_until_that_node_is_asked_again() {
+    let mut placer = placer(&[node(1, 1), node(2, 1)]);
+    open(&mut placer, 1);
+    let (first, _) = placed(placer.submit(1, 1, need()));
+    let (second, _) = placed(placer.put_back(1, need()).unwrap());
+    assert_ne!(first, second, "the one that refused it is left alone");
+    assert_eq!(placer.submit(2, 1, need()), Answer::Waiting { position: 1 });
+    assert_eq!(placer.put_back(1, need()), Some(Answer::Waiting { position: 1 }));
+    assert_eq!(polled(&mut placer), []);
+    let Some(Why::Waiting { ahead: 0, refusals }) = placer.why(1) else { panic!() };
+    assert!(refusals.nodes.iter().all(|refusal| refusal.rules == [Rule::Busy]), "{refusals}");
+    placer.release();
+    let jobs: Vec<u64> = polled(&mut placer).iter().map(|start| start.job).collect();
+    assert_eq!(jobs, [1, 2], "who was placed before goes before who came later");
+    assert_eq!(placer.put_back(1, need()), Some(Answer::Waiting { position: 1 }));
+    assert!(placer.ended(2), "room at the other");
+    assert_eq!(polled(&mut placer).len(), 1);
+    assert_eq!(placer.put_back(2, need()), None, "it has ended");
+}
+
+#[test]
+fn a_node_that_refused_a_job_is_used_again_when_one_of_this_home_ends_there() {
+    let mut placer = placer(&[node(1, 3)]);
+    open(&mut placer, 1);
+    (1..=2).for_each(|job| drop(placed(placer.submit(job, 1, need()))));
+    assert_eq!(placer.put_back(2, need()), Some(Answer::Waiting { position: 1 }));
+    assert_eq!(polled(&mut placer), []);
+    assert!(placer.ended(1));
+    assert_eq!(polled(&mut placer).len(), 1);
+}

@@ -1,0 +1,44 @@
+//! Which running node a command asks, and as whom.
+
+use super::credentials;
+use corovan_client::{ConnectOptions, Credentials, Node, check_address};
+use std::path::PathBuf;
+
+/// Which node is asked, and by whom.
+#[derive(clap::Args, Debug)]
+pub struct At {
+    /// The running node that is asked
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:4433", value_parser = peer)]
+    pub node: String,
+    /// Directory with ca.crt and an operator's or tenant's certificate and key; for a development node, DATA/dev-ca
+    #[arg(long, value_name = "DIR", env = "COROVAN_CERTS")]
+    pub certs: PathBuf,
+    /// Which operator's certificate, where there are several
+    #[arg(long, value_name = "NAME")]
+    pub operator: Option<String>,
+    /// Ask as this tenant (the default where there is no operator's certificate)
+    #[arg(long, value_name = "NAME", env = "COROVAN_TENANT", conflicts_with = "operator")]
+    pub tenant: Option<String>,
+}
+
+impl At {
+    pub fn credentials(&self) -> anyhow::Result<Credentials> {
+        if let Some(tenant) = &self.tenant {
+            return credentials::load(&self.certs, "tenant", Some(tenant));
+        }
+        match credentials::load(&self.certs, "operator", self.operator.as_deref()) {
+            Ok(credentials) => Ok(credentials),
+            Err(error) if self.operator.is_some() || credentials::has(&self.certs, "operator") => Err(error),
+            Err(_) => credentials::load(&self.certs, "tenant", None),
+        }
+    }
+
+    pub async fn connect(&self, credentials: &Credentials) -> anyhow::Result<Node> {
+        let options = ConnectOptions { agent: crate::api::AGENT.into(), ..ConnectOptions::default() };
+        Ok(Node::connect(&self.node, credentials, options).await?)
+    }
+}
+
+pub fn peer(text: &str) -> Result<String, corovan_client::Error> {
+    check_address(text).map(|()| text.to_owned())
+}

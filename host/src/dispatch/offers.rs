@@ -1,0 +1,94 @@
+//! What the nodes of the mesh say of themselves, as placement is told it.
+
+use super::placing::Placing;
+use crate::cluster::mesh::Follower;
+use corovan_core::ids::NodeId;
+use corovan_core::limits;
+use corovan_core::membership::member::Member;
+use corovan_core::membership::watch::Change;
+use corovan_core::placement::{Contact, Offer};
+use corovan_core::tenancy::identity::{Principal, Role};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+
+/// Follows membership for placement.
+pub struct Offers {
+    placing: Placing,
+    me: NodeId,
+    /// This node accepts no connections.
+    dial_out: bool,
+    cluster: String,
+    /// Jobs of its own that run here at a time.
+    slots: u32,
+    /// Those that failed, the longest ago first: what only they could take waits for them, not for ever.
+    failed: Mutex<VecDeque<NodeId>>,
+}
+
+impl Offers {
+    /// `me`: this node, which runs so many jobs of its own at a time.
+    pub fn new(placing: Placing, me: &Member, cluster: &str, slots: u32) -> Offers {
+        let (node, dial_out) = (me.presence.node, me.presence.dial_out);
+        let offers =
+            Offers { placing, me: node, dial_out, cluster: cluster.to_owned(), slots, failed: Mutex::default() };
+        offers.placing.offer(&offers.offer(me, Contact::Reached));
+        offers
+    }
+
+    fn offer(&self, member: &Member, contact: Contact) -> Offer {
+        let (presence, about) = (member.presence, member.about.as_deref().cloned().unwrap_or_default());
+        let own = presence.node == self.me;
+        // Whatever a node says it is called: its id is that of the name that its certificate has.
+        let named = Principal::new(&self.cluster, Role::Node, &about.name).map(|named| named.node_id());
+        let name = if named.ok() == Some(presence.node) { about.name } else { String::new() };
+        let contact = match contact {
+            Contact::Reached if !own && presence.dial_out && self.dial_out => Contact::BothDialOut,
+            contact => contact,
+        };
+        let offer = Offer {
+            name,
+            addresses: about.external.into_iter().chain([presence.address]).chain(about.addresses).collect(),
+            labels: about.labels,
+            cores: about.cores,
+            memory: about.memory,
+            disk: about.disk,
+            slots: if own { self.slots } else { about.slots },
+            // Service hours and a drain are for what comes from others.
+            draining: about.draining && !own,
+            contact,
+            ..Offer::new(presence.node)
+        };
+        offer.all_free()
+    }
+
+    fn forget(&self, node: NodeId) {
+        self.failed.lock().retain(|failed| *failed != node);
+    }
+}
+
+impl Follower for Offers {
+    fn changed(&self, change: &Change) {
+        match change {
+            // What it says of itself comes a moment after it.
+            Change::Came(member) | Change::Changed(member) if member.about.is_none() => {}
+            Change::Came(member) | Change::Changed(member) => {
+                self.forget(member.presence.node);
+                self.placing.offer(&self.offer(member, Contact::Reached));
+            }
+            Change::Failed(member) if member.about.is_some() => {
+                let node = member.presence.node;
+                self.placing.offer(&self.offer(member, Contact::Unreachable));
+                let oldest = {
+                    let mut failed = self.failed.lock();
+                    failed.retain(|known| *known != node);
+                    failed.push_back(node);
+                    if failed.len() > limits::MESH_GONE { failed.pop_front() } else { None }
+                };
+                oldest.into_iter().for_each(|node| self.placing.gone(node));
+            }
+            Change::Failed(member) | Change::Left(member) => {
+                self.forget(member.presence.node);
+                self.placing.gone(member.presence.node);
+            }
+        }
+    }
+}

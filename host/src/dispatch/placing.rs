@@ -1,0 +1,257 @@
+//! Where jobs run that may run elsewhere: the home's placer, with the jobs that wait for it. Whatever changes what is free has
+//! those whose turn it is started, by one thread at a time, and never under the lock.
+
+use super::Job;
+use crate::runtime::Refusal;
+use corovan_core::code::Code;
+use corovan_core::ids::{ComputationId, NodeId};
+use corovan_core::limits;
+use corovan_core::placement::{self, Allocation, Answer, Bounds, Need, Offer, Opening, Placer, Policy, Refused, Why};
+use corovan_core::text::cut;
+use corovan_core::wire::jobs::NodeAllocation;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// The placement of one home; cheap to clone.
+#[derive(Clone)]
+pub struct Placing {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    /// Numbers jobs, from 1.
+    last: AtomicU64,
+    /// A node has refused a job, so that it is to be asked again after a while.
+    refused: Notify,
+    closed: CancellationToken,
+}
+
+struct State {
+    placer: Placer,
+    /// Those that wait.
+    jobs: HashMap<u64, Arc<Job>>,
+    /// Somebody starts those whose turn it is, and will see whatever changes meanwhile.
+    starting: bool,
+}
+
+/// What a computation wants of placement.
+#[derive(Clone, Default, Debug)]
+pub struct Wishes {
+    /// None: any node.
+    pub nodes: Vec<Allocation>,
+    /// Among its tenant's computations; absent: [`WEIGHT`].
+    pub weight: Option<u32>,
+    pub pack: bool,
+    /// Names of nodes that its grant gives; `None`: all.
+    pub granted: Option<Vec<String>>,
+}
+
+/// A computation that places jobs; dropped, it does no more.
+pub struct Opened {
+    placing: Placing,
+    id: ComputationId,
+}
+
+/// A computation's share where nothing else is said.
+const WEIGHT: u32 = 100;
+
+impl Placing {
+    pub fn new(seed: u64) -> Placing {
+        let state = State { placer: Placer::new(seed, Bounds::default()), jobs: HashMap::new(), starting: false };
+        let inner = Inner {
+            state: Mutex::new(state),
+            last: AtomicU64::new(1),
+            refused: Notify::new(),
+            closed: CancellationToken::new(),
+        };
+        Placing { inner: Arc::new(inner) }
+    }
+
+    /// A node came, or what it says has changed.
+    pub fn offer(&self, offer: &Offer) {
+        if let Err(error) = self.inner.state.lock().placer.offer(offer) {
+            tracing::warn!(node = %offer.node, "no jobs go to it: {error}");
+        }
+        self.start();
+    }
+
+    pub fn gone(&self, node: NodeId) {
+        self.inner.state.lock().placer.gone(node);
+        self.start();
+    }
+
+    /// Errors: internal (it is open already), too-large (too many nodes are listed).
+    pub fn open(
+        &self,
+        id: ComputationId,
+        (tenant, tenant_weight): (u32, u32),
+        wishes: Wishes,
+    ) -> Result<Opened, Refusal> {
+        let opening = Opening {
+            tenant,
+            tenant_weight,
+            weight: wishes.weight.unwrap_or(WEIGHT).clamp(1, placement::MAX_WEIGHT),
+            allocations: wishes.nodes,
+            nodes: wishes.granted,
+            policy: if wishes.pack { Policy::Pack } else { Policy::Spread },
+        };
+        self.inner.state.lock().placer.open(id, opening).map_err(refusal)?;
+        Ok(Opened { placing: self.clone(), id })
+    }
+
+    /// Nodes that refused a job are asked again after a while. Until it is closed.
+    pub async fn run(self) {
+        let again = async {
+            loop {
+                self.inner.refused.notified().await;
+                tokio::time::sleep(limits::PLACEMENT_HELD).await;
+                self.inner.state.lock().placer.release();
+                self.start();
+            }
+        };
+        tokio::select! {
+            () = again => {}
+            () = self.inner.closed.cancelled() => {}
+        }
+    }
+
+    /// No node is asked again.
+    pub(super) fn close(&self) {
+        self.inner.closed.cancel();
+    }
+
+    /// Has it run where there is room, or lets it wait, or refuses it.
+    pub(super) fn place(&self, job: &Arc<Job>, need: Need) {
+        let key = self.inner.last.fetch_add(1, Ordering::Relaxed);
+        let answer = {
+            let mut state = self.inner.state.lock();
+            job.set_key(key);
+            let answer = state.placer.submit(key, job.group.id, need);
+            state.keep(key, job, &answer);
+            answer
+        };
+        job.answered(answer);
+    }
+
+    /// The node where it was placed has refused it and certainly does not run it: it goes elsewhere, or waits.
+    pub(super) fn put_back(&self, job: &Arc<Job>, need: Need) {
+        let key = job.key();
+        let answer = {
+            let mut state = self.inner.state.lock();
+            let Some(answer) = state.placer.put_back(key, need) else { return };
+            state.keep(key, job, &answer);
+            answer
+        };
+        self.inner.refused.notify_one();
+        job.answered(answer);
+        self.start();
+    }
+
+    /// A job with this key is over, wherever it was.
+    pub(super) fn ended(&self, key: u64) {
+        {
+            let mut state = self.inner.state.lock();
+            if !state.placer.ended(key) {
+                state.placer.withdraw(key);
+            }
+            state.jobs.remove(&key);
+        }
+        self.start();
+    }
+
+    /// Where a job is, or what keeps it from each node.
+    pub(super) fn why(&self, key: u64) -> Option<Why> {
+        self.inner.state.lock().placer.why(key)
+    }
+
+    /// Starts those whose turn it is. What another thread changes meanwhile is seen by the one that starts.
+    fn start(&self) {
+        let mut state = self.inner.state.lock();
+        if std::mem::replace(&mut state.starting, true) {
+            return;
+        }
+        while let Some(placed) = state.placer.poll_placed() {
+            let job = state.jobs.remove(&placed.job);
+            // Whoever ends this job in this moment tells the placer so after us.
+            parking_lot::MutexGuard::unlocked(&mut state, || {
+                job.into_iter().for_each(|job| job.go_to(placed.node, placed.why));
+            });
+        }
+        state.starting = false;
+    }
+}
+
+impl State {
+    fn keep(&mut self, key: u64, job: &Arc<Job>, answer: &Answer) {
+        if matches!(answer, Answer::Waiting { .. }) {
+            self.jobs.insert(key, Arc::clone(job));
+        }
+    }
+}
+
+impl Opened {
+    /// Other nodes from now on. Errors: too-large.
+    pub fn allocate(&self, nodes: Vec<Allocation>) -> Result<(), Refusal> {
+        let changed = self.placing.inner.state.lock().placer.allocate(self.id, nodes);
+        self.placing.start();
+        changed.map_err(refusal)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let jobs: Vec<Arc<Job>> = {
+            let mut state = self.placing.inner.state.lock();
+            let waiting = state.placer.close(self.id);
+            waiting.iter().filter_map(|key| state.jobs.remove(key)).collect()
+        };
+        // None, where its client's jobs have been ended before.
+        for job in jobs {
+            job.cancel("node", "its computation is over", std::time::Duration::ZERO);
+        }
+        self.placing.start();
+    }
+}
+
+/// Nodes as a computation lists them. Errors: invalid (which of them, and why), too-large.
+pub fn allocations(nodes: &[NodeAllocation]) -> Result<Vec<Allocation>, Refusal> {
+    if nodes.len() > limits::ALLOCATIONS {
+        return Err(refusal(placement::Error::Allocations));
+    }
+    let read = |node: &NodeAllocation| {
+        let selector = node.selector.parse().map_err(|error| unreadable(&node.selector, &error))?;
+        Ok(Allocation { selector, jobs: node.jobs })
+    };
+    nodes.iter().map(read).collect()
+}
+
+pub(super) fn unreadable(selector: &str, error: &placement::SelectorError) -> Refusal {
+    let shown: String = selector.chars().take(SHOWN).collect();
+    Refusal::new(Code::Invalid, format!("{shown:?} selects no nodes: {error}"))
+}
+
+/// The refusal of a job for which there is no place.
+pub(super) fn refused(refused: &Refused) -> Refusal {
+    let code = match refused {
+        Refused::Nowhere(_) => Code::NotFound,
+        Refused::Overloaded { .. } => Code::Overloaded,
+        Refused::NoComputation | Refused::Duplicate => Code::Internal,
+    };
+    Refusal::new(code, cut(refused.to_string(), limits::TEXT_BYTES))
+}
+
+fn refusal(error: placement::Error) -> Refusal {
+    let code = match error {
+        placement::Error::Nodes | placement::Error::Allocations => Code::TooLarge,
+        placement::Error::Open | placement::Error::NotOpen => Code::Internal,
+    };
+    Refusal::new(code, error.to_string())
+}
+
+/// Characters of a selector in a message.
+const SHOWN: usize = 80;
