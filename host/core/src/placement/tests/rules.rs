@@ -251,7 +251,7 @@ fn a_job_that_its_node_refused_goes_elsewhere_or_waits_before_its_kind_until_tha
 fn a_node_that_refused_a_job_is_used_again_when_one_of_this_home_ends_there() {
     let mut placer = placer(&[node(1, 3)]);
     open(&mut placer, 1);
-    (1..=2).for_each(|job| drop(placed(placer.submit(job, 1, need()))));
+    (1..=2).for_each(|job| _ = placed(placer.submit(job, 1, need())));
     assert_eq!(placer.put_back(2, need()), Some(Answer::Waiting { position: 1 }));
     assert_eq!(polled(&mut placer), []);
     assert!(placer.ended(1));
