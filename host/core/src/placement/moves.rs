@@ -225,7 +225,8 @@ impl Placer {
             let node = self.nodes.get(number as usize)?.as_ref()?;
             let (taken, slots) = score::taken(node);
             let module = module.is_some_and(|module| node.has(&module));
-            let score = score::score(policy, taken, slots, module);
+            let cores = node.facts.as_ref().map_or(0, |facts| facts.cores);
+            let score = score::score(policy, (taken, slots, cores), module);
             compared += 1;
             let known = best.as_ref().map_or(u64::MAX, |(known, ..)| *known);
             equals = match score.cmp(&known) {

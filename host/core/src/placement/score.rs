@@ -34,9 +34,9 @@ pub struct Reason {
 
 /// How many are compared.
 pub(super) const CHOICES: usize = 4;
-/// A full node's load.
+/// The load of a node with a job for each core, or in each slot where there are fewer.
 const FULL: u64 = 1 << 20;
-/// Having the module is worth a sixteenth of a node's slots: some fetches are saved where load is about even, and a node is
+/// Having the module is worth a sixteenth of a node's cores: some fetches are saved where load is about even, and a node is
 /// never crowded for it while others are idle.
 const MODULE: u64 = FULL / 16;
 
@@ -52,10 +52,13 @@ pub(super) fn sample(rng: &mut SplitMix, len: usize) -> impl Iterator<Item = usi
     chosen.into_iter().take(count)
 }
 
-/// Lower is better.
-pub(super) fn score(policy: Policy, taken: u32, slots: u32, module: bool) -> u64 {
-    let load = u64::from(taken.min(slots)) * FULL / u64::from(slots.max(1));
-    let load = if policy == Policy::Spread { load } else { FULL - load };
+/// Lower is better. Nodes have slots by the thousand, as most coroutines wait: how busy one is, its cores tell.
+pub(super) fn score(policy: Policy, (taken, slots, cores): (u32, u32, u32), module: bool) -> u64 {
+    let all = u64::from(slots.max(1));
+    let load = match policy {
+        Policy::Spread => u64::from(taken) * FULL / all.min(u64::from(cores.max(1))),
+        Policy::Pack => FULL - u64::from(taken.min(slots)) * FULL / all,
+    };
     if module { load } else { load + MODULE }
 }
 
@@ -101,18 +104,24 @@ mod tests {
     #[test]
     fn scores_in_order() {
         use Policy::{Pack, Spread};
+        // Jobs there, slots, cores; whether it has the module.
         for (policy, better, worse) in [
-            (Spread, (1, 10, false), (2, 10, false)),
-            (Spread, (5, 100, false), (1, 10, false)),
-            (Spread, (1, 20, true), (1, 20, false)),
-            (Spread, (2, 100, true), (0, 100, false)),
-            (Spread, (0, 100, false), (7, 100, true)),
-            (Pack, (2, 10, false), (1, 10, false)),
-            (Pack, (1, 10, true), (1, 10, false)),
-            (Pack, (9, 10, false), (1, 10, true)),
-            (Spread, (0, 1, false), (1, 1, false)),
+            (Spread, ((1, 10, 10), false), ((2, 10, 10), false)),
+            (Spread, ((5, 100, 100), false), ((1, 10, 10), false)),
+            (Spread, ((1, 20, 20), true), ((1, 20, 20), false)),
+            (Spread, ((2, 100, 100), true), ((0, 100, 100), false)),
+            (Spread, ((0, 100, 100), false), ((7, 100, 100), true)),
+            // Room for thousands of coroutines is no reason to crowd two cores.
+            (Spread, ((0, 9_000, 2), false), ((1, 9_000, 2), true)),
+            (Spread, ((40, 9_000, 64), false), ((2, 9_000, 2), false)),
+            (Spread, ((200, 9_000, 2), false), ((201, 9_000, 2), false)),
+            (Spread, ((0, 16, 0), false), ((1, 16, 0), false)),
+            (Pack, ((2, 10, 2), false), ((1, 10, 2), false)),
+            (Pack, ((1, 10, 2), true), ((1, 10, 2), false)),
+            (Pack, ((9, 10, 2), false), ((1, 10, 2), true)),
+            (Spread, ((0, 1, 1), false), ((1, 1, 1), false)),
         ] {
-            let score = |(taken, slots, module)| score(policy, taken, slots, module);
+            let score = |(there, module)| score(policy, there, module);
             assert!(score(better) < score(worse), "{policy:?} {better:?} {worse:?}");
         }
     }
