@@ -26,6 +26,7 @@ const FENCES: &[Fence] = &[
     },
     Fence { library: "toml", inside: &["host/src/config/"], reason: "settings are read and written in one place" },
     Fence { library: "axum", inside: &["host/src/http/"], reason: "HTTP is one door among several" },
+    Fence { library: "redb", inside: &["host/store/"], reason: "a home's jobs may lie in another database one day" },
     Fence { library: "foca", inside: &["host/core/src/membership/"], reason: "membership reaches others as events" },
 ];
 
@@ -51,6 +52,11 @@ const MANIFESTS: &[(&str, &[&str], &str)] = &[
             "getrandom",
         ],
         "the core decides without I/O, time or randomness of its own",
+    ),
+    (
+        "host/store/Cargo.toml",
+        &["corovan", "wasmtime", "quinn", "rustls", "getrandom"],
+        "the store keeps what it is given, and is given time and ids",
     ),
     ("host/client/Cargo.toml", &["corovan", "wasmtime", "wasmtime-wasi"], "a user's program must build fast"),
     (

@@ -1,0 +1,129 @@
+//! What is read: of the latest commit, on the caller's thread, without waiting for the writer.
+
+use crate::job::{Event, Events, Exit, Found, JobView, State, Usage};
+use crate::tables::{BODIES, EVENTS, Fault, JOBS, MARKS, OPEN, Row, TENANTS, USAGE, VALUES, fault};
+use crate::writer::Shared;
+use crate::{Error, JobId, id, limits};
+use bytes::Bytes;
+use redb::{ReadTransaction, ReadableDatabase};
+
+/// Runs a question on a snapshot.
+fn ask<T>(shared: &Shared, question: impl FnOnce(&ReadTransaction) -> Result<T, Fault>) -> Result<T, Error> {
+    let database = shared.database.read();
+    let why = "it could not be written, and is opened again with the next write".to_owned();
+    let database = database.as_ref().ok_or_else(|| Error::Io { path: shared.path.clone(), why })?;
+    let answer = database.begin_read().map_err(fault).and_then(|transaction| question(&transaction));
+    answer.map_err(|error| Error::of(&shared.path, *error))
+}
+
+pub(crate) fn get(shared: &Shared, id: JobId) -> Result<Option<JobView>, Error> {
+    ask(shared, |transaction| Ok(row(transaction, id)?.map(|row| row.view(id))))
+}
+
+fn row(transaction: &ReadTransaction, id: JobId) -> Result<Option<Row>, Fault> {
+    let jobs = transaction.open_table(JOBS).map_err(fault)?;
+    jobs.get(id.0).map_err(fault)?.map(|row| Row::read(row.value())).transpose()
+}
+
+/// Spec and arguments.
+pub(crate) fn body(shared: &Shared, id: JobId) -> Result<Option<(Bytes, Bytes)>, Error> {
+    ask(shared, |transaction| {
+        let bodies = transaction.open_table(BODIES).map_err(fault)?;
+        let body = bodies.get(id.0).map_err(fault)?;
+        Ok(body.map(|body| {
+            let (spec, args) = body.value();
+            (Bytes::copy_from_slice(spec), Bytes::copy_from_slice(args))
+        }))
+    })
+}
+
+pub(crate) fn result(shared: &Shared, id: JobId) -> Result<Option<(Exit, Bytes)>, Error> {
+    ask(shared, |transaction| {
+        let Some(Row { state: State::Ended(exit), .. }) = row(transaction, id)? else { return Ok(None) };
+        let values = transaction.open_table(VALUES).map_err(fault)?;
+        let value = values.get(id.0).map_err(fault)?.map(|value| Bytes::copy_from_slice(value.value()));
+        Ok(Some((exit, value.unwrap_or_default())))
+    })
+}
+
+pub(crate) fn list(shared: &Shared, tenant: &str, after: Option<JobId>, limit: usize) -> Result<Vec<JobView>, Error> {
+    let first = after.map_or(Some(0), |after| after.0.checked_add(1));
+    let Some(first) = first else { return Ok(Vec::new()) };
+    ask(shared, |transaction| {
+        let tenants = transaction.open_table(TENANTS).map_err(fault)?;
+        let found = tenants.range((tenant, first)..=(tenant, u128::MAX)).map_err(fault)?;
+        let mut all = Vec::new();
+        for key in found.take(limit.min(limits::PAGE)) {
+            let id = JobId(key.map_err(fault)?.0.value().1);
+            all.extend(row(transaction, id)?.map(|row| row.view(id)));
+        }
+        Ok(all)
+    })
+}
+
+pub(crate) fn unfinished(shared: &Shared, after: Option<JobId>, limit: usize) -> Result<Vec<JobView>, Error> {
+    let first = after.map_or(Some(0), |after| after.0.checked_add(1));
+    let Some(first) = first else { return Ok(Vec::new()) };
+    ask(shared, |transaction| {
+        let open = transaction.open_table(OPEN).map_err(fault)?;
+        let mut all = Vec::new();
+        for key in open.range(first..).map_err(fault)?.take(limit.min(limits::PAGE)) {
+            let id = JobId(key.map_err(fault)?.0.value());
+            all.extend(row(transaction, id)?.map(|row| row.view(id)));
+        }
+        Ok(all)
+    })
+}
+
+pub(crate) fn find(shared: &Shared, tenant: &str, prefix: &str) -> Result<Found, FindError> {
+    let range = JobId::with_prefix(prefix)?;
+    let found = ask(shared, |transaction| {
+        let tenants = transaction.open_table(TENANTS).map_err(fault)?;
+        let found = tenants.range((tenant, range.start().0)..=(tenant, range.end().0)).map_err(fault)?;
+        let found = found.take(limits::FOUND).map(|key| Ok(JobId(key?.0.value().1)));
+        found.collect::<Result<Vec<JobId>, redb::StorageError>>().map_err(fault)
+    })?;
+    Ok(match found[..] {
+        [] => Found::None,
+        [one] => Found::One(one),
+        _ => Found::Many(found),
+    })
+}
+
+pub(crate) fn events(shared: &Shared, id: JobId, from: u64, limit: usize) -> Result<Option<Events>, Error> {
+    let from = from.max(1);
+    ask(shared, |transaction| {
+        let Some(row) = row(transaction, id)? else { return Ok(None) };
+        let marks = transaction.open_table(MARKS).map_err(fault)?;
+        let (first, end, _) = marks.get(id.0).map_err(fault)?.map_or((1, 1, 0), |marks| marks.value());
+        let gap = (from < first).then(|| (from, first - 1));
+        let begin = from.max(first);
+        let mut page = Events { gap, next: begin, ..Events::default() };
+        let kept = transaction.open_table(EVENTS).map_err(fault)?;
+        for event in kept.range((id.0, begin)..(id.0, end.max(begin))).map_err(fault)?.take(limit.min(limits::PAGE)) {
+            let (key, value) = event.map_err(fault)?;
+            let (sequence, (kind, at, bytes)) = (key.value().1, value.value());
+            page.events.push(Event { sequence, kind, at, bytes: Bytes::copy_from_slice(bytes) });
+            page.next = sequence + 1;
+        }
+        page.over = page.next >= end && matches!(row.state, State::Ended(_));
+        Ok(Some(page))
+    })
+}
+
+pub(crate) fn usage(shared: &Shared, tenant: &str) -> Result<Usage, Error> {
+    ask(shared, |transaction| {
+        let usage = transaction.open_table(USAGE).map_err(fault)?;
+        let (jobs, bytes) = usage.get(tenant).map_err(fault)?.map_or((0, 0), |usage| usage.value());
+        Ok(Usage { jobs, bytes })
+    })
+}
+
+/// Why a job is not found by the beginning of its id.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FindError {
+    #[error(transparent)]
+    Malformed(#[from] id::Malformed),
+    #[error(transparent)]
+    Store(#[from] Error),
+}

@@ -1,0 +1,168 @@
+//! The tables, their keys and rows, and what each job costs in bytes. All of them change in one transaction or none.
+
+use crate::job::{Attempt, JobView, State, Usage};
+use crate::{Error, JobId};
+use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use std::path::Path;
+
+/// Raised whenever an older version could not read what this one writes.
+pub(crate) const FORMAT: u64 = 1;
+pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+pub(crate) const JOBS: TableDefinition<u128, &[u8]> = TableDefinition::new("jobs");
+/// Spec and arguments.
+pub(crate) const BODIES: TableDefinition<u128, (&[u8], &[u8])> = TableDefinition::new("bodies");
+pub(crate) const VALUES: TableDefinition<u128, &[u8]> = TableDefinition::new("values");
+/// By tenant and idempotency key.
+pub(crate) const KEYS: TableDefinition<(&str, &str), u128> = TableDefinition::new("keys");
+pub(crate) const TENANTS: TableDefinition<(&str, u128), ()> = TableDefinition::new("tenants");
+/// Jobs that have not ended.
+pub(crate) const OPEN: TableDefinition<u128, ()> = TableDefinition::new("open");
+/// Those that have, by when.
+pub(crate) const ENDED: TableDefinition<(u64, u128), ()> = TableDefinition::new("ended");
+/// Kind, time, bytes.
+pub(crate) const EVENTS: TableDefinition<(u128, u64), (u8, u64, &[u8])> = TableDefinition::new("events");
+/// A job's first event that is kept, its next one, and what those kept cost.
+pub(crate) const MARKS: TableDefinition<u128, (u64, u64, u64)> = TableDefinition::new("marks");
+/// Jobs and bytes of a tenant; of all under the empty name.
+pub(crate) const USAGE: TableDefinition<&str, (u64, u64)> = TableDefinition::new("usage");
+/// Of the whole store in [`USAGE`].
+pub(crate) const ALL: &str = "";
+
+/// A job's row.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    #[serde(rename = "t")]
+    pub tenant: String,
+    #[serde(rename = "c")]
+    pub computation: u64,
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Of spec and arguments.
+    #[serde(rename = "d")]
+    pub digest: ByteBuf,
+    #[serde(rename = "a")]
+    pub accepted: u64,
+    #[serde(rename = "s")]
+    pub state: State,
+    #[serde(rename = "n", default)]
+    pub attempts: u32,
+    #[serde(rename = "h", default)]
+    pub history: Vec<Attempt>,
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<String>,
+    /// What it takes of the quotas without its events; until its end with what is set aside for that.
+    #[serde(rename = "b")]
+    pub cost: u64,
+    /// Of that, what is set aside.
+    #[serde(rename = "r")]
+    pub reserve: u64,
+}
+
+/// All tables of one transaction.
+pub(crate) struct Tables<'t> {
+    pub jobs: Table<'t, u128, &'static [u8]>,
+    pub bodies: Table<'t, u128, (&'static [u8], &'static [u8])>,
+    pub values: Table<'t, u128, &'static [u8]>,
+    pub keys: Table<'t, (&'static str, &'static str), u128>,
+    pub tenants: Table<'t, (&'static str, u128), ()>,
+    pub open: Table<'t, u128, ()>,
+    pub ended: Table<'t, (u64, u128), ()>,
+    pub events: Table<'t, (u128, u64), (u8, u64, &'static [u8])>,
+    pub marks: Table<'t, u128, (u64, u64, u64)>,
+    usage: Table<'t, &'static str, (u64, u64)>,
+}
+
+/// A failure of the disk or of the file: the whole transaction is dropped.
+pub(crate) type Fault = Box<redb::Error>;
+
+impl<'t> Tables<'t> {
+    pub fn open(transaction: &'t WriteTransaction) -> Result<Tables<'t>, Fault> {
+        let tables = || {
+            Ok::<Tables<'t>, redb::TableError>(Tables {
+                jobs: transaction.open_table(JOBS)?,
+                bodies: transaction.open_table(BODIES)?,
+                values: transaction.open_table(VALUES)?,
+                keys: transaction.open_table(KEYS)?,
+                tenants: transaction.open_table(TENANTS)?,
+                open: transaction.open_table(OPEN)?,
+                ended: transaction.open_table(ENDED)?,
+                events: transaction.open_table(EVENTS)?,
+                marks: transaction.open_table(MARKS)?,
+                usage: transaction.open_table(USAGE)?,
+            })
+        };
+        tables().map_err(fault)
+    }
+
+    pub fn row(&self, id: JobId) -> Result<Option<Row>, Fault> {
+        self.jobs.get(id.0).map_err(fault)?.map(|row| Row::read(row.value())).transpose()
+    }
+
+    pub fn set(&mut self, id: JobId, row: &Row) -> Result<(), Fault> {
+        self.jobs.insert(id.0, &row.write()?[..]).map_err(fault).map(drop)
+    }
+
+    pub fn usage(&self, tenant: &str) -> Result<Usage, Fault> {
+        let known = self.usage.get(tenant).map_err(fault)?.map(|usage| usage.value()).unwrap_or_default();
+        Ok(Usage { jobs: known.0, bytes: known.1 })
+    }
+
+    /// So many jobs and bytes more or fewer, for a tenant and for all.
+    pub fn charge(&mut self, tenant: &str, jobs: i64, bytes: i64) -> Result<(), Fault> {
+        for name in [tenant, ALL] {
+            let Usage { jobs: old_jobs, bytes: old_bytes } = self.usage(name)?;
+            let now = (old_jobs.saturating_add_signed(jobs), old_bytes.saturating_add_signed(bytes));
+            match now {
+                (0, 0) => self.usage.remove(name).map_err(fault).map(drop)?,
+                now => self.usage.insert(name, now).map_err(fault).map(drop)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    pub fn read(bytes: &[u8]) -> Result<Row, Fault> {
+        ciborium::from_reader(bytes).map_err(|error| Box::new(redb::Error::Corrupted(format!("a job's row: {error}"))))
+    }
+
+    fn write(&self) -> Result<Vec<u8>, Fault> {
+        let mut bytes = Vec::new();
+        let written = ciborium::into_writer(self, &mut bytes);
+        written.map_err(|error| Box::new(redb::Error::Corrupted(format!("a job's row cannot be written: {error}"))))?;
+        Ok(bytes)
+    }
+
+    pub fn view(self, id: JobId) -> JobView {
+        let Row { tenant, computation, key, accepted, state, attempts, history, cancelled, .. } = self;
+        JobView { id, tenant, computation, key, accepted, state, attempts, history, cancelled }
+    }
+}
+
+pub(crate) fn fault(error: impl Into<redb::Error>) -> Fault {
+    Box::new(error.into())
+}
+
+/// Whether a file that is open is one of ours, and of a format that we know; makes it one where it is new.
+pub(crate) fn check(database: &redb::Database, path: &Path) -> Result<(), Error> {
+    let failed = |error: Fault| Error::of(path, *error);
+    let transaction = database.begin_write().map_err(|error| failed(fault(error)))?;
+    let is_new = transaction.list_tables().map_err(|error| failed(fault(error)))?.next().is_none();
+    let known = {
+        let mut meta = transaction.open_table(META).map_err(|error| failed(fault(error)))?;
+        let known = meta.get("format").map_err(|error| failed(fault(error)))?.map(|format| format.value());
+        if is_new {
+            meta.insert("format", FORMAT).map_err(|error| failed(fault(error)))?;
+        }
+        if is_new { Some(FORMAT) } else { known }
+    };
+    match known {
+        None => return Err(Error::Foreign { path: path.to_owned() }),
+        Some(FORMAT) => {}
+        Some(found) => return Err(Error::Version { path: path.to_owned(), found, known: FORMAT }),
+    }
+    drop(Tables::open(&transaction).map_err(failed)?);
+    transaction.commit().map_err(|error| failed(fault(error)))
+}
