@@ -13,6 +13,11 @@ use std::sync::{Arc, Weak};
 pub(super) async fn list(client: &Client, asked: &Frame, writer: &mut FrameWriter<SendStream>) -> Result<(), Error> {
     let AskJobs { computation, job } = asked.record()?;
     let not_found = |text: String| Err(Error::Refused { code: Code::NotFound, text });
+    if job.is_some() {
+        let dispatch = &client.service.dispatch;
+        let may = dispatch.placing().look(client.tenant.share.id(), dispatch.runtime().clock().now());
+        may.map_err(|refusal| Error::Refused { code: refusal.code, text: refusal.detail })?;
+    }
     let mut sessions: Vec<Arc<Session>> = client.service.sessions.lock().iter().filter_map(Weak::upgrade).collect();
     // Another tenant's are not there for this one.
     sessions.retain(|session| client.operator || session.tenant().name() == client.tenant.name());

@@ -225,6 +225,7 @@ impl Session {
             tokio::task::consume_budget().await;
             match reader.next().await? {
                 Some(frame) if frame.kind == Kind::Close => break,
+                Some(frame) if frame.kind == Kind::Allocate => self.allocate(&frame).await?,
                 Some(frame) => self.handle(frame)?,
                 None => return Err(Error::Protocol("the stream ended without a Close frame".into())),
             }
@@ -266,12 +267,22 @@ impl Session {
                 Ok(())
             }
             Kind::Prepare => self.prepare(&frame),
-            Kind::Allocate => {
-                let Allocate { nodes } = frame.record()?;
-                let nodes = placing::allocations(&nodes).map_err(refused)?;
-                self.placed.allocate(nodes).map_err(refused)
-            }
             other => Err(Error::Protocol(format!("a client does not send {other:?} frames on a control stream"))),
+        }
+    }
+
+    /// Other nodes for its jobs. A tenant that changes them without end waits, and nobody else does.
+    async fn allocate(&self, frame: &Frame) -> Result<(), Error> {
+        let Allocate { nodes } = frame.record()?;
+        let nodes = placing::allocations(&nodes).map_err(refused)?;
+        let clock = self.client.service.dispatch.runtime().clock();
+        loop {
+            match self.placed.allocate(nodes.clone(), clock.now()) {
+                Err(refusal) if refusal.code == Code::Overloaded => {
+                    tokio::time::sleep(limits::PLACEMENT_LOOK_INTERVAL).await;
+                }
+                changed => return changed.map_err(refused),
+            }
         }
     }
 

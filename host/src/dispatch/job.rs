@@ -141,6 +141,10 @@ impl Job {
         self.key.store(key, Ordering::Relaxed);
     }
 
+    pub(super) fn now(&self) -> u64 {
+        self.dispatch.runtime().clock().now()
+    }
+
     pub(super) fn share_id(&self) -> u32 {
         self.group.tenant.share.id()
     }

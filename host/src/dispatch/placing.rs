@@ -7,6 +7,7 @@ use corovan_core::code::Code;
 use corovan_core::ids::{ComputationId, NodeId};
 use corovan_core::limits;
 use corovan_core::placement::{self, Allocation, Answer, Bounds, Need, Offer, Opening, Placer, Policy, Refused, Why};
+use corovan_core::tenancy::rate::Rate;
 use corovan_core::text::cut;
 use corovan_core::wire::jobs::NodeAllocation;
 use parking_lot::Mutex;
@@ -35,6 +36,8 @@ struct State {
     placer: Placer,
     /// Those that wait.
     jobs: HashMap<u64, Arc<Job>>,
+    /// Of each tenant, what it may still ask of all nodes.
+    looks: HashMap<u32, Rate>,
     /// Somebody starts those whose turn it is, and will see whatever changes meanwhile.
     starting: bool,
 }
@@ -44,7 +47,7 @@ struct State {
 pub struct Wishes {
     /// None: any node.
     pub nodes: Vec<Allocation>,
-    /// Among its tenant's computations; absent: [`WEIGHT`].
+    /// Among its tenant's computations; absent: 100.
     pub weight: Option<u32>,
     pub pack: bool,
     /// Names of nodes that its grant gives; `None`: all.
@@ -55,6 +58,7 @@ pub struct Wishes {
 pub struct Opened {
     placing: Placing,
     id: ComputationId,
+    tenant: u32,
 }
 
 /// A computation's share where nothing else is said.
@@ -62,7 +66,12 @@ const WEIGHT: u32 = 100;
 
 impl Placing {
     pub fn new(seed: u64) -> Placing {
-        let state = State { placer: Placer::new(seed, Bounds::default()), jobs: HashMap::new(), starting: false };
+        let state = State {
+            placer: Placer::new(seed, Bounds::default()),
+            jobs: HashMap::new(),
+            looks: HashMap::new(),
+            starting: false,
+        };
         let inner = Inner {
             state: Mutex::new(state),
             last: AtomicU64::new(1),
@@ -101,7 +110,7 @@ impl Placing {
             policy: if wishes.pack { Policy::Pack } else { Policy::Spread },
         };
         self.inner.state.lock().placer.open(id, opening).map_err(refusal)?;
-        Ok(Opened { placing: self.clone(), id })
+        Ok(Opened { placing: self.clone(), id, tenant })
     }
 
     /// Nodes that refused a job are asked again after a while. Until it is closed.
@@ -125,11 +134,22 @@ impl Placing {
         self.inner.closed.cancel();
     }
 
+    /// One question that is asked of all nodes, for a tenant. Errors: overloaded (it has asked too many).
+    pub fn look(&self, tenant: u32, now: u64) -> Result<(), Refusal> {
+        self.inner.state.lock().look(tenant, now)
+    }
+
     /// Has it run where there is room, or lets it wait, or refuses it.
     pub(super) fn place(&self, job: &Arc<Job>, need: Need) {
         let key = self.inner.last.fetch_add(1, Ordering::Relaxed);
         let answer = {
             let mut state = self.inner.state.lock();
+            if !state.placer.knows(job.group.id, &need)
+                && let Err(Refusal { code, detail }) = state.look(job.share_id(), job.now())
+            {
+                drop(state);
+                return job.refuse(code, detail);
+            }
             job.set_key(key);
             let answer = state.placer.submit(key, job.group.id, need);
             state.keep(key, job, &answer);
@@ -187,6 +207,18 @@ impl Placing {
 }
 
 impl State {
+    fn look(&mut self, tenant: u32, now: u64) -> Result<(), Refusal> {
+        // Tenants are numbered from 0, and their numbers given again, so that there are few.
+        let interval = u64::try_from(limits::PLACEMENT_LOOK_INTERVAL.as_nanos()).unwrap_or(u64::MAX);
+        let rate = self.looks.entry(tenant).or_insert_with(|| Rate::new(interval, limits::PLACEMENT_LOOKS));
+        if rate.take(now) {
+            return Ok(());
+        }
+        let text = "too many new kinds of jobs, changed allocations and questions why at a time (PLACEMENT_LOOKS): jobs that differ only \
+                    in their arguments are of one kind; try again in a moment";
+        Err(Refusal::new(Code::Overloaded, text))
+    }
+
     fn keep(&mut self, key: u64, job: &Arc<Job>, answer: &Answer) {
         if matches!(answer, Answer::Waiting { .. }) {
             self.jobs.insert(key, Arc::clone(job));
@@ -195,9 +227,16 @@ impl State {
 }
 
 impl Opened {
-    /// Other nodes from now on. Errors: too-large.
-    pub fn allocate(&self, nodes: Vec<Allocation>) -> Result<(), Refusal> {
-        let changed = self.placing.inner.state.lock().placer.allocate(self.id, nodes);
+    /// Other nodes from now on. Errors: too-large, overloaded.
+    pub fn allocate(&self, nodes: Vec<Allocation>, now: u64) -> Result<(), Refusal> {
+        let changed = {
+            let mut state = self.placing.inner.state.lock();
+            state.look(self.tenant, now)?;
+            // Each of its kinds asks all nodes anew.
+            let kinds = state.placer.kinds(self.id) as u64;
+            state.looks.entry(self.tenant).and_modify(|rate| rate.charge(now, kinds));
+            state.placer.allocate(self.id, nodes)
+        };
         self.placing.start();
         changed.map_err(refusal)
     }

@@ -22,6 +22,10 @@ pub const PLACEMENT_EXCLUDED: usize = 8;
 pub const PLACEMENT_MODULES: usize = 32;
 /// Modules of a computation for which nodes that have them are preferred; a grant names no more.
 pub const PLACEMENT_COMPUTATION_MODULES: usize = 1_024;
+/// A tenant's questions that are asked of all nodes (a new kind of job, other allocations for one, why a job waits): so many at once, then
+/// one each interval, as others' placing waits for them.
+pub const PLACEMENT_LOOKS: u64 = 2 * PLACEMENT_CLASSES as u64;
+pub const PLACEMENT_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Jobs in one list, at some 200 bytes each: all that a tenant's few computations can have open.
 pub const JOBS_LISTED: usize = 200_000;
 /// After a node has refused a job, because others use what it has, it is asked again when one of this home's ends there, or after so long.

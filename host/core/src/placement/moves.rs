@@ -340,7 +340,7 @@ impl Placer {
 }
 
 /// The last attempts, in order of nodes, each node once.
-fn excluded(mut excluded: Vec<(NodeId, u32)>) -> Vec<(NodeId, u32)> {
+pub(super) fn excluded(mut excluded: Vec<(NodeId, u32)>) -> Vec<(NodeId, u32)> {
     excluded.sort_unstable_by_key(|(_, attempt)| std::cmp::Reverse(*attempt));
     excluded.truncate(limits::PLACEMENT_EXCLUDED);
     excluded.sort_by_key(|(node, _)| *node);

@@ -5,6 +5,8 @@
 //! nodes, of computations and of jobs that wait.
 
 use super::accounts::{Computation, Opening, Reaches, Tenant, Used};
+use super::filter::Constraint;
+use super::moves::excluded;
 use super::offer::{Node, Offer};
 use super::pool::Pools;
 use super::queue::{ByJob, Classes, Modules, Seat};
@@ -367,6 +369,19 @@ impl Placer {
         let class = self.classes.get(seat.class)?;
         let ahead = class.ahead(class.jobs.get(seat.place)?);
         Some(Why::Waiting { ahead, refusals: self.refusals(seat.class)? })
+    }
+
+    /// Whether such a job is of a kind that its computation has already: then nothing has to be asked of all nodes.
+    pub fn knows(&self, id: ComputationId, need: &Need) -> bool {
+        let Some(computation) = self.computations.get(&id) else { return true };
+        let (reach, at) = (Arc::clone(&computation.reach), need.at.clone().filter(|at| !at.is_any()));
+        let constraint = Constraint { reach, at, memory: need.memory, excluded: excluded(need.excluded.clone()) };
+        self.pools.find(&constraint).is_some_and(|pool| computation.classes.contains_key(&pool))
+    }
+
+    /// Kinds of jobs that a computation has.
+    pub fn kinds(&self, id: ComputationId) -> usize {
+        self.computations.get(&id).map_or(0, |computation| computation.classes.len())
     }
 
     /// Jobs that wait.

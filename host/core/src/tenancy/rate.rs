@@ -21,6 +21,11 @@ impl Rate {
         clear - now <= self.interval.saturating_mul(self.burst)
     }
 
+    /// Uses so many more, whether they are there or not: there is none until that is made up for.
+    pub fn charge(&mut self, now: u64, count: u64) {
+        self.clear = self.clear.max(now).saturating_add(self.interval.saturating_mul(count));
+    }
+
     /// Uses one if there is one.
     pub fn take(&mut self, now: u64) -> bool {
         let fits = self.has_one(now);
@@ -44,6 +49,10 @@ mod tests {
         assert!(!rate.has_one(9) && rate.has_one(10));
         assert_eq!((1..=100).map(|now| taken(&mut rate, now)).sum::<usize>(), 10);
         assert_eq!(taken(&mut rate, 1_000_000), 3, "more than a burst is not saved up");
+        let mut rate = Rate::new(10, 3);
+        assert!(rate.take(0));
+        rate.charge(0, 5);
+        assert!(!rate.has_one(39) && rate.has_one(40), "what was used beyond the burst is made up for");
         assert_eq!(taken(&mut Rate::new(u64::MAX, u64::MAX), u64::MAX), 100, "no number is too large");
     }
 }

@@ -8,6 +8,7 @@ use corovan_client::{
     Module, Node, NodeAllocation, Prepare, Spec, SubmitOptions,
 };
 use corovan_core::code::Code;
+use corovan_core::limits;
 use corovan_core::wire::Outcome;
 use std::time::Duration;
 
@@ -166,4 +167,34 @@ fn open_jobs_are_listed_and_explained_on_the_command_line() {
     waits.signal(rustix::process::Signal::INT);
     waits.wait();
     assert_eq!(ask(&["ps", "--json"]).out(), "");
+}
+
+#[test]
+fn who_asks_all_nodes_without_end_is_refused_and_others_are_not() {
+    let place = Place::new();
+    let a = place.node_named("a", &[]);
+    run(async {
+        let (one, two) =
+            (connect(&place, &a.address, "tenant-me").await, connect(&place, &a.address, "tenant-other").await);
+        let (computation, quiet) = (one.open("loud").await.unwrap(), two.open("quiet").await.unwrap());
+        let (spec, other) = (spins(&computation).await, spins(&quiet).await);
+        let mut refused = 0;
+        for number in 0..2 * limits::PLACEMENT_LOOKS {
+            let mut job = submit(&computation, &spec, &format!("nowhere-{number}")).await;
+            let outcome = job.result().await.outcome.clone();
+            match outcome {
+                Outcome::Refused { code: Code::NotFound, .. } => {}
+                Outcome::Refused { code: Code::Overloaded, why } if why.contains("PLACEMENT_LOOKS") => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(refused > 0);
+        // Another tenant's kinds are not counted with these.
+        for number in 0..8 {
+            let mut job = submit(&quiet, &other, &format!("nowhere-{number}")).await;
+            assert!(matches!(&job.result().await.outcome, Outcome::Refused { code: Code::NotFound, .. }));
+        }
+        computation.close().await.unwrap();
+        quiet.close().await.unwrap();
+    });
 }
