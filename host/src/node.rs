@@ -35,7 +35,7 @@ use offering::Offering;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use wasmtime::Engine;
 
 /// A running node. Dropping it without [`Node::shut_down`] ends it hard.
@@ -157,6 +157,7 @@ impl Node {
             Live { labels, peers, offer: config.offer.clone() }
         });
         let (about, hosts) = (me.about.clone(), Arc::new(guests.clone()));
+        let own = Arc::clone(&offers);
         let mesh = config.mesh.map(|mesh| {
             Mesh::start(Parts {
                 config: mesh,
@@ -177,11 +178,12 @@ impl Node {
             })
         });
         let mesh = mesh.transpose()?;
+        let (drain, drained) = watch::channel(false);
         let offering = mesh.as_ref().zip(live).map(|(mesh, live)| {
             let modules = service.dispatch.modules().clone();
             let about = about.as_deref().cloned().unwrap_or_default();
             let (hosted, seeds) = (mesh.hosted.clone(), mesh.seeds.clone());
-            let parts = offering::Parts { mesh: mesh.handle.clone(), guests, hosted, modules, seeds };
+            let parts = offering::Parts { mesh: mesh.handle.clone(), guests, hosted, modules, seeds, drained };
             let machine = (config.workers, slots.count);
             let (offering, handle) = Offering::new(parts, about, live, machine, Arc::clone(&clock));
             service.tasks.spawn(TaskKind::Stream, "offering", async move {
@@ -192,7 +194,13 @@ impl Node {
         });
         let seeds = mesh.as_ref().map(|mesh| mesh.seeds.clone());
         // A service is given this once, by its node.
-        let _ = service.nodes.set(Nodes { roster, seeds });
+        let dispatch = service.dispatch.clone();
+        let drain = Box::new(move |drained| {
+            dispatch.drain(drained);
+            own.drain(drained);
+            drain.send_replace(drained);
+        });
+        let _ = service.nodes.set(Nodes { roster, seeds, drain });
         let links = mesh.as_ref().map(|mesh| mesh.links.clone());
         let accepting = accept(endpoint.clone(), Arc::clone(&service), door, links);
         service.tasks.spawn(TaskKind::Accept, "accept", accepting);

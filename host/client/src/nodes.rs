@@ -6,7 +6,7 @@ use crate::node::Node;
 use corovan_core::code::Code;
 use corovan_core::limits;
 use corovan_core::wire::frame::{Frame, Kind};
-use corovan_core::wire::nodes::{AskPeer, ListNodes, NodeInfo};
+use corovan_core::wire::nodes::{AskPeer, Drain, ListNodes, NodeInfo};
 use corovan_core::wire::records::Closed;
 use serde::Serialize;
 use tokio::time::timeout;
@@ -67,6 +67,17 @@ impl Node {
     pub async fn join_peer(&self, address: &str) -> Result<(), Error> {
         crate::check_address(address)?;
         let (mut send, mut stream) = self.ask(Kind::AskPeer, &AskPeer { address: address.to_owned() }).await?;
+        let _ = send.finish();
+        match self.in_time(stream.next()).await? {
+            None => Ok(()),
+            Some(frame) => Err(stream.peer.protocol(format!("unexpected {:?} frame", frame.kind))),
+        }
+    }
+
+    /// Has the node take no new work while what runs goes on (discoro's `suspend_node`), or take it again (`undo`). Holds until it
+    /// is undone or the node is started anew. For operators. Errors: refused (denied).
+    pub async fn drain(&self, undo: bool) -> Result<(), Error> {
+        let (mut send, mut stream) = self.ask(Kind::Drain, &Drain { undo }).await?;
         let _ = send.finish();
         match self.in_time(stream.next()).await? {
             None => Ok(()),

@@ -10,7 +10,7 @@ use corovan_core::wire::exit::{ExitHead, ExitRecord, Outcome, Usage};
 use corovan_core::wire::frame::{self, Decoder, Error, Frame, Kind};
 use corovan_core::wire::fuzz;
 use corovan_core::wire::jobs::{Allocate, AskJobs, JobInfo, JobState, JobWhy, NodeAllocation, NodeRefusal, Queued};
-use corovan_core::wire::nodes::{AskPeer, ListNodes, NodeDetails, NodeInfo, NodeState};
+use corovan_core::wire::nodes::{AskPeer, Drain, ListNodes, NodeDetails, NodeInfo, NodeState};
 use corovan_core::wire::records::*;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -145,6 +145,8 @@ fn every_record_has_its_bytes() {
     }
     golden(w, (Kind::ListNodes, 0), &ListNodes::default(), b"");
     golden(w, (Kind::ListNodes, 1), &ListNodes { watch: true }, b"");
+    golden(w, (Kind::Drain, 0), &Drain::default(), b"");
+    golden(w, (Kind::Drain, 1), &Drain { undo: true }, b"");
     golden(w, (Kind::AskPeer, 0), &AskPeer { address: "b:4433".into() }, b"");
     for (id, state) in [NodeState::Alive, NodeState::Failed, NodeState::Left].into_iter().enumerate() {
         let details = NodeDetails {

@@ -19,6 +19,7 @@ pub(super) async fn serve(
     let result = match asked.kind {
         Kind::ListNodes => nodes::list(client, &asked, reader, &mut writer).await,
         Kind::AskJobs => jobs::list(client, &asked, &mut writer).await,
+        Kind::Drain => nodes::drain(client, &asked),
         _ => nodes::ask_peer(client, &asked).await,
     };
     let closed = match &result {

@@ -10,7 +10,7 @@ use crate::net::{RecvStream, SendStream};
 use corovan_core::code::Code;
 use corovan_core::ids::NodeId;
 use corovan_core::text::cut;
-use corovan_core::wire::nodes::{AskPeer, ListNodes, NodeDetails, NodeInfo};
+use corovan_core::wire::nodes::{AskPeer, Drain, ListNodes, NodeDetails, NodeInfo};
 use corovan_core::wire::{Frame, Kind};
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub struct Nodes {
     pub roster: Arc<Roster>,
     /// Absent: this node takes part in none.
     pub seeds: Option<seeds::Handle>,
+    /// Has this node take no new work, or take it again.
+    pub drain: Box<dyn Fn(bool) + Send + Sync>,
 }
 
 pub(super) async fn list(
@@ -77,6 +79,17 @@ pub(super) async fn ask_peer(client: &Client, asked: &Frame) -> Result<(), Error
         Err(seeds::Error::Closed) => refused(Code::ShuttingDown, seeds::Error::Closed.to_string()),
         Err(error) => refused(Code::Invalid, cut(error.to_string(), corovan_core::limits::TEXT_BYTES)),
     }
+}
+
+pub(super) fn drain(client: &Client, asked: &Frame) -> Result<(), Error> {
+    let Drain { undo } = asked.record()?;
+    if !client.operator {
+        let text = "only an operator drains a node: use a certificate made with `corovan cert operator`";
+        return Err(Error::Refused { code: Code::Denied, text: text.into() });
+    }
+    tracing::info!(by = client.tenant.name(), undo, "asked to drain");
+    (nodes(client)?.drain)(!undo);
+    Ok(())
 }
 
 fn nodes(client: &Client) -> Result<&Nodes, Error> {

@@ -73,7 +73,7 @@ pub(super) enum Error {
 pub(super) async fn serve(client: Arc<Client>, mut send: SendStream, recv: RecvStream) -> Result<(), Error> {
     let mut reader = FrameReader::new(recv);
     let first = match first(&mut reader).await {
-        Ok(frame) if matches!(frame.kind, Kind::ListNodes | Kind::AskPeer | Kind::AskJobs) => {
+        Ok(frame) if matches!(frame.kind, Kind::ListNodes | Kind::AskPeer | Kind::AskJobs | Kind::Drain) => {
             return super::asked::serve(&client, frame, reader, send).await;
         }
         first => first,

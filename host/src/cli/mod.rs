@@ -36,6 +36,8 @@ enum Command {
     Node(node::Args),
     Nodes(nodes::Args),
     Peer(nodes::PeerArgs),
+    Drain(nodes::DrainArgs),
+    Undrain(nodes::UndrainArgs),
     Ps(jobs::PsArgs),
     Why(jobs::WhyArgs),
     Config(config::Args),
@@ -59,6 +61,7 @@ Examples:
   corovan run --node 127.0.0.1:4433 --certs certs/dev job.wasm rcoro_proc 1.5
   corovan token --at 127.0.0.1:4433 --certs certs/dev --node b      lets node b join, with `node --join`
   corovan nodes --certs certs/dev                 the nodes of the mesh
+  corovan drain --certs certs/dev                 a node takes no new jobs, until undrain
   corovan ps --certs certs/dev                    the jobs that a node has open
   corovan why 17.3 --certs certs/dev              why one of them waits, or is where it is
   corovan config check corovan.toml               whether a node's configuration file is good
@@ -96,6 +99,8 @@ pub fn main() -> ExitCode {
         Command::Node(args) => node::run(args, log, filter),
         Command::Nodes(args) => nodes::run(args),
         Command::Peer(args) => nodes::run_peer(args),
+        Command::Drain(args) => nodes::drain(args),
+        Command::Undrain(args) => nodes::undrain(args),
         Command::Ps(args) => jobs::ps(args),
         Command::Why(args) => jobs::why(args),
         Command::Config(args) => config::run(args, log),

@@ -48,6 +48,46 @@ pub struct PeerArgs {
     at: At,
 }
 
+/// Have a running node take no new jobs; those that run go on.
+///
+/// Takes an operator's certificate. Holds until `corovan undrain`, or until the node is started again.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Example:
+  corovan drain --node 127.0.0.1:4433 --certs certs/dev && corovan ps --certs certs/dev")]
+pub struct DrainArgs {
+    #[command(flatten)]
+    at: At,
+}
+
+/// Have a drained node take jobs again.
+#[derive(clap::Args, Debug)]
+pub struct UndrainArgs {
+    #[command(flatten)]
+    at: At,
+}
+
+pub fn drain(args: DrainArgs) -> anyhow::Result<ExitCode> {
+    ask_to_drain(&args.at, false)
+}
+
+pub fn undrain(args: UndrainArgs) -> anyhow::Result<ExitCode> {
+    ask_to_drain(&args.at, true)
+}
+
+fn ask_to_drain(at: &At, undo: bool) -> anyhow::Result<ExitCode> {
+    let credentials = at.credentials()?;
+    runtime()?.block_on(async {
+        let node = at.connect(&credentials).await?;
+        node.drain(undo).await?;
+        let jobs = node.jobs(None).await?.len();
+        node.close().await;
+        let takes = if undo { "takes jobs again" } else { "takes no new jobs" };
+        writeln!(std::io::stdout(), "{} {takes}; {jobs} of its clients' are open", node.name())?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let credentials = args.at.credentials()?;
     let code = runtime()?.block_on(async {

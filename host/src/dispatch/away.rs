@@ -19,7 +19,12 @@ impl Job {
     pub(super) fn place(self: &Arc<Self>) {
         match self.need() {
             Ok(Some(need)) => self.dispatch.placing().place(self, need),
-            Ok(None) => self.dispatch.admission().enter(self),
+            // What runs here for other nodes was let in at another door.
+            Ok(None) if self.group.id == 0 => self.dispatch.admission().enter(self),
+            Ok(None) => match self.dispatch.check_undrained() {
+                Ok(()) => self.dispatch.admission().enter(self),
+                Err(refusal) => self.refuse(refusal.code, refusal.detail),
+            },
             Err(refusal) => self.refuse(refusal.code, refusal.detail),
         }
     }

@@ -32,7 +32,7 @@ pub struct Guests {
 /// What there is for jobs of other nodes; may change at any time, and what runs goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Room {
-    /// The node is in its service hours.
+    /// The node is in its service hours, and not drained.
     pub open: bool,
     /// At a time; absent: as many as there are slots.
     pub jobs: Option<u64>,
@@ -124,7 +124,9 @@ impl Taken {
         let full = |text: String| Err(Refusal::new(Code::Overloaded, text));
         let Room { open, jobs, memory: most } = self.room;
         if !open {
-            return full("this node is not in its service hours, and takes no new jobs of other nodes".into());
+            return full(
+                "this node is drained, or not in its service hours, and takes no new jobs of other nodes".into(),
+            );
         }
         if let Some(jobs) = jobs.filter(|jobs| self.jobs >= *jobs) {
             return full(format!(

@@ -43,6 +43,7 @@ struct Inner {
     admission: Admission,
     placing: Placing,
     closing: AtomicBool,
+    drained: AtomicBool,
 }
 
 /// A module's function with the limits it runs under.
@@ -86,8 +87,8 @@ impl Dispatch {
     ) -> Dispatch {
         let admission = Admission::new(slots, tenant_slots, limits::NODE_QUEUE);
         let placing = Placing::new(runtime.random.number());
-        let closing = AtomicBool::new(false);
-        Dispatch { inner: Arc::new(Inner { runtime, modules, linker, admission, placing, closing }) }
+        let (closing, drained) = Default::default();
+        Dispatch { inner: Arc::new(Inner { runtime, modules, linker, admission, placing, closing, drained }) }
     }
 
     pub fn modules(&self) -> &Modules {
@@ -135,6 +136,11 @@ impl Dispatch {
         &self.inner.placing
     }
 
+    /// No new jobs of clients run here from now on, or they do again; other nodes may run them all the same.
+    pub fn drain(&self, drained: bool) {
+        self.inner.drained.store(drained, Ordering::Relaxed);
+    }
+
     /// No new specs and jobs from now on.
     pub fn close(&self) {
         self.inner.closing.store(true, Ordering::Relaxed);
@@ -148,6 +154,15 @@ impl Dispatch {
 
     fn admission(&self) -> &Admission {
         &self.inner.admission
+    }
+
+    /// Whether a job of a client of this node may run here.
+    fn check_undrained(&self) -> Result<(), Refusal> {
+        if self.inner.drained.load(Ordering::Relaxed) {
+            let text = "this node is drained and takes no new jobs, until `corovan undrain`: ask another, or have another run it (`--at any`)";
+            return Err(Refusal::new(Code::Overloaded, text));
+        }
+        Ok(())
     }
 
     fn check_open(&self) -> Result<(), Refusal> {

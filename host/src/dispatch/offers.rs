@@ -20,6 +20,8 @@ pub struct Offers {
     cluster: String,
     /// Jobs of its own that run here at a time.
     slots: u32,
+    /// This node as it was told last, and whether it is drained.
+    own: Mutex<(Member, bool)>,
     /// Those that failed, the longest ago first: what only they could take waits for them, not for ever.
     failed: Mutex<VecDeque<NodeId>>,
 }
@@ -27,11 +29,22 @@ pub struct Offers {
 impl Offers {
     /// `me`: this node, which runs so many jobs of its own at a time.
     pub fn new(placing: Placing, me: &Member, cluster: &str, slots: u32) -> Offers {
+        let own = Mutex::new((me.clone(), false));
         let (node, dial_out) = (me.presence.node, me.presence.dial_out);
         let offers =
-            Offers { placing, me: node, dial_out, cluster: cluster.to_owned(), slots, failed: Mutex::default() };
+            Offers { own, placing, me: node, dial_out, cluster: cluster.to_owned(), slots, failed: Mutex::default() };
         offers.placing.offer(&offers.offer(me, Contact::Reached));
         offers
+    }
+
+    /// This node takes no new jobs, not even its own clients', or takes them again.
+    pub fn drain(&self, drained: bool) {
+        let me = {
+            let mut own = self.own.lock();
+            own.1 = drained;
+            own.0.clone()
+        };
+        self.placing.offer(&self.offer(&me, Contact::Reached));
     }
 
     fn offer(&self, member: &Member, contact: Contact) -> Offer {
@@ -52,8 +65,8 @@ impl Offers {
             memory: about.memory,
             disk: about.disk,
             slots: if own { self.slots } else { about.slots },
-            // Service hours and a drain are for what comes from others.
-            draining: about.draining && !own,
+            // Service hours are for what comes from others.
+            draining: if own { self.own.lock().1 } else { about.draining },
             contact,
             ..Offer::new(presence.node)
         };
@@ -72,6 +85,9 @@ impl Follower for Offers {
             Change::Came(member) | Change::Changed(member) if member.about.is_none() => {}
             Change::Came(member) | Change::Changed(member) => {
                 self.forget(member.presence.node);
+                if member.presence.node == self.me {
+                    self.own.lock().0 = member.clone();
+                }
                 self.placing.offer(&self.offer(member, Contact::Reached));
             }
             Change::Failed(member) if member.about.is_some() => {

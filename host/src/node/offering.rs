@@ -25,6 +25,8 @@ pub(super) struct Parts {
     pub hosted: Hosted,
     pub modules: Modules,
     pub seeds: seeds::Handle,
+    /// An operator has it take no new work.
+    pub drained: watch::Receiver<bool>,
 }
 
 pub(super) struct Offering {
@@ -33,7 +35,8 @@ pub(super) struct Offering {
     about: About,
     /// What was changed last.
     live: Live,
-    draining: bool,
+    out_of_hours: bool,
+    drained: bool,
     /// Since when it is, by the node's clock, where jobs that were taken before may run.
     closed: Option<u64>,
     /// Cores and memory where nothing else is offered.
@@ -65,11 +68,12 @@ impl Offering {
         clock: Arc<dyn Clock>,
     ) -> (Offering, Handle) {
         let (sender, wanted) = watch::channel(live.clone());
-        let draining = about.draining;
+        let (out_of_hours, drained) = (about.draining, false);
         let machine = (u32::try_from(workers).unwrap_or(u32::MAX), engine::machine_memory().unwrap_or_default());
-        let offering = Offering { parts, about, live, draining, closed: None, machine, slots, clock, wanted };
+        let offering =
+            Offering { parts, about, live, out_of_hours, drained, closed: None, machine, slots, clock, wanted };
         offering.open();
-        if draining {
+        if out_of_hours {
             tracing::info!("{}", offering.told());
         }
         (offering, Handle(sender))
@@ -80,6 +84,9 @@ impl Offering {
         loop {
             let again = self.look().await;
             tokio::select! {
+                drained = self.parts.drained.changed() => if drained.is_err() {
+                    return;
+                },
                 changed = self.wanted.changed() => if changed.is_err() {
                     return;
                 },
@@ -99,12 +106,18 @@ impl Offering {
         }
         self.live = live;
         let unix = self.clock.unix();
-        let draining = is_draining(&self.live.offer, unix);
-        if draining != self.draining {
-            self.draining = draining;
-            self.closed = draining.then(|| self.clock.now());
+        let closed = is_draining(&self.live.offer, unix);
+        if closed != self.out_of_hours {
+            self.out_of_hours = closed;
+            self.closed = closed.then(|| self.clock.now());
             tracing::info!("{}", self.told());
         }
+        let drained = *self.parts.drained.borrow_and_update();
+        if drained != self.drained {
+            self.drained = drained;
+            tracing::info!("{}", if drained { "drained: no new jobs" } else { "undrained: jobs are taken" });
+        }
+        let draining = closed || drained;
         self.open();
         let offer = &self.live.offer;
         let about = About {
@@ -144,7 +157,7 @@ impl Offering {
     /// As much room as is offered now.
     fn open(&self) {
         let Offer { jobs, memory, .. } = self.live.offer;
-        self.parts.guests.set_room(Room { open: !self.draining, jobs, memory });
+        self.parts.guests.set_room(Room { open: !self.out_of_hours && !self.drained, jobs, memory });
     }
 
     fn told(&self) -> String {
@@ -153,7 +166,7 @@ impl Offering {
         let until = next.map(|next| UNIX_EPOCH + Duration::from_secs(next));
         let until =
             until.map(|until| format!(" until {}", humantime::format_rfc3339_seconds(until))).unwrap_or_default();
-        match self.draining {
+        match self.out_of_hours {
             true => format!("out of service hours: no new jobs of other nodes{until}"),
             false => format!("in service: jobs of other nodes are taken{until}"),
         }

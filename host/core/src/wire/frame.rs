@@ -36,6 +36,8 @@ pub enum Kind {
     Allocate = 9,
     /// client: first frame of a stream: which jobs are there, or why is one where it is? ([`super::jobs::AskJobs`])
     AskJobs = 10,
+    /// client: first frame of a stream: take no new work, or take it again ([`super::nodes::Drain`]).
+    Drain = 11,
     /// node: answer to `Open` ([`super::records::Opened`]).
     Opened = 64,
     /// node: the bytes of this spec's module are wanted.
@@ -98,7 +100,7 @@ pub const HEADER: usize = 16;
 const MAY_IGNORE: u16 = 0x8000;
 
 impl Kind {
-    const ALL: [Kind; 27] = [
+    const ALL: [Kind; 28] = [
         Kind::Open,
         Kind::Prepare,
         Kind::Submit,
@@ -109,6 +111,7 @@ impl Kind {
         Kind::AskPeer,
         Kind::Allocate,
         Kind::AskJobs,
+        Kind::Drain,
         Kind::Opened,
         Kind::NeedModule,
         Kind::Prepared,

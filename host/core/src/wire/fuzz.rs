@@ -5,7 +5,7 @@ use super::exit::{ExitHead, ExitRecord, Usage};
 use super::frame::{self, Decoder, Frame, Kind};
 use super::jobs::{Allocate, AskJobs, JobInfo, Queued};
 use super::join::{self, Answer, Question};
-use super::nodes::{AskPeer, ListNodes, NodeInfo};
+use super::nodes::{AskPeer, Drain, ListNodes, NodeInfo};
 use super::records::*;
 use crate::limits;
 use bytes::{Bytes, BytesMut};
@@ -35,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     ("usage", record::<Usage>),
     ("list_nodes", record::<ListNodes>),
     ("ask_peer", record::<AskPeer>),
+    ("drain", record::<Drain>),
     ("allocate", record::<Allocate>),
     ("ask_jobs", record::<AskJobs>),
     ("queued", record::<Queued>),

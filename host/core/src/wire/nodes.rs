@@ -19,6 +19,14 @@ pub struct AskPeer {
     pub address: String,
 }
 
+/// First frame of a stream: the node takes no new work from now on, and what runs goes on; or takes it again.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Drain {
+    /// Takes it again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub undo: bool,
+}
+
 /// A node as the one that is asked knows it. What only an operator is told is absent for a tenant.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct NodeInfo {

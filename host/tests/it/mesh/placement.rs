@@ -198,3 +198,55 @@ fn who_asks_all_nodes_without_end_is_refused_and_others_are_not() {
         quiet.close().await.unwrap();
     });
 }
+
+#[test]
+fn a_drained_node_takes_no_new_jobs_and_those_for_it_wait_until_it_is_undrained() {
+    let place = Place::new();
+    let nodes = mesh(&place, 2);
+    nodes.iter().for_each(|node| place.until_known_at(node, &["a", "b"]));
+    let asks = |word: &str, node: usize, role: &str| {
+        let certs = place.certs().display().to_string();
+        let words =
+            [&[word, "--node", &nodes[node].address, "--certs", &certs], &role.split(' ').collect::<Vec<_>>()[..]];
+        place.run(words.concat())
+    };
+    run(async {
+        let node = connect(&place, &nodes[0].address, "tenant-me").await;
+        drop(connect(&place, &nodes[0].address, "operator-op").await);
+        let computation = node.open("drains").await.unwrap();
+        let spec = spins(&computation).await;
+        let mut runs = submit(&computation, &spec, "b").await;
+        until(&mut runs, |event| matches!(event, Event::Started { .. })).await;
+        asks("drain", 1, "--tenant me").has_code(122).says(&["only an operator"]);
+        asks("drain", 1, "--operator op").has_code(0);
+        // Its home hears of it a moment later: until then that node refuses it.
+        let mut waits = submit(&computation, &spec, "b").await;
+        until(&mut waits, |event| matches!(event, Event::Queued { .. })).await;
+        loop {
+            let info = computation.why(&waits).await.unwrap();
+            assert_eq!(info.state, JobState::Waiting);
+            if rules(&info, "b").contains("drained") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        asks("undrain", 1, "--operator op").has_code(0);
+        until(&mut waits, |event| matches!(event, Event::Started { .. })).await;
+        // One that is drained itself takes its own clients' jobs no more, but has others run them.
+        asks("drain", 0, "--operator op").has_code(0);
+        let mut own = computation.submit(&spec, Arguments::none(), SubmitOptions::default()).await.unwrap();
+        let refused = own.result().await;
+        assert!(
+            matches!(&refused.outcome, Outcome::Refused { code: Code::Overloaded, why } if why.contains("undrain")),
+            "{refused:?}"
+        );
+        let mut elsewhere = submit(&computation, &spec, "").await;
+        let placed = until(&mut elsewhere, |event| matches!(event, Event::Placed { .. })).await;
+        assert!(matches!(placed, Event::Placed { name, .. } if name == "b"));
+        for mut job in [runs, waits, elsewhere] {
+            job.cancel("enough", Some(Duration::ZERO));
+            assert!(matches!(job.result().await.outcome, Outcome::Terminated { .. }));
+        }
+        computation.close().await.unwrap();
+    });
+}
