@@ -138,8 +138,8 @@ impl Spawn {
         self
     }
 
-    /// On another node: its name, or a label `KEY=VALUE` that it was started with, one only. Of several in turn; none is
-    /// `node-lost`.
+    /// On another node: its name or address, a label `KEY=VALUE`, `cores>=4` or `memory>=2GiB` that it has, several with commas; names
+    /// and values may have `*` and `?`. Of several in turn; none is `node-lost`.
     pub fn at(mut self, place: &str) -> Spawn {
         self.place = place.to_owned();
         self

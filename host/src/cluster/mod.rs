@@ -11,6 +11,7 @@ pub mod link;
 mod made;
 pub mod mesh;
 pub mod names;
+pub mod offers;
 pub mod receive;
 pub mod remote;
 pub mod roster;

@@ -6,6 +6,7 @@ use super::grants::Grants;
 use super::jobs::Jobs;
 use super::link::{Answer, Links, NotSent, Pass, Session, Watcher};
 use super::mesh::Handle;
+use super::offers;
 use super::values;
 use crate::runtime::abroad::Ear;
 use crate::runtime::ports::{
@@ -21,8 +22,9 @@ use corovan_core::link::call::{self, Call};
 use corovan_core::link::calls;
 use corovan_core::link::channel::ChannelCall;
 use corovan_core::link::frame::{Header, Kind, Local};
-use corovan_core::membership::member::{About, Member};
+use corovan_core::membership::member::Member;
 use corovan_core::membership::presence::Presence;
+use corovan_core::placement::{Facts, Selector};
 use corovan_core::tenancy::identity::{Principal, Role};
 use corovan_core::tenancy::quota::Permit;
 use std::future::poll_fn;
@@ -52,6 +54,8 @@ pub(super) struct To {
 
 /// Flag of an exit frame: the record is not kept any more, or it was never there.
 pub(super) const EXPIRED: u8 = 1;
+/// Characters of a selector in a message.
+const SHOWN: usize = 80;
 /// Flag of an exit frame: its value is not in it.
 pub(super) const CUT: u8 = 2;
 
@@ -88,35 +92,31 @@ impl Mesh for Remote {
     }
 
     fn place(&self, selector: &str) -> Result<NodeId, Refusal> {
+        let wanted: Selector = selector.parse().map_err(|error| {
+            let shown: String = selector.chars().take(SHOWN).collect();
+            Refusal::new(Code::Invalid, format!("{shown:?} selects no nodes: {error}"))
+        })?;
         let members = self.members.members();
-        // Whatever a node says it is called: its id is that of the name that its certificate has.
+        // A node is known by its certificate before it has said anything of itself, and whoever names one gets that very node:
+        // that it drains, or cannot be reached, it is told then.
         let named = Principal::new(&self.cluster, Role::Node, selector).map(|named| named.node_id()).ok();
-        // One that drains takes nothing of others, but from itself it does.
-        let takes = |member: &Member, about: &About| !about.draining || member.presence.node == self.links.node();
-        // A node is known by its certificate before it has said anything of itself.
-        let wanted = |member: &&Member| match (selector.split_once('='), &member.about) {
-            (None, _) if !selector.is_empty() => named == Some(member.presence.node),
-            (_, None) => false,
-            (None, Some(about)) => takes(member, about),
-            (Some((label, value)), Some(about)) => {
-                takes(member, about) && about.labels.get(label).is_some_and(|has| has == value)
-            }
-        };
-        // Two that only dial cannot reach each other: who asks for that very node is told so later.
-        let named = named.filter(|_| !selector.is_empty() && !selector.contains('='));
-        let reached = |member: &&Member| {
+        if let Some(named) = named.filter(|named| members.contains_key(named)) {
+            return Ok(named);
+        }
+        let takes = |member: &&Member| {
             let Presence { node, dial_out, .. } = member.presence;
-            !dial_out || !self.links.is_dial_out() || node == self.links.node() || named == Some(node)
+            let own = node == self.links.node();
+            let reached = own || !dial_out || !self.links.is_dial_out();
+            // One that drains takes nothing of others, but from itself it does.
+            let about = member.about.as_ref().is_some_and(|about| own || !about.draining);
+            let fits = || wanted.is_any() || wanted.takes(&Facts::of(&offers::offer(member, &self.cluster)));
+            about && reached && fits()
         };
-        let found = members.values().filter(wanted).filter(reached);
-        let found: Vec<NodeId> = found.map(|member| member.presence.node).collect();
+        let found: Vec<NodeId> = members.values().filter(takes).map(|member| member.presence.node).collect();
         if found.is_empty() {
-            let shown: String = selector.chars().take(80).collect();
-            let what = match selector.split_once('=') {
-                Some(_) => format!("has the label {shown}"),
-                None => format!("is {shown:?}"),
-            };
-            let text = format!("no node of the mesh {what}: {} known (`corovan nodes` lists them)", members.len());
+            let shown: String = selector.chars().take(SHOWN).collect();
+            let known = members.len();
+            let text = format!("no node of the mesh is {shown:?}: {known} known (`corovan nodes` lists them)");
             return Err(Refusal::new(Code::NodeLost, text));
         }
         Ok(found[self.turn.fetch_add(1, Ordering::Relaxed) % found.len()])

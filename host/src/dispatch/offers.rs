@@ -2,12 +2,12 @@
 
 use super::placing::Placing;
 use crate::cluster::mesh::Follower;
+use crate::cluster::offers;
 use corovan_core::ids::NodeId;
 use corovan_core::limits;
 use corovan_core::membership::member::Member;
 use corovan_core::membership::watch::Change;
 use corovan_core::placement::{Contact, Offer};
-use corovan_core::tenancy::identity::{Principal, Role};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 
@@ -48,29 +48,17 @@ impl Offers {
     }
 
     fn offer(&self, member: &Member, contact: Contact) -> Offer {
-        let (presence, about) = (member.presence, member.about.as_deref().cloned().unwrap_or_default());
-        let own = presence.node == self.me;
-        // Whatever a node says it is called: its id is that of the name that its certificate has.
-        let named = Principal::new(&self.cluster, Role::Node, &about.name).map(|named| named.node_id());
-        let name = if named.ok() == Some(presence.node) { about.name } else { String::new() };
-        let contact = match contact {
-            Contact::Reached if !own && presence.dial_out && self.dial_out => Contact::BothDialOut,
-            contact => contact,
-        };
-        let offer = Offer {
-            name,
-            addresses: about.external.into_iter().chain([presence.address]).chain(about.addresses).collect(),
-            labels: about.labels,
-            cores: about.cores,
-            memory: about.memory,
-            disk: about.disk,
-            slots: if own { self.slots } else { about.slots },
+        let offer = Offer { contact, ..offers::offer(member, &self.cluster) };
+        if offer.node == self.me {
             // Service hours are for what comes from others.
-            draining: if own { self.own.lock().1 } else { about.draining },
-            contact,
-            ..Offer::new(presence.node)
-        };
-        offer.all_free()
+            return Offer { slots: self.slots, draining: self.own.lock().1, ..offer }.all_free();
+        }
+        match contact {
+            Contact::Reached if member.presence.dial_out && self.dial_out => {
+                Offer { contact: Contact::BothDialOut, ..offer }
+            }
+            _ => offer,
+        }
     }
 
     fn forget(&self, node: NodeId) {

@@ -67,7 +67,7 @@ pub trait Mesh: Send + Sync {
     /// The way to a coroutine or channel of another node, for coroutines of this group. Errors: node-lost (no such node is
     /// known), denied (the group may not), overloaded.
     fn way(&self, group: &Arc<Group>, to: &Address) -> Result<Arc<dyn Way>, Refusal>;
-    /// The node of this name, or one that a selector takes: `label=value`, or nothing for any; the present one may be among them.
+    /// The node of this name, or one that a selector takes (`docs/computations.md`; nothing for any); the present one may be among them.
     /// Errors: node-lost (there is none), invalid.
     fn place(&self, selector: &str) -> Result<NodeId, Refusal>;
     /// What a node that is there is called.

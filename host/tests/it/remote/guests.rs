@@ -258,7 +258,15 @@ fn a_node_is_chosen_by_the_name_that_its_certificate_has_and_not_by_one_that_it_
         }
         for _ in 0..4 {
             assert_eq!(mesh.place("b").unwrap(), b.links.node());
+            assert_eq!(
+                mesh.place("[ab],cores>=0").unwrap_err().code,
+                Code::NodeLost,
+                "there are no classes of characters"
+            );
+            assert_eq!(mesh.place("b*,cores>=0").unwrap(), b.links.node());
         }
+        assert_eq!(mesh.place("cores>=1000000").unwrap_err().code, Code::NodeLost);
+        assert_eq!(mesh.place("cores>=x").unwrap_err().code, Code::Invalid);
     });
 }
 
