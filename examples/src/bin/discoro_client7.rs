@@ -47,7 +47,7 @@ async fn run() -> Result<()> {
             let job = computation.submit(&spec, Arguments::of(&(number, 0.05))?, options).await?;
             places.insert(jobs.insert(job), place);
         }
-        let Some((key, event)) = jobs.next_event().await else { break };
+        let Some((key, event, _)) = jobs.next_event().await else { break };
         match event {
             Event::Started { address } => println!("{} started {address}", places[&key]),
             Event::Exit(record) => {
