@@ -15,7 +15,7 @@ pub(super) async fn list(client: &Client, asked: &Frame, writer: &mut FrameWrite
     let not_found = |text: String| Err(Error::Refused { code: Code::NotFound, text });
     if job.is_some() {
         let dispatch = &client.service.dispatch;
-        let may = dispatch.placing().look(client.tenant.share.id(), dispatch.runtime().clock().now());
+        let may = dispatch.placing().look(client.tenant.name(), dispatch.runtime().clock().now());
         may.map_err(|refusal| Error::Refused { code: refusal.code, text: refusal.detail })?;
     }
     let mut sessions: Vec<Arc<Session>> = client.service.sessions.lock().iter().filter_map(Weak::upgrade).collect();

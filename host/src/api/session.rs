@@ -150,8 +150,7 @@ fn open(client: &Arc<Client>, frame: Frame) -> Result<Arc<Session>, Error> {
     let id = client.service.next_computation();
     let empty = Arc::new(Notify::new());
     let over = Arc::clone(&empty);
-    let share = &client.tenant.share;
-    let placed = client.service.dispatch.placing().open(id, (share.id(), share.weight()), wishes).map_err(refused)?;
+    let placed = client.service.dispatch.placing().open(id, &client.tenant, wishes).map_err(refused)?;
     let session = Arc::new(Session {
         id,
         label: cut(open.label.clone(), limits::LABEL_BYTES),

@@ -2,7 +2,7 @@
 //! those whose turn it is started, by one thread at a time, and never under the lock.
 
 use super::Job;
-use crate::runtime::Refusal;
+use crate::runtime::{Refusal, Tenant};
 use corovan_core::code::Code;
 use corovan_core::ids::{ComputationId, NodeId};
 use corovan_core::limits;
@@ -37,7 +37,7 @@ struct State {
     /// Those that wait.
     jobs: HashMap<u64, Arc<Job>>,
     /// Of each tenant, what it may still ask of all nodes.
-    looks: HashMap<u32, Rate>,
+    looks: HashMap<String, Rate>,
     /// Somebody starts those whose turn it is, and will see whatever changes meanwhile.
     starting: bool,
 }
@@ -58,7 +58,7 @@ pub struct Wishes {
 pub struct Opened {
     placing: Placing,
     id: ComputationId,
-    tenant: u32,
+    tenant: String,
 }
 
 /// A computation's share where nothing else is said.
@@ -95,22 +95,17 @@ impl Placing {
     }
 
     /// Errors: internal (it is open already), too-large (too many nodes are listed).
-    pub fn open(
-        &self,
-        id: ComputationId,
-        (tenant, tenant_weight): (u32, u32),
-        wishes: Wishes,
-    ) -> Result<Opened, Refusal> {
+    pub fn open(&self, id: ComputationId, tenant: &Tenant, wishes: Wishes) -> Result<Opened, Refusal> {
         let opening = Opening {
-            tenant,
-            tenant_weight,
+            tenant: tenant.share.id(),
+            tenant_weight: tenant.share.weight(),
             weight: wishes.weight.unwrap_or(WEIGHT).clamp(1, placement::MAX_WEIGHT),
             allocations: wishes.nodes,
             nodes: wishes.granted,
             policy: if wishes.pack { Policy::Pack } else { Policy::Spread },
         };
         self.inner.state.lock().placer.open(id, opening).map_err(refusal)?;
-        Ok(Opened { placing: self.clone(), id, tenant })
+        Ok(Opened { placing: self.clone(), id, tenant: tenant.name().to_owned() })
     }
 
     /// Nodes that refused a job are asked again after a while. Until it is closed.
@@ -135,7 +130,7 @@ impl Placing {
     }
 
     /// One question that is asked of all nodes, for a tenant. Errors: overloaded (it has asked too many).
-    pub fn look(&self, tenant: u32, now: u64) -> Result<(), Refusal> {
+    pub fn look(&self, tenant: &str, now: u64) -> Result<(), Refusal> {
         self.inner.state.lock().look(tenant, now)
     }
 
@@ -145,7 +140,7 @@ impl Placing {
         let answer = {
             let mut state = self.inner.state.lock();
             if !state.placer.knows(job.group.id, &need)
-                && let Err(Refusal { code, detail }) = state.look(job.share_id(), job.now())
+                && let Err(Refusal { code, detail }) = state.look(job.group.tenant.name(), job.now())
             {
                 drop(state);
                 return job.refuse(code, detail);
@@ -184,6 +179,10 @@ impl Placing {
         self.start();
     }
 
+    pub(super) fn is_waiting(&self, key: u64) -> bool {
+        self.inner.state.lock().placer.is_waiting(key)
+    }
+
     /// Where a job is, or what keeps it from each node.
     pub(super) fn why(&self, key: u64) -> Option<Why> {
         self.inner.state.lock().placer.why(key)
@@ -207,10 +206,15 @@ impl Placing {
 }
 
 impl State {
-    fn look(&mut self, tenant: u32, now: u64) -> Result<(), Refusal> {
-        // Tenants are numbered from 0, and their numbers given again, so that there are few.
+    fn look(&mut self, tenant: &str, now: u64) -> Result<(), Refusal> {
+        if self.looks.len() >= limits::PLACEMENT_LOOKERS {
+            self.looks.retain(|_, rate| !rate.is_clear(now));
+        }
         let interval = u64::try_from(limits::PLACEMENT_LOOK_INTERVAL.as_nanos()).unwrap_or(u64::MAX);
-        let rate = self.looks.entry(tenant).or_insert_with(|| Rate::new(interval, limits::PLACEMENT_LOOKS));
+        if !self.looks.contains_key(tenant) {
+            self.looks.insert(tenant.to_owned(), Rate::new(interval, limits::PLACEMENT_LOOKS));
+        }
+        let Some(rate) = self.looks.get_mut(tenant) else { return Ok(()) };
         if rate.take(now) {
             return Ok(());
         }
@@ -231,10 +235,10 @@ impl Opened {
     pub fn allocate(&self, nodes: Vec<Allocation>, now: u64) -> Result<(), Refusal> {
         let changed = {
             let mut state = self.placing.inner.state.lock();
-            state.look(self.tenant, now)?;
+            state.look(&self.tenant, now)?;
             // Each of its kinds asks all nodes anew.
             let kinds = state.placer.kinds(self.id) as u64;
-            state.looks.entry(self.tenant).and_modify(|rate| rate.charge(now, kinds));
+            state.looks.get_mut(&self.tenant).into_iter().for_each(|rate| rate.charge(now, kinds));
             state.placer.allocate(self.id, nodes)
         };
         self.placing.start();

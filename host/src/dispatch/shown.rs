@@ -30,16 +30,11 @@ impl Job {
             state,
             at: self.at.clone(),
             node: node
-                .filter(|_| state != JobState::Waiting || !self.waits_for_a_node())
+                .filter(|_| state != JobState::Waiting || !self.dispatch.placing().is_waiting(self.key()))
                 .map(|node| self.name_of(node)),
             attempt,
             why: tells.then(|| self.why(state)),
         }
-    }
-
-    /// Whether it has no place; one that has may still wait for a slot there.
-    fn waits_for_a_node(&self) -> bool {
-        matches!(self.dispatch.placing().why(self.key()), Some(Why::Waiting { .. }))
     }
 
     fn why(&self, state: JobState) -> JobWhy {

@@ -26,6 +26,8 @@ pub const PLACEMENT_COMPUTATION_MODULES: usize = 1_024;
 /// one each interval, as others' placing waits for them.
 pub const PLACEMENT_LOOKS: u64 = 2 * PLACEMENT_CLASSES as u64;
 pub const PLACEMENT_LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Tenants whose questions are counted; of more, those who have asked nothing of late are forgotten.
+pub const PLACEMENT_LOOKERS: usize = 1_024;
 /// Jobs in one list, at some 200 bytes each: all that a tenant's few computations can have open.
 pub const JOBS_LISTED: usize = 200_000;
 /// After a node has refused a job, because others use what it has, it is asked again when one of this home's ends there, or after so long.

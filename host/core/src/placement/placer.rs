@@ -384,6 +384,11 @@ impl Placer {
         self.computations.get(&id).map_or(0, |computation| computation.classes.len())
     }
 
+    /// Whether a job waits; what keeps it from each node, [`Placer::why`] tells.
+    pub fn is_waiting(&self, job: u64) -> bool {
+        self.waiting.contains_key(&job)
+    }
+
     /// Jobs that wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()

@@ -21,6 +21,11 @@ impl Rate {
         clear - now <= self.interval.saturating_mul(self.burst)
     }
 
+    /// Nothing has to be made up for: it is as a new one.
+    pub fn is_clear(&self, now: u64) -> bool {
+        self.clear <= now
+    }
+
     /// Uses so many more, whether they are there or not: there is none until that is made up for.
     pub fn charge(&mut self, now: u64, count: u64) {
         self.clear = self.clear.max(now).saturating_add(self.interval.saturating_mul(count));
@@ -52,6 +57,7 @@ mod tests {
         let mut rate = Rate::new(10, 3);
         assert!(rate.take(0));
         rate.charge(0, 5);
+        assert!(!rate.is_clear(59) && rate.is_clear(60));
         assert!(!rate.has_one(39) && rate.has_one(40), "what was used beyond the burst is made up for");
         assert_eq!(taken(&mut Rate::new(u64::MAX, u64::MAX), u64::MAX), 100, "no number is too large");
     }
