@@ -73,8 +73,7 @@ impl Runtime {
     ) -> Result<(), Refusal> {
         let other = self.resident(tenant, target)?;
         let program = other.group.ready(module, function).await?;
-        let asked = self.ask_swap(&other, program, asker)?;
-        waiting.asks(&asked);
+        let asked = waiting.ask(|| self.ask_swap(&other, program, asker))?;
         let mut longest = self.scheduler.sleep_until(self.after(limits::SWAP_TIME));
         std::future::poll_fn(|cx| {
             if let Poll::Ready(outcome) = asked.swap.poll(cx) {
@@ -232,13 +231,16 @@ impl Waiting {
         }
     }
 
-    fn asks(&self, asked: &Asked) {
-        let Asked { target, swap } = asked;
+    /// Asks the target, unless nobody waits any more. The lock is held meanwhile: the target may see the question at once, and whoever
+    /// stops then has to find what is to be withdrawn.
+    fn ask(&self, ask: impl FnOnce() -> Result<Asked, Refusal>) -> Result<Asked, Refusal> {
         let mut state = self.0.lock();
-        match &*state {
-            Wait::Over => withdraw(target, swap),
-            _ => *state = Wait::For(Arc::clone(target), Arc::clone(swap)),
+        if matches!(*state, Wait::Over) {
+            return Err(Refusal::gone("who asked for it"));
         }
+        let asked = ask()?;
+        *state = Wait::For(Arc::clone(&asked.target), Arc::clone(&asked.swap));
+        Ok(asked)
     }
 }
 
