@@ -7,6 +7,7 @@ use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
 use corovan_client::{JobInfo, JobWhy};
 use corovan_core::ids::{ComputationId, JobId};
+use corovan_core::placement::HAS_ROOM;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
@@ -107,7 +108,7 @@ fn told(job: &JobInfo) -> String {
     for node in &nodes {
         let name = if node.name.is_empty() { node.node.to_string() } else { shown(&node.name) };
         let rules: Vec<String> = node.rules.iter().map(|rule| shown(rule)).collect();
-        let rules = if rules.is_empty() { "it has room, and others go first".into() } else { rules.join("; ") };
+        let rules = if rules.is_empty() { HAS_ROOM.into() } else { rules.join("; ") };
         lines.push(format!("  {name}: {rules}"));
     }
     if more > 0 {

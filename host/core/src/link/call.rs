@@ -125,7 +125,7 @@ pub struct Spawn {
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Address>,
     /// Bytes that whoever makes it may have, which is the most that the program gets of what it wants; 0: it is not said.
-    #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
+    #[serde(rename = "x", default, skip_serializing_if = "crate::wire::is_default")]
     pub most: u64,
     /// A WASI program is run, in place of a function.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
@@ -134,7 +134,7 @@ pub struct Spawn {
     #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
     pub large: Option<u64>,
     /// Its standard input will come.
-    #[serde(rename = "i", default, skip_serializing_if = "is_false")]
+    #[serde(rename = "i", default, skip_serializing_if = "crate::wire::is_default")]
     pub stdin: bool,
 }
 
@@ -218,14 +218,6 @@ pub fn encode_exit(record: &ExitRecord) -> Result<[Bytes; 2], Error> {
 pub fn decode_exit(payload: Bytes) -> Result<ExitRecord, Error> {
     let (head, value) = decode::<ExitHead>(payload)?;
     Ok(ExitRecord::from_head(head, value))
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 #[cfg(test)]

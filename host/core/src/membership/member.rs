@@ -35,25 +35,25 @@ pub struct About {
     #[serde(rename = "m", default)]
     pub memory: u64,
     /// Bytes of disk for what is kept for jobs.
-    #[serde(rename = "k", default, skip_serializing_if = "is_zero")]
+    #[serde(rename = "k", default, skip_serializing_if = "crate::wire::is_default")]
     pub disk: u64,
     /// Jobs of other nodes that it runs at a time; 0: it has not said.
-    #[serde(rename = "s", default, skip_serializing_if = "is_zero_slots")]
+    #[serde(rename = "s", default, skip_serializing_if = "crate::wire::is_default")]
     pub slots: u32,
     /// Of the program.
     #[serde(rename = "v", default)]
     pub version: String,
     /// It takes no new work.
-    #[serde(rename = "d", default, skip_serializing_if = "is_false")]
+    #[serde(rename = "d", default, skip_serializing_if = "crate::wire::is_default")]
     pub draining: bool,
     /// It issues certificates to those who join.
-    #[serde(rename = "i", default, skip_serializing_if = "is_false")]
+    #[serde(rename = "i", default, skip_serializing_if = "crate::wire::is_default")]
     pub issues: bool,
     /// Where it is dial-out: the members that pass datagrams on to it. It finds them itself.
     #[serde(rename = "w", default, skip_serializing_if = "Vec::is_empty", with = "ids")]
     pub gateways: Vec<NodeId>,
     /// It is about to go, so that it will have left rather than failed.
-    #[serde(rename = "g", default, skip_serializing_if = "is_false")]
+    #[serde(rename = "g", default, skip_serializing_if = "crate::wire::is_default")]
     pub leaving: bool,
 }
 
@@ -157,18 +157,6 @@ mod ids {
         let ids = Vec::<ByteArray<12>>::deserialize(from)?;
         Ok(ids.into_iter().map(|id| NodeId(id.into_array())).collect())
     }
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-fn is_zero_slots(number: &u32) -> bool {
-    *number == 0
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 #[cfg(test)]

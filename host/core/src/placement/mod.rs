@@ -29,4 +29,4 @@ pub use score::{Policy, Reason};
 pub use selector::{Allocation, Error as SelectorError, Selector, Term, Wants};
 pub use size::Size;
 pub use turns::MAX_WEIGHT;
-pub use why::{Refusal, Refusals, Refused, Why};
+pub use why::{HAS_ROOM, Refusal, Refusals, Refused, Why};

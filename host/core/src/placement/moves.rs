@@ -1,11 +1,12 @@
 //! What moves inside the placer: classes come and go, jobs join and leave their lists, nodes gain and lose room, and one is
 //! chosen. Each costs a look at the pools of one node, or at four nodes of one pool.
 
-use super::filter::Constraint;
-use super::placer::{Need, Placed, Placer};
+use super::filter::{Constraint, Reach};
+use super::placer::{Answer, Need, Placed, Placer};
 use super::pool::Lane;
 use super::queue::{Class, Entry, Seat};
 use super::score::{self, Reason};
+use super::selector::Selector;
 use super::why::Refused;
 use crate::ids::{ComputationId, ModuleHash, NodeId};
 use crate::limits;
@@ -15,28 +16,33 @@ use std::sync::Arc;
 
 impl Placer {
     /// The class of such jobs, made where there is none.
-    pub(super) fn class_for(&mut self, id: ComputationId, mut need: Need) -> Result<u32, Refused> {
-        let computation = self.computations.get_mut(&id).ok_or(Refused::NoComputation)?;
-        let at = need.at.take().filter(|at| !at.is_any());
-        let excluded = excluded(need.excluded);
-        // Jobs mostly come in many of a kind.
-        if let Some(class) = computation.latest
-            && let Some(pool) = self.classes.get(class).and_then(|class| self.pools.get(class.pool))
-            && (&pool.constraint.at, pool.constraint.memory, &pool.constraint.excluded) == (&at, need.memory, &excluded)
-        {
-            return Ok(class);
-        }
-        let reach = Arc::clone(&computation.reach);
-        let constraint = Constraint { reach, at, memory: need.memory, excluded };
-        let known = self.pools.find(&constraint).and_then(|pool| computation.classes.get(&pool).copied());
-        let class = match known {
+    pub(super) fn class_for(&mut self, id: ComputationId, need: Need) -> Result<u32, Refused> {
+        let class = match self.known_class(id, &need) {
             Some(class) => class,
-            None => self.add_class(id, constraint)?,
+            None => {
+                let computation = self.computations.get(&id).ok_or(Refused::NoComputation)?;
+                self.add_class(id, constraint(&computation.reach, &need))?
+            }
         };
         if let Some(computation) = self.computations.get_mut(&id) {
             computation.latest = Some(class);
         }
         Ok(class)
+    }
+
+    /// The class of such jobs, if there is one.
+    pub(super) fn known_class(&self, id: ComputationId, need: &Need) -> Option<u32> {
+        let computation = self.computations.get(&id)?;
+        // Jobs mostly come in many of a kind.
+        if let Some(class) = computation.latest
+            && let Some(pool) = self.classes.get(class).and_then(|class| self.pools.get(class.pool))
+            && (pool.constraint.at.as_ref(), pool.constraint.memory) == (wanted(need), need.memory)
+            && pool.constraint.excluded == excluded(&need.excluded)
+        {
+            return Some(class);
+        }
+        let pool = self.pools.find(&constraint(&computation.reach, need))?;
+        computation.classes.get(&pool).copied()
     }
 
     fn add_class(&mut self, id: ComputationId, constraint: Constraint) -> Result<u32, Refused> {
@@ -244,6 +250,15 @@ impl Placer {
         best.map(|(_, number, reason)| (number, Reason { compared, ..reason }))
     }
 
+    /// Has it go where there is room, if nobody who waits could go anywhere now: nobody is overtaken.
+    pub(super) fn place_now(&mut self, job: u64, class: u32, module: ModuleHash) -> Option<Answer> {
+        if !self.pools.hungry().is_empty() {
+            return None;
+        }
+        let (node, why) = self.choose(class, Some(module))?;
+        Some(Answer::Placed { node: self.start(job, class, Some(module), node, why), why })
+    }
+
     /// Counts a job as being there, from now on. It may still be in its list.
     pub(super) fn start(
         &mut self,
@@ -339,8 +354,22 @@ impl Placer {
     }
 }
 
+fn constraint(reach: &Arc<Reach>, need: &Need) -> Constraint {
+    Constraint {
+        reach: Arc::clone(reach),
+        at: wanted(need).cloned(),
+        memory: need.memory,
+        excluded: excluded(&need.excluded),
+    }
+}
+
+fn wanted(need: &Need) -> Option<&Selector> {
+    need.at.as_ref().filter(|at| !at.is_any())
+}
+
 /// The last attempts, in order of nodes, each node once.
-pub(super) fn excluded(mut excluded: Vec<(NodeId, u32)>) -> Vec<(NodeId, u32)> {
+fn excluded(all: &[(NodeId, u32)]) -> Vec<(NodeId, u32)> {
+    let mut excluded = all.to_vec();
     excluded.sort_unstable_by_key(|(_, attempt)| std::cmp::Reverse(*attempt));
     excluded.truncate(limits::PLACEMENT_EXCLUDED);
     excluded.sort_by_key(|(node, _)| *node);

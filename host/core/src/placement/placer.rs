@@ -5,8 +5,6 @@
 //! nodes, of computations and of jobs that wait.
 
 use super::accounts::{Computation, Opening, Reaches, Tenant, Used};
-use super::filter::Constraint;
-use super::moves::excluded;
 use super::offer::{Node, Offer};
 use super::pool::Pools;
 use super::queue::{ByJob, Classes, Modules, Seat};
@@ -266,11 +264,8 @@ impl Placer {
         if self.pools.get(number).is_some_and(|pool| !pool.is_possible()) {
             return Answer::Refused(Refused::Nowhere(self.nowhere(class, number)));
         }
-        // Nobody who waits could go anywhere now, so that nobody is overtaken.
-        if self.pools.hungry().is_empty()
-            && let Some((node, why)) = self.choose(class, Some(module))
-        {
-            return Answer::Placed { node: self.start(job, class, Some(module), node, why), why };
+        if let Some(placed) = self.place_now(job, class, module) {
+            return placed;
         }
         if let Some(refused) = self.overloaded(tenant) {
             return Answer::Refused(refused);
@@ -313,13 +308,10 @@ impl Placer {
             Ok(class) => class,
             Err(refused) => return Some(Answer::Refused(refused)),
         };
-        if self.pools.hungry().is_empty()
-            && let Some((node, why)) = self.choose(class, Some(module))
-        {
-            return Some(Answer::Placed { node: self.start(job, class, Some(module), node, why), why });
-        }
-        self.enqueue_first(job, class, module);
-        Some(Answer::Waiting { position: 1 })
+        Some(self.place_now(job, class, module).unwrap_or_else(|| {
+            self.enqueue_first(job, class, module);
+            Answer::Waiting { position: 1 }
+        }))
     }
 
     /// Nodes that refused jobs may be asked again.
@@ -373,10 +365,7 @@ impl Placer {
 
     /// Whether such a job is of a kind that its computation has already: then nothing has to be asked of all nodes.
     pub fn knows(&self, id: ComputationId, need: &Need) -> bool {
-        let Some(computation) = self.computations.get(&id) else { return true };
-        let (reach, at) = (Arc::clone(&computation.reach), need.at.clone().filter(|at| !at.is_any()));
-        let constraint = Constraint { reach, at, memory: need.memory, excluded: excluded(need.excluded.clone()) };
-        self.pools.find(&constraint).is_some_and(|pool| computation.classes.contains_key(&pool))
+        !self.computations.contains_key(&id) || self.known_class(id, need).is_some()
     }
 
     /// Kinds of jobs that a computation has.

@@ -38,6 +38,9 @@ pub struct Refusal {
     pub rules: Vec<Rule>,
 }
 
+/// What is said of a node that no rule keeps a job from.
+pub const HAS_ROOM: &str = "it has room, and others go first";
+
 /// Why a job is not taken, at once.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum Refused {
@@ -82,7 +85,7 @@ impl fmt::Display for Refusal {
             name => write!(f, "{name}: ")?,
         }
         if self.rules.is_empty() {
-            return f.write_str("it has room, and others go first");
+            return f.write_str(HAS_ROOM);
         }
         for (number, rule) in self.rules.iter().enumerate() {
             write!(f, "{}{rule}", if number > 0 { "; " } else { "" })?;

@@ -27,21 +27,7 @@ const KEPT: usize = 64;
 impl<T> SlabList<T> {
     #[inline]
     pub fn push_back(&mut self, value: T) {
-        let previous = self.last;
-        let at = match self.nodes.get_mut(self.free as usize) {
-            // Field by field: a value of a few hundred bytes is then written once, to where it stays.
-            Some(free) => {
-                let at = std::mem::replace(&mut self.free, free.next);
-                free.value = Some(value);
-                free.next = NONE;
-                free.previous = previous;
-                at
-            }
-            None => {
-                self.nodes.push(Node { value: Some(value), next: NONE, previous });
-                (self.nodes.len() - 1) as u32
-            }
-        };
+        let at = self.put(value, self.last, NONE);
         match self.nodes.get_mut(self.last as usize) {
             Some(last) => last.next = at,
             None => self.first = at,
@@ -57,19 +43,28 @@ impl<T> SlabList<T> {
         Place(self.last)
     }
 
-    /// In front of all others; says where it is.
-    pub fn push_front(&mut self, value: T) -> Place {
-        let at = match self.nodes.get_mut(self.free as usize) {
+    /// Where there is room for it; its neighbours have to be told.
+    #[inline(always)]
+    fn put(&mut self, value: T, previous: u32, next: u32) -> u32 {
+        match self.nodes.get_mut(self.free as usize) {
+            // Field by field: a value of a few hundred bytes is then written once, to where it stays.
             Some(free) => {
                 let at = std::mem::replace(&mut self.free, free.next);
-                *free = Node { value: Some(value), next: self.first, previous: NONE };
+                free.value = Some(value);
+                free.next = next;
+                free.previous = previous;
                 at
             }
             None => {
-                self.nodes.push(Node { value: Some(value), next: self.first, previous: NONE });
+                self.nodes.push(Node { value: Some(value), next, previous });
                 (self.nodes.len() - 1) as u32
             }
-        };
+        }
+    }
+
+    /// In front of all others; says where it is.
+    pub fn push_front(&mut self, value: T) -> Place {
+        let at = self.put(value, NONE, self.first);
         match self.nodes.get_mut(self.first as usize) {
             Some(first) => first.previous = at,
             None => self.last = at,

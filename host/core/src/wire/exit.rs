@@ -45,19 +45,19 @@ pub enum Outcome {
 /// What a coroutine used. Times in nanoseconds, sizes in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub cpu: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub wall: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub memory_peak: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub messages_in: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub messages_out: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub bytes_in: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub bytes_out: u64,
 }
 
@@ -68,11 +68,11 @@ pub struct ExitHead {
     pub address: Address,
     pub module: ModuleHash,
     pub function: String,
-    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub attempt: u32,
     pub outcome: u16,
     /// Exit code, limit, or code number.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub number: u64,
     /// Kind, or by whom.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -82,7 +82,7 @@ pub struct ExitHead {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::node_id::option")]
     pub node: Option<NodeId>,
     /// The value is there, in the payload or, if `blob` says so, on a stream of its own with so many bytes.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub value: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<u64>,
@@ -257,16 +257,4 @@ impl ExitRecord {
             usage: head.usage,
         }
     }
-}
-
-fn is_zero(value: &u64) -> bool {
-    *value == 0
-}
-
-fn is_zero_u32(value: &u32) -> bool {
-    *value == 0
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }

@@ -79,7 +79,7 @@ pub struct JobWhy {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeRefusal>,
     /// Nodes that are not told.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub more: u64,
 }
 
@@ -131,8 +131,4 @@ impl<'de> Deserialize<'de> for JobState {
             _ => JobState::Running,
         })
     }
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }

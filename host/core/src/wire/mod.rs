@@ -12,3 +12,8 @@ pub mod records;
 
 pub use exit::{ExitRecord, Outcome, Usage};
 pub use frame::{Decoder, Frame, Kind};
+
+/// Whether a field of a record is left out where it is written: whoever reads it puts the same there.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct ListNodes {
     /// And whatever changes afterwards, until the client ends the stream.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub watch: bool,
 }
 
@@ -23,7 +23,7 @@ pub struct AskPeer {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Drain {
     /// Takes it again.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub undo: bool,
 }
 
@@ -37,7 +37,7 @@ pub struct NodeInfo {
     pub name: String,
     pub state: NodeState,
     /// It is the one that was asked.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub asked: bool,
     /// Raised at every start of the node.
     #[serde(default)]
@@ -65,10 +65,10 @@ pub struct NodeDetails {
     #[serde(default)]
     pub version: String,
     /// It accepts no connections.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub dial_out: bool,
     /// It takes no new work.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub draining: bool,
 }
 
@@ -108,8 +108,4 @@ impl<'de> Deserialize<'de> for NodeState {
             _ => NodeState::Failed,
         })
     }
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }

@@ -31,7 +31,7 @@ pub struct Open {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
     /// Rather the fullest node that has room than the least loaded.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub pack: bool,
 }
 
@@ -94,7 +94,7 @@ pub struct Submit {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub argv: Vec<String>,
     /// Standard input follows on a stream of its own (`Blob` with [`BlobKind::Stdin`]).
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "crate::wire::is_default")]
     pub stdin: bool,
     /// Arguments follow on a stream of their own, so many bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -277,8 +277,4 @@ impl<'de> Deserialize<'de> for BlobKind {
             other => Err(serde::de::Error::custom(format!("blob kind {other} is not known"))),
         }
     }
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }
