@@ -44,6 +44,6 @@ impl Node {
 impl Computation {
     /// Why one of its jobs is where it is; see [`Node::why`].
     pub async fn why(&self, job: &Job) -> Result<JobInfo, Error> {
-        Node::of(&self.0.node).why(self.id(), job.id()).await
+        Node(self.0.node.clone()).why(self.id(), job.id()).await
     }
 }

@@ -161,10 +161,6 @@ impl Node {
         Ok(Computation::start(inner.clone(), control, &inner.registry))
     }
 
-    pub(crate) fn of(inner: &Arc<Inner>) -> Node {
-        Node(Arc::clone(inner))
-    }
-
     /// Tells the node that we are done, and waits until it knows or takes too long.
     pub async fn close(&self) {
         self.0.connection.close(transport::close_code(None), b"done");

@@ -66,18 +66,18 @@ impl Node {
     /// somebody is there. Returns when it has begun to.
     pub async fn join_peer(&self, address: &str) -> Result<(), Error> {
         crate::check_address(address)?;
-        let (mut send, mut stream) = self.ask(Kind::AskPeer, &AskPeer { address: address.to_owned() }).await?;
-        let _ = send.finish();
-        match self.in_time(stream.next()).await? {
-            None => Ok(()),
-            Some(frame) => Err(stream.peer.protocol(format!("unexpected {:?} frame", frame.kind))),
-        }
+        self.tell(Kind::AskPeer, &AskPeer { address: address.to_owned() }).await
     }
 
     /// Has the node take no new work while what runs goes on (discoro's `suspend_node`), or take it again (`undo`). Holds until it
     /// is undone or the node is started anew. For operators. Errors: refused (denied).
     pub async fn drain(&self, undo: bool) -> Result<(), Error> {
-        let (mut send, mut stream) = self.ask(Kind::Drain, &Drain { undo }).await?;
+        self.tell(Kind::Drain, &Drain { undo }).await
+    }
+
+    /// Has the node do something, and hears that it was taken.
+    async fn tell<T: Serialize>(&self, kind: Kind, told: &T) -> Result<(), Error> {
+        let (mut send, mut stream) = self.ask(kind, told).await?;
         let _ = send.finish();
         match self.in_time(stream.next()).await? {
             None => Ok(()),

@@ -3,10 +3,11 @@
 use super::session::Session;
 use super::submit::{ended_before_its_start, refusal};
 use crate::dispatch::Job;
+use crate::dispatch::shown::ENDED;
 use crate::runtime::ports::Observer;
 use crate::runtime::stdio::{Input, Output, Stream};
 use corovan_core::code::Code;
-use corovan_core::ids::{Address, ComputationId, JobId, ModuleHash, NodeId};
+use corovan_core::ids::{Address, JobId, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::tenancy::quota::Permit;
 use corovan_core::wire::jobs::{JobInfo, JobState, JobWhy, Queued};
@@ -95,23 +96,20 @@ impl Entry {
     }
 
     /// What is known of it; `tells`: with the reasons.
-    pub fn info(&self, computation: ComputationId, tells: bool, tenant: &str) -> JobInfo {
+    pub fn info(&self, tells: bool) -> JobInfo {
         let (job, ended) = {
             let state = self.state.lock();
             (state.job.clone(), state.ended)
         };
-        if let Some(job) = job {
-            return job.info((computation, self.id), tells);
-        }
         let (state, text) = match ended {
-            true => (JobState::Ended, "it has ended, and its client has not taken all that it printed or gave"),
+            true => (JobState::Ended, ENDED),
             false => (JobState::Waiting, "it waits for its arguments, which its client sends"),
         };
-        JobInfo {
-            computation,
+        let info = JobInfo {
+            computation: self.session.id,
             job: self.id,
-            tenant: tenant.to_owned(),
-            label: String::new(),
+            tenant: self.session.tenant().name().to_owned(),
+            label: self.session.label.clone(),
             module: ModuleHash([0; 32]),
             function: String::new(),
             state,
@@ -119,6 +117,10 @@ impl Entry {
             node: None,
             attempt: 0,
             why: tells.then(|| JobWhy { text: text.into(), ..JobWhy::default() }),
+        };
+        match job {
+            Some(job) => job.show(info, tells),
+            None => info,
         }
     }
 
@@ -250,9 +252,9 @@ impl Observer for Follower {
         }
     }
 
-    fn placed(&self, node: NodeId, name: &str, attempt: u32, why: &str) {
+    fn placed(&self, node: NodeId, name: &str, why: &str) {
         if !self.0.has_ended() {
-            let placed = Placed { node, name: name.to_owned(), attempt, why: why.to_owned() };
+            let placed = Placed { node, name: name.to_owned(), attempt: 1, why: why.to_owned() };
             self.0.session.send(Kind::Placed, self.0.id, &placed);
         }
     }

@@ -15,8 +15,7 @@ pub(super) async fn list(client: &Client, asked: &Frame, writer: &mut FrameWrite
     let not_found = |text: String| Err(Error::Refused { code: Code::NotFound, text });
     if job.is_some() {
         let dispatch = &client.service.dispatch;
-        let may = dispatch.placing().look(client.tenant.name(), dispatch.runtime().clock().now());
-        may.map_err(|refusal| Error::Refused { code: refusal.code, text: refusal.detail })?;
+        dispatch.placing().look(client.tenant.name(), dispatch.runtime().clock().now())?;
     }
     let mut sessions: Vec<Arc<Session>> = client.service.sessions.lock().iter().filter_map(Weak::upgrade).collect();
     // Another tenant's are not there for this one.
@@ -31,7 +30,8 @@ pub(super) async fn list(client: &Client, asked: &Frame, writer: &mut FrameWrite
         ids.retain(|id| job.is_none_or(|wanted| wanted == *id));
         ids.sort_unstable();
         for some in ids.chunks(AT_A_TIME) {
-            let rows: Vec<JobInfo> = some.iter().filter_map(|id| info(&session, *id, job.is_some())).collect();
+            let rows: Vec<JobInfo> =
+                some.iter().filter_map(|id| Some(session.entry(*id)?.info(job.is_some()))).collect();
             told |= !rows.is_empty();
             rows.iter().try_for_each(|row| writer.queue(Kind::JobInfo, row.job, row, &[]))?;
             writer.flush().await.map_err(crate::net::framed::Error::from)?;
@@ -43,12 +43,6 @@ pub(super) async fn list(client: &Client, asked: &Frame, writer: &mut FrameWrite
         }
         _ => Ok(()),
     }
-}
-
-fn info(session: &Session, id: JobId, tells: bool) -> Option<JobInfo> {
-    let entry = session.entry(id)?;
-    let info = entry.info(session.id, tells, session.tenant().name());
-    Some(JobInfo { label: session.label.clone(), ..info })
 }
 
 /// Jobs that are encoded before they are written.

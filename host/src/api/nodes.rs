@@ -63,10 +63,7 @@ pub(super) async fn list(
 pub(super) async fn ask_peer(client: &Client, asked: &Frame) -> Result<(), Error> {
     let AskPeer { address } = asked.record()?;
     let refused = |code, text: String| Err(Error::Refused { code, text });
-    if !client.operator {
-        let text = "only an operator changes the mesh: use a certificate made with `corovan cert operator`";
-        return refused(Code::Denied, text.into());
-    }
+    check_operator(client, "changes the mesh")?;
     let Some(seeds) = &nodes(client)?.seeds else {
         return refused(Code::Unsupported, "this node takes part in no mesh".into());
     };
@@ -83,13 +80,18 @@ pub(super) async fn ask_peer(client: &Client, asked: &Frame) -> Result<(), Error
 
 pub(super) fn drain(client: &Client, asked: &Frame) -> Result<(), Error> {
     let Drain { undo } = asked.record()?;
-    if !client.operator {
-        let text = "only an operator drains a node: use a certificate made with `corovan cert operator`";
-        return Err(Error::Refused { code: Code::Denied, text: text.into() });
-    }
+    check_operator(client, "drains a node")?;
     tracing::info!(by = client.tenant.name(), undo, "asked to drain");
     (nodes(client)?.drain)(!undo);
     Ok(())
+}
+
+fn check_operator(client: &Client, what: &str) -> Result<(), Error> {
+    if client.operator {
+        return Ok(());
+    }
+    let text = format!("only an operator {what}: use a certificate made with `corovan cert operator`");
+    Err(Error::Refused { code: Code::Denied, text })
 }
 
 fn nodes(client: &Client) -> Result<&Nodes, Error> {

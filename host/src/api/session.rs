@@ -4,7 +4,7 @@ use super::connection::Client;
 use super::entry::Entry;
 use super::specs::Specs;
 use super::{AGENT, blobs};
-use crate::dispatch::placing::{self, Opened, Wishes};
+use crate::dispatch::placing::{self, Opened};
 use crate::dispatch::{Refusal, Tenant};
 use crate::net::framed::{self, FrameReader, Outbox};
 use crate::net::{RecvStream, SendStream};
@@ -140,17 +140,12 @@ fn open(client: &Arc<Client>, frame: Frame) -> Result<Arc<Session>, Error> {
     }
     let version = open.version().ok_or(Error::Version { newest: open.newest, oldest: open.oldest })?;
     let grant = open.grant.as_ref().map(|grant| client.check_grant(grant)).transpose()?;
-    let wishes = Wishes {
-        nodes: placing::allocations(&open.nodes).map_err(refused)?,
-        weight: open.weight,
-        pack: open.pack,
-        // Without a grant other nodes run nothing for it.
-        granted: grant.as_ref().map_or(Some(vec![client.service.node_name.clone()]), |(_, grant)| grant.nodes.clone()),
-    };
+    // Without a grant other nodes run nothing for it.
+    let granted = grant.as_ref().map_or(Some(vec![client.service.node_name.clone()]), |(_, grant)| grant.nodes.clone());
     let id = client.service.next_computation();
     let empty = Arc::new(Notify::new());
     let over = Arc::clone(&empty);
-    let placed = client.service.dispatch.placing().open(id, &client.tenant, wishes).map_err(refused)?;
+    let placed = client.service.dispatch.placing().open(id, &client.tenant, &open, granted)?;
     let session = Arc::new(Session {
         id,
         label: cut(open.label.clone(), limits::LABEL_BYTES),
@@ -273,14 +268,14 @@ impl Session {
     /// Other nodes for its jobs. A tenant that changes them without end waits, and nobody else does.
     async fn allocate(&self, frame: &Frame) -> Result<(), Error> {
         let Allocate { nodes } = frame.record()?;
-        let nodes = placing::allocations(&nodes).map_err(refused)?;
+        let nodes = placing::allocations(&nodes)?;
         let clock = self.client.service.dispatch.runtime().clock();
         loop {
             match self.placed.allocate(nodes.clone(), clock.now()) {
                 Err(refusal) if refusal.code == Code::Overloaded => {
                     tokio::time::sleep(limits::PLACEMENT_LOOK_INTERVAL).await;
                 }
-                changed => return changed.map_err(refused),
+                changed => return Ok(changed?),
             }
         }
     }
@@ -437,8 +432,10 @@ impl Session {
     }
 }
 
-fn refused(refusal: Refusal) -> Error {
-    Error::Refused { code: refusal.code, text: refusal.detail }
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        Error::Refused { code: refusal.code, text: refusal.detail }
+    }
 }
 
 impl Error {

@@ -1,7 +1,8 @@
 //! Which running node a command asks, and as whom.
 
 use super::credentials;
-use corovan_client::{ConnectOptions, Credentials, Node, check_address};
+use super::node::runtime;
+use corovan_client::{ConnectOptions, Credentials, Error, Node, check_address};
 use std::path::PathBuf;
 
 /// Which node is asked, and by whom.
@@ -33,12 +34,23 @@ impl At {
         }
     }
 
+    /// Connects, asks, and takes leave.
+    pub fn ask<T>(&self, question: impl AsyncFnOnce(&Node) -> Result<T, Error>) -> anyhow::Result<T> {
+        let credentials = self.credentials()?;
+        runtime()?.block_on(async {
+            let node = self.connect(&credentials).await?;
+            let answer = question(&node).await?;
+            node.close().await;
+            Ok(answer)
+        })
+    }
+
     pub async fn connect(&self, credentials: &Credentials) -> anyhow::Result<Node> {
         let options = ConnectOptions { agent: crate::api::AGENT.into(), ..ConnectOptions::default() };
         Ok(Node::connect(&self.node, credentials, options).await?)
     }
 }
 
-pub fn peer(text: &str) -> Result<String, corovan_client::Error> {
+pub fn peer(text: &str) -> Result<String, Error> {
     check_address(text).map(|()| text.to_owned())
 }

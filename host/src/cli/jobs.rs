@@ -1,7 +1,7 @@
 //! `corovan ps`: which jobs a node has open. `corovan why`: why one of them is where it is, or what keeps it from each node.
 
 use super::at::At;
-use super::{exit, node::runtime};
+use super::exit;
 use crate::modules::names;
 use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -45,13 +45,7 @@ pub struct WhyArgs {
 }
 
 pub fn ps(args: PsArgs) -> anyhow::Result<ExitCode> {
-    let credentials = args.at.credentials()?;
-    let jobs = runtime()?.block_on(async {
-        let node = args.at.connect(&credentials).await?;
-        let jobs = node.jobs(None).await?;
-        node.close().await;
-        Ok::<Vec<JobInfo>, anyhow::Error>(jobs)
-    })?;
+    let jobs = args.at.ask(async |node| node.jobs(None).await)?;
     let mut out = std::io::stdout().lock();
     if args.json {
         jobs.iter().try_for_each(|job| writeln!(out, "{}", to_json(job)))?;
@@ -62,14 +56,8 @@ pub fn ps(args: PsArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub fn why(args: WhyArgs) -> anyhow::Result<ExitCode> {
-    let credentials = args.at.credentials()?;
     let (computation, job) = args.job;
-    let info = runtime()?.block_on(async {
-        let node = args.at.connect(&credentials).await?;
-        let info = node.why(computation, job).await?;
-        node.close().await;
-        Ok::<JobInfo, anyhow::Error>(info)
-    })?;
+    let info = args.at.ask(async |node| node.why(computation, job).await)?;
     let mut out = std::io::stdout().lock();
     if args.json {
         writeln!(out, "{}", to_json(&info))?;

@@ -76,16 +76,13 @@ pub fn undrain(args: UndrainArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn ask_to_drain(at: &At, undo: bool) -> anyhow::Result<ExitCode> {
-    let credentials = at.credentials()?;
-    runtime()?.block_on(async {
-        let node = at.connect(&credentials).await?;
+    let (name, jobs) = at.ask(async |node| {
         node.drain(undo).await?;
-        let jobs = node.jobs(None).await?.len();
-        node.close().await;
-        let takes = if undo { "takes jobs again" } else { "takes no new jobs" };
-        writeln!(std::io::stdout(), "{} {takes}; {jobs} of its clients' are open", node.name())?;
-        Ok(ExitCode::SUCCESS)
-    })
+        Ok((node.name().to_owned(), node.jobs(None).await?.len()))
+    })?;
+    let takes = if undo { "takes jobs again" } else { "takes no new jobs" };
+    writeln!(std::io::stdout(), "{name} {takes}; {jobs} of its clients' are open")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {

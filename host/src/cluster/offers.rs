@@ -1,7 +1,9 @@
-//! A member of the mesh as placement and selectors see it.
+//! A member of the mesh as placement and selectors see it, and selectors as they come from outside.
 
+use crate::runtime::Refusal;
+use corovan_core::code::Code;
 use corovan_core::membership::member::Member;
-use corovan_core::placement::Offer;
+use corovan_core::placement::{Offer, Selector};
 use corovan_core::tenancy::identity::{Principal, Role};
 
 /// What it says of itself, under the name that its certificate has: without one, where it says that it is called otherwise.
@@ -21,4 +23,14 @@ pub fn offer(member: &Member, cluster: &str) -> Offer {
         ..Offer::new(presence.node)
     };
     offer.all_free()
+}
+
+/// Errors: invalid.
+pub fn selector(text: &str) -> Result<Selector, Refusal> {
+    text.parse().map_err(|error| Refusal::new(Code::Invalid, format!("{:?} selects no nodes: {error}", shown(text))))
+}
+
+/// A selector in a message.
+pub fn shown(selector: &str) -> String {
+    selector.chars().take(80).collect()
 }

@@ -24,7 +24,7 @@ use corovan_core::link::channel::ChannelCall;
 use corovan_core::link::frame::{Header, Kind, Local};
 use corovan_core::membership::member::Member;
 use corovan_core::membership::presence::Presence;
-use corovan_core::placement::{Facts, Selector};
+use corovan_core::placement::Facts;
 use corovan_core::tenancy::identity::{Principal, Role};
 use corovan_core::tenancy::quota::Permit;
 use std::future::poll_fn;
@@ -54,8 +54,6 @@ pub(super) struct To {
 
 /// Flag of an exit frame: the record is not kept any more, or it was never there.
 pub(super) const EXPIRED: u8 = 1;
-/// Characters of a selector in a message.
-const SHOWN: usize = 80;
 /// Flag of an exit frame: its value is not in it.
 pub(super) const CUT: u8 = 2;
 
@@ -92,10 +90,7 @@ impl Mesh for Remote {
     }
 
     fn place(&self, selector: &str) -> Result<NodeId, Refusal> {
-        let wanted: Selector = selector.parse().map_err(|error| {
-            let shown: String = selector.chars().take(SHOWN).collect();
-            Refusal::new(Code::Invalid, format!("{shown:?} selects no nodes: {error}"))
-        })?;
+        let wanted = offers::selector(selector)?;
         let members = self.members.members();
         // A node is known by its certificate before it has said anything of itself, and whoever names one gets that very node:
         // that it drains, or cannot be reached, it is told then.
@@ -114,8 +109,7 @@ impl Mesh for Remote {
         };
         let found: Vec<NodeId> = members.values().filter(takes).map(|member| member.presence.node).collect();
         if found.is_empty() {
-            let shown: String = selector.chars().take(SHOWN).collect();
-            let known = members.len();
+            let (shown, known) = (offers::shown(selector), members.len());
             let text = format!("no node of the mesh is {shown:?}: {known} known (`corovan nodes` lists them)");
             return Err(Refusal::new(Code::NodeLost, text));
         }

@@ -3,12 +3,13 @@
 
 use super::job::{Job, State};
 use super::{NO_ARGUMENTS, Start, placing};
+use crate::cluster::offers;
 use crate::runtime::Refusal;
 use crate::runtime::ports::{Became, SpawnAway, SpawnOf, Sprout};
 use corovan_core::code::Code;
 use corovan_core::ids::NodeId;
 use corovan_core::link::call::Command;
-use corovan_core::placement::{Answer, Need, Reason, Selector};
+use corovan_core::placement::{Answer, Need, Reason};
 use corovan_core::wire::Outcome;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,9 +33,8 @@ impl Job {
     /// What placement is to know of it; `None`: it is for this node. Errors: invalid.
     fn need(&self) -> Result<Option<Need>, Refusal> {
         let Some(at) = &self.at else { return Ok(None) };
-        let at: Selector = at.parse().map_err(|error| placing::unreadable(at, &error))?;
         let (memory, module) = (self.spec.asked, self.spec.program.module);
-        Ok(Some(Need { at: Some(at), memory, module, excluded: Vec::new() }))
+        Ok(Some(Need { at: Some(offers::selector(at)?), memory, module, excluded: Vec::new() }))
     }
 
     /// What placement says of it.
@@ -44,9 +44,7 @@ impl Job {
             Answer::Waiting { position } => self.follower.queued(position),
             Answer::Refused(refused) => {
                 let Refusal { code, detail } = placing::refused(&refused);
-                if self.ends() {
-                    self.report(Outcome::Refused { code, why: detail });
-                }
+                self.end_away(Outcome::Refused { code, why: detail });
             }
         }
     }
@@ -54,15 +52,10 @@ impl Job {
     /// It has a place there.
     pub(super) fn go_to(self: &Arc<Self>, node: NodeId, why: Reason) {
         let runtime = self.dispatch.runtime();
-        let attempt = {
-            let mut at = self.node.lock();
-            let attempt = at.map_or(1, |(_, attempt)| attempt);
-            *at = Some((node, attempt));
-            attempt
-        };
+        *self.node.lock() = Some(node);
         let mesh = runtime.mesh.get();
         let name = mesh.and_then(|mesh| mesh.name(node)).unwrap_or_default();
-        self.follower.placed(node, &name, attempt, &why.to_string());
+        self.follower.placed(node, &name, &why.to_string());
         if node == runtime.node {
             return self.dispatch.admission().enter(self);
         }
@@ -94,22 +87,17 @@ impl Job {
     /// A node that has no room for it: another may.
     fn refused_there(self: &Arc<Self>, node: NodeId, refusal: Refusal) {
         *self.refused.lock() = Some((node, refusal.detail.clone()));
-        let need = self.need();
-        let waits = {
-            let mut state = self.state.lock();
-            match (&mut *state, &need) {
-                (State::Away(_, start), Ok(Some(_))) => {
-                    let start = std::mem::take(start);
-                    *state = State::Waiting { start, ticket: 0 };
-                    true
-                }
-                _ => false,
-            }
+        let Ok(Some(need)) = self.need() else {
+            return self.end_away(Outcome::Refused { code: refusal.code, why: refusal.detail });
         };
-        match need {
-            Ok(Some(need)) if waits => self.dispatch.placing().put_back(self, need),
-            _ => self.end_away(Outcome::Refused { code: refusal.code, why: refusal.detail }),
+        {
+            let mut state = self.state.lock();
+            // Ended in that moment.
+            let State::Away(_, start) = &mut *state else { return };
+            let start = std::mem::take(start);
+            *state = State::Waiting { start, ticket: 0 };
         }
+        self.dispatch.placing().put_back(self, need);
     }
 
     fn errand(&self, start: Start) -> SpawnAway {

@@ -26,7 +26,7 @@ pub struct Job {
     /// Its number in placement; 0: it is for this node alone.
     key: AtomicU64,
     /// Where it is, or was last, if placement has chosen that.
-    pub(super) node: Mutex<Option<(NodeId, u32)>>,
+    pub(super) node: Mutex<Option<NodeId>>,
     /// Counts how often it was sent to another node.
     pub(super) tries: AtomicU64,
     /// The latest node that had no room for it though it seemed so, and what it said.
@@ -71,10 +71,10 @@ impl Job {
         dispatch: Dispatch,
         group: Arc<Group>,
         spec: Arc<Spec>,
-        start: Start,
+        mut start: Start,
         follower: Arc<dyn Observer>,
     ) -> Arc<Job> {
-        let at = start.at.clone();
+        let at = start.at.take();
         let state = Mutex::new(State::Waiting { start, ticket: 0 });
         let attendance = Mutex::new(dispatch.runtime().attend(&group));
         Arc::new_cyclic(|this| {
@@ -228,9 +228,9 @@ impl Job {
     pub(super) fn depart(&self) {
         let attendance = self.attendance.lock().take();
         drop(attendance);
-        match self.key() {
-            0 => {}
-            key => self.dispatch.placing().ended(key),
+        let key = self.key();
+        if key != 0 {
+            self.dispatch.placing().ended(key);
         }
     }
 

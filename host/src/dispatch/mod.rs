@@ -8,7 +8,7 @@ pub mod job;
 mod news;
 pub mod offers;
 pub mod placing;
-mod shown;
+pub mod shown;
 pub mod tenants;
 
 use crate::hostcalls::Linker;

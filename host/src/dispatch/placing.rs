@@ -2,6 +2,7 @@
 //! those whose turn it is started, by one thread at a time, and never under the lock.
 
 use super::Job;
+use crate::cluster::offers;
 use crate::runtime::{Refusal, Tenant};
 use corovan_core::code::Code;
 use corovan_core::ids::{ComputationId, NodeId};
@@ -10,6 +11,7 @@ use corovan_core::placement::{self, Allocation, Answer, Bounds, Need, Offer, Ope
 use corovan_core::tenancy::rate::Rate;
 use corovan_core::text::cut;
 use corovan_core::wire::jobs::NodeAllocation;
+use corovan_core::wire::records::Open;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,18 +42,6 @@ struct State {
     looks: HashMap<String, Rate>,
     /// Somebody starts those whose turn it is, and will see whatever changes meanwhile.
     starting: bool,
-}
-
-/// What a computation wants of placement.
-#[derive(Clone, Default, Debug)]
-pub struct Wishes {
-    /// None: any node.
-    pub nodes: Vec<Allocation>,
-    /// Among its tenant's computations; absent: 100.
-    pub weight: Option<u32>,
-    pub pack: bool,
-    /// Names of nodes that its grant gives; `None`: all.
-    pub granted: Option<Vec<String>>,
 }
 
 /// A computation that places jobs; dropped, it does no more.
@@ -94,15 +84,22 @@ impl Placing {
         self.start();
     }
 
-    /// Errors: internal (it is open already), too-large (too many nodes are listed).
-    pub fn open(&self, id: ComputationId, tenant: &Tenant, wishes: Wishes) -> Result<Opened, Refusal> {
+    /// As its client wants it. `granted`: names of nodes that its grant gives; `None`: all. Errors: invalid, too-large (the nodes that it
+    /// lists), internal (it is open already).
+    pub fn open(
+        &self,
+        id: ComputationId,
+        tenant: &Tenant,
+        wanted: &Open,
+        granted: Option<Vec<String>>,
+    ) -> Result<Opened, Refusal> {
         let opening = Opening {
             tenant: tenant.share.id(),
             tenant_weight: tenant.share.weight(),
-            weight: wishes.weight.unwrap_or(WEIGHT).clamp(1, placement::MAX_WEIGHT),
-            allocations: wishes.nodes,
-            nodes: wishes.granted,
-            policy: if wishes.pack { Policy::Pack } else { Policy::Spread },
+            weight: wanted.weight.unwrap_or(WEIGHT).clamp(1, placement::MAX_WEIGHT),
+            allocations: allocations(&wanted.nodes)?,
+            nodes: granted,
+            policy: if wanted.pack { Policy::Pack } else { Policy::Spread },
         };
         self.inner.state.lock().placer.open(id, opening).map_err(refusal)?;
         Ok(Opened { placing: self.clone(), id, tenant: tenant.name().to_owned() })
@@ -266,16 +263,8 @@ pub fn allocations(nodes: &[NodeAllocation]) -> Result<Vec<Allocation>, Refusal>
     if nodes.len() > limits::ALLOCATIONS {
         return Err(refusal(placement::Error::Allocations));
     }
-    let read = |node: &NodeAllocation| {
-        let selector = node.selector.parse().map_err(|error| unreadable(&node.selector, &error))?;
-        Ok(Allocation { selector, jobs: node.jobs })
-    };
+    let read = |node: &NodeAllocation| Ok(Allocation { selector: offers::selector(&node.selector)?, jobs: node.jobs });
     nodes.iter().map(read).collect()
-}
-
-pub(super) fn unreadable(selector: &str, error: &placement::SelectorError) -> Refusal {
-    let shown: String = selector.chars().take(SHOWN).collect();
-    Refusal::new(Code::Invalid, format!("{shown:?} selects no nodes: {error}"))
 }
 
 /// The refusal of a job for which there is no place.
@@ -295,6 +284,3 @@ fn refusal(error: placement::Error) -> Refusal {
     };
     Refusal::new(code, error.to_string())
 }
-
-/// Characters of a selector in a message.
-const SHOWN: usize = 80;

@@ -1,30 +1,26 @@
 //! A job as people are shown it: where it is, or what keeps it from each node.
 
 use super::job::{Job, State};
-use corovan_core::ids::{ComputationId, JobId, NodeId};
+use corovan_core::ids::NodeId;
 use corovan_core::limits;
 use corovan_core::placement::{Refusals, Why};
 use corovan_core::text::cut;
 use corovan_core::wire::jobs::{JobInfo, JobState, JobWhy, NodeRefusal};
 
+/// Of a job that is only there for what its client has not read.
+pub const ENDED: &str = "it has ended, and its client has not taken all that it printed or gave";
+
 impl Job {
-    /// What is known of it; `tells`: with the reasons, which costs a look at all nodes.
-    pub fn info(&self, (computation, job): (ComputationId, JobId), tells: bool) -> JobInfo {
+    /// The same with what it knows itself; `tells`: with the reasons, which costs a look at all nodes.
+    pub fn show(&self, info: JobInfo, tells: bool) -> JobInfo {
         let state = match &*self.state.lock() {
             State::Waiting { .. } => JobState::Waiting,
             State::Away(..) | State::Running(_) => JobState::Running,
             State::Ended => JobState::Ended,
         };
-        let runtime = self.dispatch.runtime();
-        let placed = *self.node.lock();
-        let here = state == JobState::Running && placed.is_none();
-        let node = placed.map(|(node, _)| node).or(here.then_some(runtime.node));
-        let attempt = placed.map_or(u32::from(here), |(_, attempt)| attempt);
+        let here = (state == JobState::Running).then_some(self.dispatch.runtime().node);
+        let node = self.node.lock().or(here);
         JobInfo {
-            computation,
-            job,
-            tenant: self.group.tenant.name().to_owned(),
-            label: String::new(),
             module: self.spec.program.module,
             function: self.spec.program.function.to_string(),
             state,
@@ -32,8 +28,9 @@ impl Job {
             node: node
                 .filter(|_| state != JobState::Waiting || !self.dispatch.placing().is_waiting(self.key()))
                 .map(|node| self.name_of(node)),
-            attempt,
+            attempt: u32::from(node.is_some()),
             why: tells.then(|| self.why(state)),
+            ..info
         }
     }
 
@@ -44,7 +41,7 @@ impl Job {
                 format!("it is for this node, where it waits for a slot: {running} are taken, and {waiting} jobs wait")
             }
             JobState::Running => "it is for this node, and runs".to_owned(),
-            JobState::Ended => "it has ended, and its client has not taken all that it printed or gave".to_owned(),
+            JobState::Ended => ENDED.to_owned(),
         };
         let refused = self.refused.lock().clone();
         let refused = refused.map(|(node, text)| format!("; {} refused it last: {text}", self.name_of(node)));

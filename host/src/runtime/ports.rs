@@ -21,8 +21,8 @@ use std::time::Duration;
 pub trait Observer: Send + Sync {
     /// It waits for a node; so many of its kind are before it, with itself.
     fn queued(&self, _position: u32) {}
-    /// This node was chosen for an attempt at it, and why; `started` may follow, from there.
-    fn placed(&self, _node: NodeId, _name: &str, _attempt: u32, _why: &str) {}
+    /// This node was chosen to run it, and why; `started` may follow, from there.
+    fn placed(&self, _node: NodeId, _name: &str, _why: &str) {}
     /// It has an instance and is about to run.
     fn started(&self, address: Address);
     /// `done` of `total` (0: unknown), with a text; only the latest counts.

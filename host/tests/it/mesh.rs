@@ -8,6 +8,7 @@ mod restart;
 
 use crate::nodes::NodeProcess;
 use crate::process::{Place, Running, job};
+use corovan_client::{ConnectOptions, Credentials, Node};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
 
@@ -19,6 +20,19 @@ fn mesh(place: &Place, nodes: usize) -> Vec<NodeProcess> {
         mesh.push(place.node_named(name, &["--peer", &first]));
     }
     mesh
+}
+
+/// As this tenant or operator, with a certificate that is made where there is none yet.
+async fn connect(place: &Place, address: &str, role: &str) -> Node {
+    let certs = place.certs();
+    if !certs.join(format!("{role}.crt")).exists() {
+        let (kind, name) = role.split_once('-').unwrap();
+        place.run(["cert", kind, name, "--dir", &certs.display().to_string()]).has_code(0);
+    }
+    let file = |name: String| certs.join(name);
+    let credentials =
+        Credentials::load(file(format!("{role}.crt")), file(format!("{role}.key")), file("ca.crt".into())).unwrap();
+    Node::connect(address, &credentials, ConnectOptions::default()).await.unwrap()
 }
 
 fn start(place: &Place, node: &NodeProcess, args: &[&str]) -> Running {

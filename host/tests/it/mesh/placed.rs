@@ -1,10 +1,10 @@
 //! Jobs that run at a node other than the one that took them (`--at`): to a client the same, but for where.
 
-use super::{mesh, start_job};
+use super::{connect, mesh, start_job};
 use crate::in_process::run;
 use crate::nodes::NodeProcess;
 use crate::process::{Place, Running, job};
-use corovan_client::{Arguments, ConnectOptions, Credentials, MapOptions, Module, Node, Prepare};
+use corovan_client::{Arguments, MapOptions, Module, Prepare};
 use corovan_core::wire::Outcome;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
@@ -172,11 +172,8 @@ fn a_client_runs_a_function_at_every_node_once_and_over_many_inputs_wherever_the
     let place = Place::new();
     let nodes = mesh(&place, 3);
     nodes.iter().for_each(|node| place.until_known_at(node, &["a", "b", "c"]));
-    let certs = place.certs();
-    let file = |name: &str| certs.join(name);
-    let credentials = Credentials::load(file("tenant-me.crt"), file("tenant-me.key"), file("ca.crt")).unwrap();
     run(async {
-        let node = Node::connect(&nodes[0].address, &credentials, ConnectOptions::default()).await.unwrap();
+        let node = connect(&place, &nodes[0].address, "tenant-me").await;
         let computation = node.open("map").await.unwrap();
         let module = Module::from_file(job("echo")).unwrap();
         let spec = computation.prepare(Prepare::function(module, "echo")).await.unwrap();

@@ -1,29 +1,16 @@
 //! Where jobs go that may go anywhere: as many as a computation allows, no more than a node takes, and why told at any time.
 
-use super::mesh;
+use super::{connect, mesh};
 use crate::in_process::run;
 use crate::process::{Place, job};
 use corovan_client::{
-    Arguments, Computation, ComputationOptions, ConnectOptions, Credentials, Error, Event, Job, JobInfo, JobState,
-    Module, Node, NodeAllocation, Prepare, Spec, SubmitOptions,
+    Arguments, Computation, ComputationOptions, Error, Event, Job, JobInfo, JobState, Module, NodeAllocation, Prepare,
+    Spec, SubmitOptions,
 };
 use corovan_core::code::Code;
 use corovan_core::limits;
 use corovan_core::wire::Outcome;
 use std::time::Duration;
-
-/// As this tenant or operator, with a certificate that is made where there is none yet.
-async fn connect(place: &Place, address: &str, role: &str) -> Node {
-    let certs = place.certs();
-    if !certs.join(format!("{role}.crt")).exists() {
-        let (kind, name) = role.split_once('-').unwrap();
-        place.run(["cert", kind, name, "--dir", &certs.display().to_string()]).has_code(0);
-    }
-    let file = |name: String| certs.join(name);
-    let credentials =
-        Credentials::load(file(format!("{role}.crt")), file(format!("{role}.key")), file("ca.crt".into())).unwrap();
-    Node::connect(address, &credentials, ConnectOptions::default()).await.unwrap()
-}
 
 async fn spins(computation: &Computation) -> Spec {
     let module = Module::from_file(job("faults")).unwrap();
