@@ -1,49 +1,42 @@
 //! What changes the store, one function each. Every one looks at everything that may refuse it before it writes anything.
 
 use crate::job::{Accepted, Attempt, Ended, Exit, NewExit, NewJob, State};
-use crate::tables::{ALL, Fault, Row, Tables, fault};
+use crate::tables::{ALL, Row, Stop, Tables};
 use crate::{Error, JobId, Quotas, limits};
 use bytes::Bytes;
 use redb::ReadableTable;
 use serde_bytes::ByteBuf;
 
-/// The inner result is the answer; the outer fails where the disk does.
-pub(crate) type Change<T> = Result<Result<T, Error>, Fault>;
+pub(crate) type Change<T> = Result<T, Stop>;
 
 pub(crate) fn accept(tables: &mut Tables<'_>, quotas: &Quotas, job: NewJob) -> Change<Accepted> {
     let body = job.spec.len() + job.args.len();
-    let checked = check("spec and arguments", body, limits::BODY_BYTES)
-        .and_then(|()| check("the tenant's name", job.tenant.len(), limits::NAME_BYTES))
-        .and_then(|()| check("the idempotency key", job.key.as_ref().map_or(0, String::len), limits::NAME_BYTES))
-        .and_then(|()| check("what is set aside for the value", job.reserve as usize, limits::VALUE_BYTES));
-    if let Err(refused) = checked {
-        return Ok(Err(refused));
-    }
+    check("spec and arguments", body, limits::BODY_BYTES)?;
+    check("the tenant's name", job.tenant.len(), limits::NAME_BYTES)?;
+    check("the idempotency key", job.key.as_ref().map_or(0, String::len), limits::NAME_BYTES)?;
+    check("what is set aside for the value", job.reserve as usize, limits::VALUE_BYTES)?;
     if job.tenant.is_empty() {
-        return Ok(Err(Error::NoTenant));
+        return Err(Error::NoTenant.into());
     }
     let mut digest = blake3::Hasher::new();
     digest.update(&(job.spec.len() as u64).to_le_bytes()).update(&job.spec).update(&job.args);
     let digest = digest.finalize();
     if let Some(key) = &job.key
-        && let Some(known) = tables.keys.get((&job.tenant[..], &key[..])).map_err(fault)?.map(|id| JobId(id.value()))
+        && let Some(known) = tables.keys.get((&job.tenant[..], &key[..]))?.map(|id| JobId(id.value()))
     {
         let same = tables.row(known)?.is_some_and(|row| row.digest == digest.as_bytes());
-        return Ok(if same {
-            Ok(Accepted::Known(known))
-        } else {
-            Err(Error::KeyReused { key: key.clone(), job: known })
-        });
+        return match same {
+            true => Ok(Accepted::Known(known)),
+            false => Err(Error::KeyReused { key: key.clone(), job: known }.into()),
+        };
     }
     if tables.row(job.id)?.is_some() {
-        return Ok(Err(Error::Duplicate(job.id)));
+        return Err(Error::Duplicate(job.id).into());
     }
     let reserve = limits::EXIT_RESERVE + job.reserve;
     let names = job.tenant.len() + 2 * job.key.as_ref().map_or(0, String::len);
     let cost = limits::JOB_COST + (body + names) as u64 + reserve;
-    if let Err(refused) = room(tables, quotas, &job.tenant, cost)? {
-        return Ok(Err(refused));
-    }
+    check_room(tables, quotas, &job.tenant, cost)?;
     let row = Row {
         tenant: job.tenant,
         computation: job.computation,
@@ -58,14 +51,14 @@ pub(crate) fn accept(tables: &mut Tables<'_>, quotas: &Quotas, job: NewJob) -> C
         reserve,
     };
     tables.set(job.id, &row)?;
-    tables.bodies.insert(job.id.0, (&job.spec[..], &job.args[..])).map_err(fault)?;
-    tables.open.insert(job.id.0, ()).map_err(fault)?;
-    tables.tenants.insert((&row.tenant[..], job.id.0), ()).map_err(fault)?;
+    tables.bodies.insert(job.id.0, (&job.spec[..], &job.args[..]))?;
+    tables.open.insert(job.id.0, ())?;
+    tables.tenants.insert((&row.tenant[..], job.id.0), ())?;
     if let Some(key) = &row.key {
-        tables.keys.insert((&row.tenant[..], &key[..]), job.id.0).map_err(fault)?;
+        tables.keys.insert((&row.tenant[..], &key[..]), job.id.0)?;
     }
     tables.charge(&row.tenant, 1, cost as i64)?;
-    Ok(Ok(Accepted::New))
+    Ok(Accepted::New)
 }
 
 /// Gives the attempt's number; `None`: the job has ended, or runs already.
@@ -76,12 +69,10 @@ pub(crate) fn begin(
     lease: Option<u64>,
     now: u64,
 ) -> Change<Option<u32>> {
-    let Some(mut row) = tables.row(id)? else { return Ok(Err(Error::NotFound(id))) };
-    if let Err(refused) = check("the node's name", node.len(), limits::NAME_BYTES) {
-        return Ok(Err(refused));
-    }
+    let mut row = kept(tables, id)?;
+    check("the node's name", node.len(), limits::NAME_BYTES)?;
     if !matches!(row.state, State::Waiting { .. }) {
-        return Ok(Ok(None));
+        return Ok(None);
     }
     row.attempts = row.attempts.saturating_add(1);
     let attempt = row.attempts;
@@ -90,7 +81,7 @@ pub(crate) fn begin(
     row.history.drain(..old);
     row.state = State::Running { attempt, node, since: now, lease };
     tables.set(id, &row)?;
-    Ok(Ok(Some(attempt)))
+    Ok(Some(attempt))
 }
 
 /// The present attempt is over, and there is to be another; `false`: it is not the present one.
@@ -101,41 +92,36 @@ pub(crate) fn put_back(
     (not_before, why): (u64, String),
     now: u64,
 ) -> Change<bool> {
-    let Some(mut row) = tables.row(id)? else { return Ok(Err(Error::NotFound(id))) };
-    if let Err(refused) = check("the reason", why.len(), limits::TEXT_BYTES) {
-        return Ok(Err(refused));
-    }
+    let mut row = kept(tables, id)?;
+    check("the reason", why.len(), limits::TEXT_BYTES)?;
     if !matches!(row.state, State::Running { attempt: present, .. } if present == attempt) {
-        return Ok(Ok(false));
+        return Ok(false);
     }
     if let Some(latest) = row.history.last_mut() {
         latest.over = Some((now, why));
     }
     row.state = State::Waiting { not_before };
     tables.set(id, &row)?;
-    Ok(Ok(true))
+    Ok(true)
 }
 
 pub(crate) fn end(tables: &mut Tables<'_>, quotas: &Quotas, id: JobId, exit: NewExit) -> Change<Ended> {
-    let Some(mut row) = tables.row(id)? else { return Ok(Err(Error::NotFound(id))) };
-    let checked = check("the exit record", exit.record.len() + exit.outcome.len(), limits::EXIT_BYTES)
-        .and_then(|()| check("the value", exit.value.len(), limits::VALUE_BYTES));
-    if let Err(refused) = checked {
-        return Ok(Err(refused));
-    }
+    let mut row = kept(tables, id)?;
+    check("the exit record", exit.record.len() + exit.outcome.len(), limits::EXIT_BYTES)?;
+    check("the value", exit.value.len(), limits::VALUE_BYTES)?;
     let present = match &row.state {
-        State::Ended(_) => return Ok(Ok(Ended::Superseded)),
+        State::Ended(_) => return Ok(Ended::Superseded),
         State::Running { attempt, .. } => *attempt,
         State::Waiting { .. } => 0,
     };
     // One that was ended without an attempt ends whatever it was doing.
     if exit.attempt != present && exit.attempt != 0 {
-        return Ok(Ok(Ended::Superseded));
+        return Ok(Ended::Superseded);
     }
     let record = (exit.record.len() + exit.outcome.len()) as u64;
     let whole = record + exit.value.len() as u64;
     let more = whole.saturating_sub(row.reserve);
-    let dropped = more > 0 && room(tables, quotas, &row.tenant, more)?.is_err();
+    let dropped = more > 0 && more as i64 > free(tables, quotas, &row.tenant)?;
     let taken = if dropped { record } else { whole };
     let change = taken as i64 - row.reserve as i64;
     row.cost = row.cost.saturating_add_signed(change);
@@ -148,71 +134,64 @@ pub(crate) fn end(tables: &mut Tables<'_>, quotas: &Quotas, id: JobId, exit: New
     row.state = State::Ended(Exit { at, attempt, outcome, record, value, dropped });
     tables.set(id, &row)?;
     if !dropped && !exit.value.is_empty() {
-        tables.values.insert(id.0, &exit.value[..]).map_err(fault)?;
+        tables.values.insert(id.0, &exit.value[..])?;
     }
-    tables.open.remove(id.0).map_err(fault)?;
-    tables.ended.insert((at, id.0), ()).map_err(fault)?;
+    tables.open.remove(id.0)?;
+    tables.ended.insert((at, id.0), ())?;
     tables.charge(&row.tenant, 0, change)?;
-    Ok(Ok(Ended::First))
+    Ok(Ended::First)
 }
 
 /// Somebody wants it to end; `false`: it has ended.
 pub(crate) fn cancel(tables: &mut Tables<'_>, id: JobId, reason: String) -> Change<bool> {
-    let Some(mut row) = tables.row(id)? else { return Ok(Err(Error::NotFound(id))) };
-    if let Err(refused) = check("the reason", reason.len(), limits::TEXT_BYTES) {
-        return Ok(Err(refused));
-    }
+    let mut row = kept(tables, id)?;
+    check("the reason", reason.len(), limits::TEXT_BYTES)?;
     if matches!(row.state, State::Ended(_)) {
-        return Ok(Ok(false));
+        return Ok(false);
     }
     // The first counts.
     row.cancelled.get_or_insert(reason);
     tables.set(id, &row)?;
-    Ok(Ok(true))
+    Ok(true)
 }
 
 /// Whoever wanted its exit has it: all of it goes.
 pub(crate) fn acknowledge(tables: &mut Tables<'_>, id: JobId) -> Change<()> {
     match tables.row(id)? {
-        Some(row) if matches!(row.state, State::Ended(_)) => remove(tables, id, &row).map(Ok),
-        _ => Ok(Err(Error::NotFound(id))),
+        Some(row) if matches!(row.state, State::Ended(_)) => remove(tables, id, &row),
+        _ => Err(Error::NotFound(id).into()),
     }
 }
 
 /// Removes jobs that ended before this time, the oldest first, and not too many; how many those were.
 pub(crate) fn sweep(tables: &mut Tables<'_>, before: u64) -> Change<usize> {
-    let old = tables.ended.range(..(before, 0)).map_err(fault)?.take(limits::SWEEP);
-    let old: Vec<JobId> =
-        old.map(|key| Ok(JobId(key?.0.value().1))).collect::<Result<_, redb::StorageError>>().map_err(fault)?;
+    let old = tables.ended.range(..(before, 0))?.take(limits::SWEEP);
+    let old = old.map(|key| Ok(JobId(key?.0.value().1))).collect::<Result<Vec<JobId>, redb::StorageError>>()?;
     for id in &old {
         if let Some(row) = tables.row(*id)? {
             remove(tables, *id, &row)?;
         }
     }
-    Ok(Ok(old.len()))
+    Ok(old.len())
 }
 
 /// Keeps what a job said; what is too much of it, or for the quotas, is a gap at its beginning.
 pub(crate) fn append(tables: &mut Tables<'_>, quotas: &Quotas, id: JobId, events: &[(u8, u64, Bytes)]) -> Change<u64> {
-    let Some(row) = tables.row(id)? else { return Ok(Err(Error::NotFound(id))) };
+    let row = kept(tables, id)?;
     let largest = events.iter().map(|(.., bytes)| bytes.len()).max().unwrap_or_default();
-    if let Err(refused) = check("an event", largest, limits::EVENT_BYTES) {
-        return Ok(Err(refused));
-    }
-    let known = tables.marks.get(id.0).map_err(fault)?.map(|marks| marks.value());
+    check("an event", largest, limits::EVENT_BYTES)?;
+    let known = tables.marks.get(id.0)?.map(|marks| marks.value());
     let (mut first, mut next, before) = known.unwrap_or((1, 1, 0));
-    let mut bytes = before;
+    let (mut bytes, free) = (before, free(tables, quotas, &row.tenant)?);
     for (kind, at, said) in events {
         let cost = limits::EVENT_COST + said.len() as u64;
-        let all = |bytes: u64| (bytes + cost).saturating_sub(before);
-        while first < next
-            && (bytes + cost > limits::EVENTS_BYTES || room(tables, quotas, &row.tenant, all(bytes))?.is_err())
-        {
+        let fits = |bytes: u64| (bytes + cost).saturating_sub(before) as i64 <= free;
+        while first < next && (bytes + cost > limits::EVENTS_BYTES || !fits(bytes)) {
             bytes -= drop_event(tables, id, first)?;
             first += 1;
         }
-        if room(tables, quotas, &row.tenant, all(bytes))?.is_ok() {
-            tables.events.insert((id.0, next), (*kind, *at, &said[..])).map_err(fault)?;
+        if fits(bytes) {
+            tables.events.insert((id.0, next), (*kind, *at, &said[..]))?;
             bytes += cost;
         } else {
             // Nothing of it is kept, so this is a gap up to here.
@@ -220,47 +199,64 @@ pub(crate) fn append(tables: &mut Tables<'_>, quotas: &Quotas, id: JobId, events
         }
         next += 1;
     }
-    tables.marks.insert(id.0, (first, next, bytes)).map_err(fault)?;
+    tables.marks.insert(id.0, (first, next, bytes))?;
     tables.charge(&row.tenant, 0, bytes as i64 - before as i64)?;
-    Ok(Ok(next))
+    Ok(next)
 }
 
 /// What it took.
-fn drop_event(tables: &mut Tables<'_>, id: JobId, sequence: u64) -> Result<u64, Fault> {
-    let dropped = tables.events.remove((id.0, sequence)).map_err(fault)?;
+fn drop_event(tables: &mut Tables<'_>, id: JobId, sequence: u64) -> Change<u64> {
+    let dropped = tables.events.remove((id.0, sequence))?;
     Ok(dropped.map_or(0, |event| limits::EVENT_COST + event.value().2.len() as u64))
 }
 
-fn remove(tables: &mut Tables<'_>, id: JobId, row: &Row) -> Result<(), Fault> {
-    let marks = tables.marks.remove(id.0).map_err(fault)?.map(|marks| marks.value());
+fn remove(tables: &mut Tables<'_>, id: JobId, row: &Row) -> Change<()> {
+    let marks = tables.marks.remove(id.0)?.map(|marks| marks.value());
     let (first, next, said) = marks.unwrap_or((1, 1, 0));
     for sequence in first..next {
         drop_event(tables, id, sequence)?;
     }
-    tables.jobs.remove(id.0).map_err(fault)?;
-    tables.bodies.remove(id.0).map_err(fault)?;
-    tables.values.remove(id.0).map_err(fault)?;
-    tables.tenants.remove((&row.tenant[..], id.0)).map_err(fault)?;
+    tables.jobs.remove(id.0)?;
+    tables.bodies.remove(id.0)?;
+    tables.values.remove(id.0)?;
+    tables.tenants.remove((&row.tenant[..], id.0))?;
     if let State::Ended(exit) = &row.state {
-        tables.ended.remove((exit.at, id.0)).map_err(fault)?;
+        tables.ended.remove((exit.at, id.0))?;
     }
     if let Some(key) = &row.key {
-        tables.keys.remove((&row.tenant[..], &key[..])).map_err(fault)?;
+        tables.keys.remove((&row.tenant[..], &key[..]))?;
     }
-    tables.charge(&row.tenant, -1, -((row.cost + said) as i64))
+    Ok(tables.charge(&row.tenant, -1, -((row.cost + said) as i64))?)
+}
+
+fn kept(tables: &Tables<'_>, id: JobId) -> Change<Row> {
+    tables.row(id)?.ok_or_else(|| Error::NotFound(id).into())
 }
 
 /// Whether so many bytes more are within the quotas.
-fn room(tables: &Tables<'_>, quotas: &Quotas, tenant: &str, wanted: u64) -> Change<()> {
-    for (name, scope, limit) in
-        [(ALL, "this node".to_owned(), quotas.bytes), (tenant, format!("tenant {tenant}"), quotas.tenant_bytes)]
-    {
+fn check_room(tables: &Tables<'_>, quotas: &Quotas, tenant: &str, wanted: u64) -> Change<()> {
+    for (name, limit) in quotas_of(quotas, tenant) {
         let used = tables.usage(name)?.bytes;
         if used.saturating_add(wanted) > limit {
-            return Ok(Err(Error::Quota { scope, used, limit, wanted }));
+            let scope = if name == ALL { "this node".to_owned() } else { format!("tenant {name}") };
+            return Err(Error::Quota { scope, used, limit, wanted }.into());
         }
     }
-    Ok(Ok(()))
+    Ok(())
+}
+
+/// Bytes that are left of the quotas; below 0 where these have become less than what is kept.
+fn free(tables: &Tables<'_>, quotas: &Quotas, tenant: &str) -> Change<i64> {
+    let mut least = i64::MAX;
+    for (name, limit) in quotas_of(quotas, tenant) {
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        least = least.min(signed(limit) - signed(tables.usage(name)?.bytes));
+    }
+    Ok(least)
+}
+
+fn quotas_of<'t>(quotas: &Quotas, tenant: &'t str) -> [(&'t str, u64); 2] {
+    [(ALL, quotas.bytes), (tenant, quotas.tenant_bytes)]
 }
 
 fn check(what: &'static str, size: usize, max: usize) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! What is read: of the latest commit, on the caller's thread, without waiting for the writer.
 
 use crate::job::{Event, Events, Exit, Found, JobView, State, Usage};
-use crate::tables::{BODIES, EVENTS, Fault, JOBS, MARKS, OPEN, Row, TENANTS, USAGE, VALUES, fault};
+use crate::tables::{BODIES, EVENTS, Fault, JOBS, MARKS, OPEN, Row, TENANTS, USAGE, VALUES};
 use crate::writer::Shared;
 use crate::{Error, JobId, id, limits};
 use bytes::Bytes;
@@ -12,8 +12,8 @@ fn ask<T>(shared: &Shared, question: impl FnOnce(&ReadTransaction) -> Result<T, 
     let database = shared.database.read();
     let why = "it could not be written, and is opened again with the next write".to_owned();
     let database = database.as_ref().ok_or_else(|| Error::Io { path: shared.path.clone(), why })?;
-    let answer = database.begin_read().map_err(fault).and_then(|transaction| question(&transaction));
-    answer.map_err(|error| Error::of(&shared.path, *error))
+    let answer = database.begin_read().map_err(Fault::from).and_then(|transaction| question(&transaction));
+    answer.map_err(|fault| Error::of(&shared.path, *fault.0))
 }
 
 pub(crate) fn get(shared: &Shared, id: JobId) -> Result<Option<JobView>, Error> {
@@ -21,15 +21,15 @@ pub(crate) fn get(shared: &Shared, id: JobId) -> Result<Option<JobView>, Error> 
 }
 
 fn row(transaction: &ReadTransaction, id: JobId) -> Result<Option<Row>, Fault> {
-    let jobs = transaction.open_table(JOBS).map_err(fault)?;
-    jobs.get(id.0).map_err(fault)?.map(|row| Row::read(row.value())).transpose()
+    let jobs = transaction.open_table(JOBS)?;
+    jobs.get(id.0)?.map(|row| Row::read(row.value())).transpose()
 }
 
 /// Spec and arguments.
 pub(crate) fn body(shared: &Shared, id: JobId) -> Result<Option<(Bytes, Bytes)>, Error> {
     ask(shared, |transaction| {
-        let bodies = transaction.open_table(BODIES).map_err(fault)?;
-        let body = bodies.get(id.0).map_err(fault)?;
+        let bodies = transaction.open_table(BODIES)?;
+        let body = bodies.get(id.0)?;
         Ok(body.map(|body| {
             let (spec, args) = body.value();
             (Bytes::copy_from_slice(spec), Bytes::copy_from_slice(args))
@@ -40,35 +40,37 @@ pub(crate) fn body(shared: &Shared, id: JobId) -> Result<Option<(Bytes, Bytes)>,
 pub(crate) fn result(shared: &Shared, id: JobId) -> Result<Option<(Exit, Bytes)>, Error> {
     ask(shared, |transaction| {
         let Some(Row { state: State::Ended(exit), .. }) = row(transaction, id)? else { return Ok(None) };
-        let values = transaction.open_table(VALUES).map_err(fault)?;
-        let value = values.get(id.0).map_err(fault)?.map(|value| Bytes::copy_from_slice(value.value()));
+        let values = transaction.open_table(VALUES)?;
+        let value = values.get(id.0)?.map(|value| Bytes::copy_from_slice(value.value()));
         Ok(Some((exit, value.unwrap_or_default())))
     })
 }
 
 pub(crate) fn list(shared: &Shared, tenant: &str, after: Option<JobId>, limit: usize) -> Result<Vec<JobView>, Error> {
-    let first = after.map_or(Some(0), |after| after.0.checked_add(1));
-    let Some(first) = first else { return Ok(Vec::new()) };
-    ask(shared, |transaction| {
-        let tenants = transaction.open_table(TENANTS).map_err(fault)?;
-        let found = tenants.range((tenant, first)..=(tenant, u128::MAX)).map_err(fault)?;
-        let mut all = Vec::new();
-        for key in found.take(limit.min(limits::PAGE)) {
-            let id = JobId(key.map_err(fault)?.0.value().1);
-            all.extend(row(transaction, id)?.map(|row| row.view(id)));
-        }
-        Ok(all)
+    page(shared, after, |transaction, first| {
+        let tenants = transaction.open_table(TENANTS)?;
+        let found = tenants.range((tenant, first)..=(tenant, u128::MAX))?.take(limit.min(limits::PAGE));
+        Ok(found.map(|key| Ok(JobId(key?.0.value().1))).collect::<Result<_, redb::StorageError>>()?)
     })
 }
 
 pub(crate) fn unfinished(shared: &Shared, after: Option<JobId>, limit: usize) -> Result<Vec<JobView>, Error> {
-    let first = after.map_or(Some(0), |after| after.0.checked_add(1));
-    let Some(first) = first else { return Ok(Vec::new()) };
+    page(shared, after, |transaction, first| {
+        let found = transaction.open_table(OPEN)?.range(first..)?.take(limit.min(limits::PAGE));
+        Ok(found.map(|key| Ok(JobId(key?.0.value()))).collect::<Result<_, redb::StorageError>>()?)
+    })
+}
+
+/// The jobs that are found from the one after this on.
+fn page(
+    shared: &Shared,
+    after: Option<JobId>,
+    found: impl FnOnce(&ReadTransaction, u128) -> Result<Vec<JobId>, Fault>,
+) -> Result<Vec<JobView>, Error> {
+    let Some(first) = after.map_or(Some(0), |after| after.0.checked_add(1)) else { return Ok(Vec::new()) };
     ask(shared, |transaction| {
-        let open = transaction.open_table(OPEN).map_err(fault)?;
         let mut all = Vec::new();
-        for key in open.range(first..).map_err(fault)?.take(limit.min(limits::PAGE)) {
-            let id = JobId(key.map_err(fault)?.0.value());
+        for id in found(transaction, first)? {
             all.extend(row(transaction, id)?.map(|row| row.view(id)));
         }
         Ok(all)
@@ -78,10 +80,10 @@ pub(crate) fn unfinished(shared: &Shared, after: Option<JobId>, limit: usize) ->
 pub(crate) fn find(shared: &Shared, tenant: &str, prefix: &str) -> Result<Found, FindError> {
     let range = JobId::with_prefix(prefix)?;
     let found = ask(shared, |transaction| {
-        let tenants = transaction.open_table(TENANTS).map_err(fault)?;
-        let found = tenants.range((tenant, range.start().0)..=(tenant, range.end().0)).map_err(fault)?;
+        let tenants = transaction.open_table(TENANTS)?;
+        let found = tenants.range((tenant, range.start().0)..=(tenant, range.end().0))?;
         let found = found.take(limits::FOUND).map(|key| Ok(JobId(key?.0.value().1)));
-        found.collect::<Result<Vec<JobId>, redb::StorageError>>().map_err(fault)
+        Ok(found.collect::<Result<Vec<JobId>, redb::StorageError>>()?)
     })?;
     Ok(match found[..] {
         [] => Found::None,
@@ -94,14 +96,14 @@ pub(crate) fn events(shared: &Shared, id: JobId, from: u64, limit: usize) -> Res
     let from = from.max(1);
     ask(shared, |transaction| {
         let Some(row) = row(transaction, id)? else { return Ok(None) };
-        let marks = transaction.open_table(MARKS).map_err(fault)?;
-        let (first, end, _) = marks.get(id.0).map_err(fault)?.map_or((1, 1, 0), |marks| marks.value());
+        let marks = transaction.open_table(MARKS)?;
+        let (first, end, _) = marks.get(id.0)?.map_or((1, 1, 0), |marks| marks.value());
         let gap = (from < first).then(|| (from, first - 1));
         let begin = from.max(first);
         let mut page = Events { gap, next: begin, ..Events::default() };
-        let kept = transaction.open_table(EVENTS).map_err(fault)?;
-        for event in kept.range((id.0, begin)..(id.0, end.max(begin))).map_err(fault)?.take(limit.min(limits::PAGE)) {
-            let (key, value) = event.map_err(fault)?;
+        let kept = transaction.open_table(EVENTS)?;
+        for event in kept.range((id.0, begin)..(id.0, end.max(begin)))?.take(limit.min(limits::PAGE)) {
+            let (key, value) = event?;
             let (sequence, (kind, at, bytes)) = (key.value().1, value.value());
             page.events.push(Event { sequence, kind, at, bytes: Bytes::copy_from_slice(bytes) });
             page.next = sequence + 1;
@@ -113,8 +115,8 @@ pub(crate) fn events(shared: &Shared, id: JobId, from: u64, limit: usize) -> Res
 
 pub(crate) fn usage(shared: &Shared, tenant: &str) -> Result<Usage, Error> {
     ask(shared, |transaction| {
-        let usage = transaction.open_table(USAGE).map_err(fault)?;
-        let (jobs, bytes) = usage.get(tenant).map_err(fault)?.map_or((0, 0), |usage| usage.value());
+        let usage = transaction.open_table(USAGE)?;
+        let (jobs, bytes) = usage.get(tenant)?.map_or((0, 0), |usage| usage.value());
         Ok(Usage { jobs, bytes })
     })
 }

@@ -75,37 +75,75 @@ pub(crate) struct Tables<'t> {
 }
 
 /// A failure of the disk or of the file: the whole transaction is dropped.
-pub(crate) type Fault = Box<redb::Error>;
+#[derive(Debug)]
+pub(crate) struct Fault(pub Box<redb::Error>);
+
+/// Why a change is not made.
+pub(crate) enum Stop {
+    /// It alone is refused, before it has written anything.
+    Refused(Error),
+    /// Nothing of its transaction is kept.
+    Fault(Fault),
+}
+
+/// redb has an error for each kind of operation.
+macro_rules! faults {
+    ($($kind:ident),*) => {
+        $(impl From<redb::$kind> for Fault {
+            fn from(error: redb::$kind) -> Fault {
+                Fault(Box::new(error.into()))
+            }
+        }
+
+        impl From<redb::$kind> for Stop {
+            fn from(error: redb::$kind) -> Stop {
+                Stop::Fault(error.into())
+            }
+        })*
+    };
+}
+
+faults!(Error, StorageError, TableError, TransactionError, CommitError, SetDurabilityError);
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        Stop::Fault(fault)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(refused: Error) -> Stop {
+        Stop::Refused(refused)
+    }
+}
 
 impl<'t> Tables<'t> {
     pub fn open(transaction: &'t WriteTransaction) -> Result<Tables<'t>, Fault> {
-        let tables = || {
-            Ok::<Tables<'t>, redb::TableError>(Tables {
-                jobs: transaction.open_table(JOBS)?,
-                bodies: transaction.open_table(BODIES)?,
-                values: transaction.open_table(VALUES)?,
-                keys: transaction.open_table(KEYS)?,
-                tenants: transaction.open_table(TENANTS)?,
-                open: transaction.open_table(OPEN)?,
-                ended: transaction.open_table(ENDED)?,
-                events: transaction.open_table(EVENTS)?,
-                marks: transaction.open_table(MARKS)?,
-                usage: transaction.open_table(USAGE)?,
-            })
-        };
-        tables().map_err(fault)
+        Ok(Tables {
+            jobs: transaction.open_table(JOBS)?,
+            bodies: transaction.open_table(BODIES)?,
+            values: transaction.open_table(VALUES)?,
+            keys: transaction.open_table(KEYS)?,
+            tenants: transaction.open_table(TENANTS)?,
+            open: transaction.open_table(OPEN)?,
+            ended: transaction.open_table(ENDED)?,
+            events: transaction.open_table(EVENTS)?,
+            marks: transaction.open_table(MARKS)?,
+            usage: transaction.open_table(USAGE)?,
+        })
     }
 
     pub fn row(&self, id: JobId) -> Result<Option<Row>, Fault> {
-        self.jobs.get(id.0).map_err(fault)?.map(|row| Row::read(row.value())).transpose()
+        self.jobs.get(id.0)?.map(|row| Row::read(row.value())).transpose()
     }
 
     pub fn set(&mut self, id: JobId, row: &Row) -> Result<(), Fault> {
-        self.jobs.insert(id.0, &row.write()?[..]).map_err(fault).map(drop)
+        self.jobs.insert(id.0, &row.write()?[..])?;
+        Ok(())
     }
 
     pub fn usage(&self, tenant: &str) -> Result<Usage, Fault> {
-        let known = self.usage.get(tenant).map_err(fault)?.map(|usage| usage.value()).unwrap_or_default();
+        let known = self.usage.get(tenant)?.map(|usage| usage.value()).unwrap_or_default();
         Ok(Usage { jobs: known.0, bytes: known.1 })
     }
 
@@ -115,8 +153,8 @@ impl<'t> Tables<'t> {
             let Usage { jobs: old_jobs, bytes: old_bytes } = self.usage(name)?;
             let now = (old_jobs.saturating_add_signed(jobs), old_bytes.saturating_add_signed(bytes));
             match now {
-                (0, 0) => self.usage.remove(name).map_err(fault).map(drop)?,
-                now => self.usage.insert(name, now).map_err(fault).map(drop)?,
+                (0, 0) => drop(self.usage.remove(name)?),
+                now => drop(self.usage.insert(name, now)?),
             }
         }
         Ok(())
@@ -125,13 +163,14 @@ impl<'t> Tables<'t> {
 
 impl Row {
     pub fn read(bytes: &[u8]) -> Result<Row, Fault> {
-        ciborium::from_reader(bytes).map_err(|error| Box::new(redb::Error::Corrupted(format!("a job's row: {error}"))))
+        let corrupt = |error| redb::Error::Corrupted(format!("a job's row: {error}"));
+        Ok(ciborium::from_reader(bytes).map_err(corrupt)?)
     }
 
     fn write(&self) -> Result<Vec<u8>, Fault> {
+        let corrupt = |error| redb::Error::Corrupted(format!("a job's row cannot be written: {error}"));
         let mut bytes = Vec::new();
-        let written = ciborium::into_writer(self, &mut bytes);
-        written.map_err(|error| Box::new(redb::Error::Corrupted(format!("a job's row cannot be written: {error}"))))?;
+        ciborium::into_writer(self, &mut bytes).map_err(corrupt)?;
         Ok(bytes)
     }
 
@@ -141,28 +180,29 @@ impl Row {
     }
 }
 
-pub(crate) fn fault(error: impl Into<redb::Error>) -> Fault {
-    Box::new(error.into())
-}
-
 /// Whether a file that is open is one of ours, and of a format that we know; makes it one where it is new.
 pub(crate) fn check(database: &redb::Database, path: &Path) -> Result<(), Error> {
-    let failed = |error: Fault| Error::of(path, *error);
-    let transaction = database.begin_write().map_err(|error| failed(fault(error)))?;
-    let is_new = transaction.list_tables().map_err(|error| failed(fault(error)))?.next().is_none();
-    let known = {
-        let mut meta = transaction.open_table(META).map_err(|error| failed(fault(error)))?;
-        let known = meta.get("format").map_err(|error| failed(fault(error)))?.map(|format| format.value());
-        if is_new {
-            meta.insert("format", FORMAT).map_err(|error| failed(fault(error)))?;
-        }
-        if is_new { Some(FORMAT) } else { known }
-    };
-    match known {
-        None => return Err(Error::Foreign { path: path.to_owned() }),
-        Some(FORMAT) => {}
-        Some(found) => return Err(Error::Version { path: path.to_owned(), found, known: FORMAT }),
+    match format(database).map_err(|fault| Error::of(path, *fault.0))? {
+        None => Err(Error::Foreign { path: path.to_owned() }),
+        Some(FORMAT) => Ok(()),
+        Some(found) => Err(Error::Version { path: path.to_owned(), found, known: FORMAT }),
     }
-    drop(Tables::open(&transaction).map_err(failed)?);
-    transaction.commit().map_err(|error| failed(fault(error)))
+}
+
+/// Its format; of one that is empty ours, with all tables. `None`: others' tables are in it. Only a file of ours is changed.
+fn format(database: &redb::Database) -> Result<Option<u64>, Fault> {
+    let transaction = database.begin_write()?;
+    let is_new = transaction.list_tables()?.next().is_none();
+    let known = {
+        let mut meta = transaction.open_table(META)?;
+        if is_new {
+            meta.insert("format", FORMAT)?;
+        }
+        meta.get("format")?.map(|format| format.value())
+    };
+    if known == Some(FORMAT) {
+        drop(Tables::open(&transaction)?);
+        transaction.commit()?;
+    }
+    Ok(known)
 }

@@ -1,7 +1,7 @@
 //! The one thread that writes: whatever waits is applied in one transaction and is on disk with one sync (group commit). Answers
 //! are given after that, and a failure of the disk is the answer to all of a batch.
 
-use crate::tables::{Fault, Tables, fault};
+use crate::tables::{Fault, Stop, Tables};
 use crate::{Error, limits};
 use parking_lot::RwLock;
 use redb::{Database, Durability};
@@ -67,7 +67,7 @@ impl Writer {
     pub fn change<T, F>(&self, durable: bool, change: F) -> Pending<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tables<'_>) -> Result<Result<T, Error>, Fault> + Send + 'static,
+        F: FnOnce(&mut Tables<'_>) -> Result<T, Stop> + Send + 'static,
     {
         let (to, answer) = oneshot::channel();
         let task = Task { change: Some(change), answer: None, to, durable };
@@ -112,11 +112,15 @@ impl<T> Future for Pending<T> {
 impl<T, F> Operation for Task<F, T>
 where
     T: Send,
-    F: FnOnce(&mut Tables<'_>) -> Result<Result<T, Error>, Fault> + Send,
+    F: FnOnce(&mut Tables<'_>) -> Result<T, Stop> + Send,
 {
     fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), Fault> {
         if let Some(change) = self.change.take() {
-            self.answer = Some(change(tables)?);
+            self.answer = Some(match change(tables) {
+                Ok(done) => Ok(done),
+                Err(Stop::Refused(refused)) => Err(refused),
+                Err(Stop::Fault(fault)) => return Err(fault),
+            });
         }
         Ok(())
     }
@@ -166,7 +170,7 @@ fn write(shared: &Shared, opens: &Opens, batch: &mut [Box<dyn Operation>], durab
         *shared.database.write() = Some(opened);
     }
     let outcome = match &*shared.database.read() {
-        Some(database) => transact(database, batch, durable).map_err(|error| Error::of(&shared.path, *error)),
+        Some(database) => transact(database, batch, durable).map_err(|fault| Error::of(&shared.path, *fault.0)),
         None => Err(Error::Closed),
     };
     if let Err(error) = &outcome {
@@ -177,10 +181,10 @@ fn write(shared: &Shared, opens: &Opens, batch: &mut [Box<dyn Operation>], durab
 }
 
 fn transact(database: &Database, batch: &mut [Box<dyn Operation>], durable: bool) -> Result<(), Fault> {
-    let mut transaction = database.begin_write().map_err(fault)?;
-    transaction.set_durability(if durable { Durability::Immediate } else { Durability::None }).map_err(fault)?;
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(if durable { Durability::Immediate } else { Durability::None })?;
     let mut tables = Tables::open(&transaction)?;
     batch.iter_mut().try_for_each(|operation| operation.apply(&mut tables))?;
     drop(tables);
-    transaction.commit().map_err(fault)
+    Ok(transaction.commit()?)
 }
