@@ -8,7 +8,7 @@ use redb::{Database, Durability};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
@@ -142,7 +142,7 @@ fn run(shared: &Shared, opens: &Opens, operations: &Receiver<Box<dyn Operation>>
         // What need not be on disk at once is brought there when nothing else is to be done.
         let first = match operations.try_recv() {
             Ok(first) => first,
-            Err(TryRecvError::Empty) if loose => {
+            Err(_) if loose => {
                 loose = false;
                 if let Err(error) = write(shared, opens, &mut [], true) {
                     tracing::warn!("what jobs said last is not on disk yet: {error}");

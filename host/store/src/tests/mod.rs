@@ -114,3 +114,16 @@ fn a_failure_is_the_answer_to_all_of_its_batch() {
     assert_eq!(store.accept(job(1)).wait(), Ok(Accepted::New));
     assert_eq!(store.usage("me").unwrap().jobs, 1);
 }
+
+#[test]
+fn what_a_job_said_last_is_on_disk_when_the_store_is_closed() {
+    for _ in 0..20 {
+        let disk = Shaky::new();
+        let store = disk.store().unwrap();
+        store.accept(job(1)).wait().unwrap();
+        drop(store.append(JobId(1), vec![(1, 1, Bytes::from_static(b"last"))]));
+        drop(store);
+        let events = disk.store().unwrap().events(JobId(1), 1, 9).unwrap().unwrap();
+        assert_eq!(events.events.len(), 1);
+    }
+}
