@@ -1,6 +1,6 @@
 //! Corovan's decisions, without I/O: no tokio, quinn, wasmtime, rustls or file access.
 //!
-//! Time and randomness are arguments. Rows (a module uses only lower rows): `ids code limits text` < `wire sync tenancy` <
+//! Time and randomness are arguments. Rows (a module uses only lower rows): `ids code limits text ulid` < `wire sync tenancy` <
 //! `job link membership` < `directory placement`.
 
 pub mod code;
@@ -14,4 +14,5 @@ pub mod placement;
 pub mod sync;
 pub mod tenancy;
 pub mod text;
+pub mod ulid;
 pub mod wire;

@@ -1,7 +1,9 @@
 //! Every bound of the product, named, with its reason. A full queue yields `Code::Overloaded`, which callers see.
 
+mod durable;
 mod placement;
 
+pub use durable::*;
 pub use placement::*;
 use std::time::Duration;
 

@@ -6,6 +6,8 @@ use bytes::{Bytes, BytesMut};
 use corovan_core::code::Code;
 use corovan_core::ids::{Address, ModuleHash, NodeId};
 use corovan_core::limits;
+use corovan_core::ulid::Ulid;
+use corovan_core::wire::durable::{Accepted, AskDurable, Attempt, DurableAsk, DurableInfo, Event, Gap, Keep, Retry};
 use corovan_core::wire::exit::{ExitHead, ExitRecord, Outcome, Usage};
 use corovan_core::wire::frame::{self, Decoder, Error, Frame, Kind};
 use corovan_core::wire::fuzz;
@@ -115,7 +117,7 @@ fn every_record_has_its_bytes() {
     golden(
         w,
         (Kind::Submit, 2),
-        &Submit { spec: 1, argv: vec!["a".into()], stdin: true, blob: Some(70_000), at: None },
+        &Submit { spec: 1, argv: vec!["a".into()], stdin: true, blob: Some(70_000), at: None, keep: None },
         b"",
     );
     golden(w, (Kind::Submit, 3), &Submit { spec: 1, at: Some("gpu=1".into()), ..Submit::default() }, &[0x80]);
@@ -173,12 +175,62 @@ fn every_record_has_its_bytes() {
     assert_eq!(hex(&out), "03000000460000000201000000000000".to_owned() + "6f7574");
 }
 
+fn durable(w: &mut Vec<String>) {
+    let retry = Retry {
+        attempts: 3,
+        node_loss: true,
+        trap: true,
+        any_exit: true,
+        exits: vec![75],
+        wait: 1,
+        most: 2,
+        overlap: true,
+    };
+    for (id, keep) in [Keep::default(), Keep { key: Some("k".into()), retry }].into_iter().enumerate() {
+        golden(w, (Kind::Submit, 4 + id as u64), &Submit { spec: 1, keep: Some(keep), ..Submit::default() }, &[0x80]);
+    }
+    golden(w, (Kind::Accepted, 1), &Accepted { job: Ulid(7), known: false }, b"");
+    golden(w, (Kind::Accepted, 2), &Accepted { job: Ulid(7), known: true }, b"");
+    use DurableAsk::*;
+    for (id, ask) in [Unknown, List, Find, Results, Events, Cancel, Acknowledge, Again, Why].into_iter().enumerate() {
+        let asked = AskDurable { ask, ..AskDurable::default() };
+        golden(w, (Kind::AskDurable, id as u64), &asked, &Ulid(7).0.to_be_bytes());
+    }
+    let (prefix, reason) = ("01k".into(), "r".into());
+    let whole = AskDurable { ask: Events, prefix, after: Some(Ulid(8)), from: 9, wait: true, reason };
+    golden(w, (Kind::AskDurable, 100), &whole, b"");
+    let info = DurableInfo {
+        job: Ulid(7),
+        tenant: "t".into(),
+        computation: 2,
+        label: "l".into(),
+        module: ModuleHash([5; 32]),
+        function: "f".into(),
+        state: JobState::Ended,
+        key: Some("k".into()),
+        at: Some(String::new()),
+        node: Some("n".into()),
+        attempts: 2,
+        accepted: 10,
+        ended: Some(12),
+        not_before: Some(11),
+        outcome: Some("finished".into()),
+        cancelled: Some("enough".into()),
+        history: vec![Attempt { number: 1, node: "n".into(), since: 3, over: Some(4), why: "lost".into() }],
+        why: Some(JobWhy::default()),
+    };
+    golden(w, (Kind::DurableInfo, 0), &info, b"");
+    golden(w, (Kind::Event, 0), &Event { sequence: 1, kind: 3, at: 5 }, b"\x03text");
+    golden(w, (Kind::Gap, 0), &Gap { first: 1, last: 4 }, b"");
+}
+
 fn jobs(w: &mut Vec<String>) {
     let nodes = vec![NodeAllocation { selector: "gpu=1".into(), jobs: Some(2) }, NodeAllocation::default()];
     let open = Open { nodes: nodes.clone(), weight: Some(10), pack: true, ..Open::new("a", "b") };
     golden(w, (Kind::Open, 2), &open, b"");
     golden(w, (Kind::Allocate, 0), &Allocate { nodes }, b"");
     golden(w, (Kind::Queued, 1), &Queued { position: 9 }, b"");
+    durable(w);
     golden(w, (Kind::AskJobs, 0), &AskJobs::default(), b"");
     golden(w, (Kind::AskJobs, 1), &AskJobs { computation: Some(2), job: Some(3) }, b"");
     for (id, state) in [JobState::Waiting, JobState::Running, JobState::Ended].into_iter().enumerate() {
@@ -392,7 +444,7 @@ proptest! {
         let (module, function) = (ModuleHash::of(&numbers[0].to_le_bytes()), argv.first().cloned());
         let prepare = Prepare { module, size: numbers[0], function, limits, env, terminals: numbers[1] as u8 };
         prop_assert_eq!(read_back(Kind::Prepare, &prepare), prepare);
-        let submit = Submit { spec: numbers[2], argv, stdin: flag, blob: some[3], at: flag.then(|| "a".into()) };
+        let submit = Submit { spec: numbers[2], argv, stdin: flag, blob: some[3], at: flag.then(|| "a".into()), keep: None };
         prop_assert_eq!(read_back(Kind::Submit, &submit), submit);
     }
 

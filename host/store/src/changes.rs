@@ -20,7 +20,7 @@ pub(crate) fn accept(tables: &mut Tables<'_>, quotas: &Quotas, job: NewJob) -> C
     }
     let mut digest = blake3::Hasher::new();
     digest.update(&(job.spec.len() as u64).to_le_bytes()).update(&job.spec).update(&job.args);
-    let digest = digest.finalize();
+    let (digest, spec) = (digest.finalize(), blake3::hash(&job.spec));
     if let Some(key) = &job.key
         && let Some(known) = tables.keys.get((&job.tenant[..], &key[..]))?.map(|id| JobId(id.value()))
     {
@@ -42,6 +42,7 @@ pub(crate) fn accept(tables: &mut Tables<'_>, quotas: &Quotas, job: NewJob) -> C
         computation: job.computation,
         key: job.key,
         digest: ByteBuf::from(*digest.as_bytes()),
+        spec: ByteBuf::from(*spec.as_bytes()),
         accepted: job.now,
         state: State::Waiting { not_before: 0 },
         attempts: 0,
@@ -51,7 +52,8 @@ pub(crate) fn accept(tables: &mut Tables<'_>, quotas: &Quotas, job: NewJob) -> C
         reserve,
     };
     tables.set(job.id, &row)?;
-    tables.bodies.insert(job.id.0, (&job.spec[..], &job.args[..]))?;
+    tables.add_spec(&row.tenant, &row.spec, &job.spec)?;
+    tables.arguments.insert(job.id.0, &job.args[..])?;
     tables.open.insert(job.id.0, ())?;
     tables.tenants.insert((&row.tenant[..], job.id.0), ())?;
     if let Some(key) = &row.key {
@@ -137,6 +139,7 @@ pub(crate) fn end(tables: &mut Tables<'_>, quotas: &Quotas, id: JobId, exit: New
         tables.values.insert(id.0, &exit.value[..])?;
     }
     tables.open.remove(id.0)?;
+    tables.release_spec(&row.tenant, &row.spec, (0, 1))?;
     tables.ended.insert((at, id.0), ())?;
     tables.charge(&row.tenant, 0, change)?;
     Ok(Ended::First)
@@ -217,7 +220,8 @@ fn remove(tables: &mut Tables<'_>, id: JobId, row: &Row) -> Change<()> {
         drop_event(tables, id, sequence)?;
     }
     tables.jobs.remove(id.0)?;
-    tables.bodies.remove(id.0)?;
+    tables.arguments.remove(id.0)?;
+    tables.release_spec(&row.tenant, &row.spec, (1, 0))?;
     tables.values.remove(id.0)?;
     tables.tenants.remove((&row.tenant[..], id.0))?;
     if let State::Ended(exit) = &row.state {

@@ -21,7 +21,6 @@
 
 mod changes;
 mod error;
-mod id;
 mod job;
 pub mod limits;
 mod read;
@@ -29,8 +28,8 @@ mod tables;
 mod writer;
 
 use bytes::Bytes;
+pub use corovan_core::ulid::{Malformed, Ulid as JobId};
 pub use error::Error;
-pub use id::{JobId, Malformed};
 pub use job::{Accepted, Attempt, Ended, Event, Events, Exit, Found, JobView, NewExit, NewJob, State, Usage};
 use parking_lot::RwLock;
 pub use read::FindError;
@@ -73,6 +72,10 @@ pub trait Journal: Send + Sync {
     fn get(&self, id: JobId) -> Result<Option<JobView>, Error>;
     /// Spec and arguments.
     fn body(&self, id: JobId) -> Result<Option<(Bytes, Bytes)>, Error>;
+    /// Its spec alone.
+    fn spec(&self, id: JobId) -> Result<Option<Bytes>, Error>;
+    /// Tells each spec of jobs that have not ended: whose it is, and of how many of these.
+    fn specs(&self, each: &mut dyn FnMut(&str, &[u8], u64)) -> Result<(), Error>;
     /// The exit and its value; `None` while it has not ended.
     fn result(&self, id: JobId) -> Result<Option<(Exit, Bytes)>, Error>;
     /// A tenant's jobs in order of their ids, at most [`limits::PAGE`].
@@ -185,6 +188,14 @@ impl Journal for Store {
 
     fn body(&self, id: JobId) -> Result<Option<(Bytes, Bytes)>, Error> {
         read::body(&self.shared, id)
+    }
+
+    fn spec(&self, id: JobId) -> Result<Option<Bytes>, Error> {
+        read::spec(&self.shared, id)
+    }
+
+    fn specs(&self, each: &mut dyn FnMut(&str, &[u8], u64)) -> Result<(), Error> {
+        read::specs(&self.shared, each)
     }
 
     fn result(&self, id: JobId) -> Result<Option<(Exit, Bytes)>, Error> {

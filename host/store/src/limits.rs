@@ -8,8 +8,8 @@ pub const BATCH: usize = 4_096;
 pub const NAME_BYTES: usize = 128;
 /// Spec and arguments of a job that lie in the store; larger arguments are blobs.
 pub const BODY_BYTES: usize = 1 << 20;
-/// An exit record without its value: texts and backtraces are cut to less before.
-pub const EXIT_BYTES: usize = 16 << 10;
+/// An exit record without its value: one text of 4 KiB, and names. A million jobs that wait are to fit into a tenant's quota.
+pub const EXIT_BYTES: usize = 6 << 10;
 /// A value that lies in the store; larger ones are blobs.
 pub const VALUE_BYTES: usize = 1 << 20;
 /// What is set aside for a job's exit when it is accepted, so that what was accepted can always end; a larger value takes what is free then.

@@ -1,9 +1,9 @@
 //! What is read: of the latest commit, on the caller's thread, without waiting for the writer.
 
 use crate::job::{Event, Events, Exit, Found, JobView, State, Usage};
-use crate::tables::{BODIES, EVENTS, Fault, JOBS, MARKS, OPEN, Row, TENANTS, USAGE, VALUES};
+use crate::tables::{ARGUMENTS, EVENTS, Fault, JOBS, MARKS, OPEN, Row, SPECS, TENANTS, USAGE, VALUES};
 use crate::writer::Shared;
-use crate::{Error, JobId, id, limits};
+use crate::{Error, JobId, Malformed, limits};
 use bytes::Bytes;
 use redb::{ReadTransaction, ReadableDatabase};
 
@@ -28,12 +28,35 @@ fn row(transaction: &ReadTransaction, id: JobId) -> Result<Option<Row>, Fault> {
 /// Spec and arguments.
 pub(crate) fn body(shared: &Shared, id: JobId) -> Result<Option<(Bytes, Bytes)>, Error> {
     ask(shared, |transaction| {
-        let bodies = transaction.open_table(BODIES)?;
-        let body = bodies.get(id.0)?;
-        Ok(body.map(|body| {
-            let (spec, args) = body.value();
-            (Bytes::copy_from_slice(spec), Bytes::copy_from_slice(args))
-        }))
+        let Some(row) = row(transaction, id)? else { return Ok(None) };
+        let arguments = transaction.open_table(ARGUMENTS)?;
+        let arguments = arguments.get(id.0)?.map(|bytes| Bytes::copy_from_slice(bytes.value()));
+        Ok(spec_of(transaction, &row)?.zip(arguments))
+    })
+}
+
+pub(crate) fn spec(shared: &Shared, id: JobId) -> Result<Option<Bytes>, Error> {
+    ask(shared, |transaction| match row(transaction, id)? {
+        Some(row) => spec_of(transaction, &row),
+        None => Ok(None),
+    })
+}
+
+fn spec_of(transaction: &ReadTransaction, row: &Row) -> Result<Option<Bytes>, Fault> {
+    let specs = transaction.open_table(SPECS)?;
+    Ok(specs.get((&row.tenant[..], &row.spec[..]))?.map(|found| Bytes::copy_from_slice(found.value().2)))
+}
+
+pub(crate) fn specs(shared: &Shared, each: &mut dyn FnMut(&str, &[u8], u64)) -> Result<(), Error> {
+    ask(shared, |transaction| {
+        for found in transaction.open_table(SPECS)?.range::<(&str, &[u8])>(..)? {
+            let (key, value) = found?;
+            let (_, open, spec) = value.value();
+            if open > 0 {
+                each(key.value().0, spec, open);
+            }
+        }
+        Ok(())
     })
 }
 
@@ -125,7 +148,7 @@ pub(crate) fn usage(shared: &Shared, tenant: &str) -> Result<Usage, Error> {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FindError {
     #[error(transparent)]
-    Malformed(#[from] id::Malformed),
+    Malformed(#[from] Malformed),
     #[error(transparent)]
     Store(#[from] Error),
 }

@@ -11,8 +11,10 @@ use std::path::Path;
 pub(crate) const FORMAT: u64 = 1;
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 pub(crate) const JOBS: TableDefinition<u128, &[u8]> = TableDefinition::new("jobs");
-/// Spec and arguments.
-pub(crate) const BODIES: TableDefinition<u128, (&[u8], &[u8])> = TableDefinition::new("bodies");
+/// What is to be run, once for all of a tenant's jobs that say the same: by its digest, with how many of them are kept, and how many of
+/// these have not ended.
+pub(crate) const SPECS: TableDefinition<(&str, &[u8]), (u64, u64, &[u8])> = TableDefinition::new("specs");
+pub(crate) const ARGUMENTS: TableDefinition<u128, &[u8]> = TableDefinition::new("arguments");
 pub(crate) const VALUES: TableDefinition<u128, &[u8]> = TableDefinition::new("values");
 /// By tenant and idempotency key.
 pub(crate) const KEYS: TableDefinition<(&str, &str), u128> = TableDefinition::new("keys");
@@ -42,6 +44,9 @@ pub(crate) struct Row {
     /// Of spec and arguments.
     #[serde(rename = "d")]
     pub digest: ByteBuf,
+    /// Of the spec, which is kept under it.
+    #[serde(rename = "p")]
+    pub spec: ByteBuf,
     #[serde(rename = "a")]
     pub accepted: u64,
     #[serde(rename = "s")]
@@ -63,7 +68,8 @@ pub(crate) struct Row {
 /// All tables of one transaction.
 pub(crate) struct Tables<'t> {
     pub jobs: Table<'t, u128, &'static [u8]>,
-    pub bodies: Table<'t, u128, (&'static [u8], &'static [u8])>,
+    specs: Table<'t, (&'static str, &'static [u8]), (u64, u64, &'static [u8])>,
+    pub arguments: Table<'t, u128, &'static [u8]>,
     pub values: Table<'t, u128, &'static [u8]>,
     pub keys: Table<'t, (&'static str, &'static str), u128>,
     pub tenants: Table<'t, (&'static str, u128), ()>,
@@ -121,7 +127,8 @@ impl<'t> Tables<'t> {
     pub fn open(transaction: &'t WriteTransaction) -> Result<Tables<'t>, Fault> {
         Ok(Tables {
             jobs: transaction.open_table(JOBS)?,
-            bodies: transaction.open_table(BODIES)?,
+            specs: transaction.open_table(SPECS)?,
+            arguments: transaction.open_table(ARGUMENTS)?,
             values: transaction.open_table(VALUES)?,
             keys: transaction.open_table(KEYS)?,
             tenants: transaction.open_table(TENANTS)?,
@@ -139,6 +146,28 @@ impl<'t> Tables<'t> {
 
     pub fn set(&mut self, id: JobId, row: &Row) -> Result<(), Fault> {
         self.jobs.insert(id.0, &row.write()?[..])?;
+        Ok(())
+    }
+
+    /// One more job of this tenant has this spec.
+    pub fn add_spec(&mut self, tenant: &str, digest: &[u8], spec: &[u8]) -> Result<(), Fault> {
+        let known = self.specs.get((tenant, digest))?.map(|known| (known.value().0, known.value().1));
+        let (kept, open) = known.unwrap_or_default();
+        self.specs.insert((tenant, digest), (kept + 1, open + 1, spec))?;
+        Ok(())
+    }
+
+    /// One of them has ended, or is not kept any more.
+    pub fn release_spec(&mut self, tenant: &str, digest: &[u8], (kept, open): (u64, u64)) -> Result<(), Fault> {
+        let known = self.specs.get((tenant, digest))?.map(|known| {
+            let (all, unfinished, spec) = known.value();
+            (all.saturating_sub(kept), unfinished.saturating_sub(open), spec.to_vec())
+        });
+        match known {
+            None => {}
+            Some((0, ..)) => drop(self.specs.remove((tenant, digest))?),
+            Some((kept, open, spec)) => drop(self.specs.insert((tenant, digest), (kept, open, &spec[..]))?),
+        }
         Ok(())
     }
 

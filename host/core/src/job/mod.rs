@@ -2,3 +2,4 @@
 
 pub mod hours;
 pub mod manifest;
+pub mod retry;

@@ -38,6 +38,8 @@ pub enum Kind {
     AskJobs = 10,
     /// client: first frame of a stream: take no new work, or take it again ([`super::nodes::Drain`]).
     Drain = 11,
+    /// client: first frame of a stream: something about durable jobs ([`super::durable::AskDurable`]); payload: their ids, 16 bytes each.
+    AskDurable = 12,
     /// node: answer to `Open` ([`super::records::Opened`]).
     Opened = 64,
     /// node: the bytes of this spec's module are wanted.
@@ -70,6 +72,16 @@ pub enum Kind {
     Queued = 78,
     /// node: one open job ([`super::jobs::JobInfo`]).
     JobInfo = 79,
+    /// node: the job is on disk and will end ([`super::durable::Accepted`]): the last of it on its control stream.
+    Accepted = 80,
+    /// node: a durable job ([`super::durable::DurableInfo`]); `id` counts the ids that were asked about, from 0.
+    DurableInfo = 81,
+    /// node: something that a durable job said ([`super::durable::Event`]); payload: the bytes.
+    Event = 82,
+    /// node: events that were asked for and are not kept any more ([`super::durable::Gap`]).
+    Gap = 83,
+    /// node: payload is more of the value of the `Exit` frame before it.
+    Part = 84,
     /// either: first frame of a one-way stream ([`super::records::Blob`]); raw bytes follow to the end of the stream.
     Blob = 128,
 }
@@ -100,7 +112,7 @@ pub const HEADER: usize = 16;
 const MAY_IGNORE: u16 = 0x8000;
 
 impl Kind {
-    const ALL: [Kind; 28] = [
+    const ALL: [Kind; 34] = [
         Kind::Open,
         Kind::Prepare,
         Kind::Submit,
@@ -112,6 +124,7 @@ impl Kind {
         Kind::Allocate,
         Kind::AskJobs,
         Kind::Drain,
+        Kind::AskDurable,
         Kind::Opened,
         Kind::NeedModule,
         Kind::Prepared,
@@ -128,6 +141,11 @@ impl Kind {
         Kind::Placed,
         Kind::Queued,
         Kind::JobInfo,
+        Kind::Accepted,
+        Kind::DurableInfo,
+        Kind::Event,
+        Kind::Gap,
+        Kind::Part,
         Kind::Blob,
     ];
 

@@ -1,6 +1,7 @@
 //! Every decoder of this folder as a plain function over any bytes, for the fuzz targets and for proptest alike. Each
 //! checks what must hold of whatever was decoded; it panics only if that does not.
 
+use super::durable::{Accepted, AskDurable, DurableInfo, Event, Gap};
 use super::exit::{ExitHead, ExitRecord, Usage};
 use super::frame::{self, Decoder, Frame, Kind};
 use super::jobs::{Allocate, AskJobs, JobInfo, Queued};
@@ -38,6 +39,11 @@ pub const TARGETS: &[Target] = &[
     ("drain", record::<Drain>),
     ("allocate", record::<Allocate>),
     ("ask_jobs", record::<AskJobs>),
+    ("ask_durable", record::<AskDurable>),
+    ("accepted", record::<Accepted>),
+    ("durable_info", record::<DurableInfo>),
+    ("event", record::<Event>),
+    ("gap", record::<Gap>),
     ("queued", record::<Queued>),
     ("job_info", record::<JobInfo>),
     ("node_info", record::<NodeInfo>),

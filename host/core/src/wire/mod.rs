@@ -1,6 +1,7 @@
 //! What travels: frames and the records in their heads. Lengths are capped before anything is allocated or decoded.
 
 pub mod cbor;
+pub mod durable;
 pub mod exit;
 pub mod frame;
 pub mod fuzz;

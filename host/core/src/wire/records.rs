@@ -1,5 +1,6 @@
 //! The records in frame heads. CBOR maps with short text keys; absent fields have defaults, unknown ones are ignored.
 
+use super::durable::Keep;
 use super::jobs::NodeAllocation;
 use crate::code::Code;
 use crate::ids::{Address, ModuleHash, NodeId};
@@ -102,6 +103,9 @@ pub struct Submit {
     /// Which nodes may run it: a selector (`docs/computations.md`), nothing for any. Absent: the one that takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// It is to last: accepted when it is on disk, and ended whatever becomes of this connection (`Accepted` is the answer).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
 }
 
 /// Ends job `frame.id`: interrupt, grace, hard stop.

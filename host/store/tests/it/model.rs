@@ -163,5 +163,11 @@ proptest! {
         }
         let open_jobs = model.values().filter(|kept| kept.ended.is_none()).count();
         prop_assert_eq!(store.unfinished(None, 100).unwrap().len(), open_jobs);
+        let mut specs = BTreeMap::new();
+        store.specs(&mut |tenant, _, open| assert_eq!(specs.insert(tenant.to_owned(), open), None)).unwrap();
+        prop_assert_eq!(specs.values().sum::<u64>(), open_jobs as u64);
+        for number in model.keys() {
+            prop_assert_eq!(store.spec(id(*number)).unwrap(), Some(job(*number, "me").spec));
+        }
     }
 }
