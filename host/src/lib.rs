@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod config;
 pub mod dispatch;
 pub mod enrol;
+pub mod home;
 pub mod hostcalls;
 pub mod modules;
 pub mod net;

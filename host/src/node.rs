@@ -14,6 +14,7 @@ use crate::dispatch::guests::Guests;
 use crate::dispatch::offers::Offers;
 use crate::dispatch::{Dispatch, Tenants};
 use crate::enrol::{self, Door, Issuer, LocalIssuer, Renewal, Source};
+use crate::home::{self, Home};
 use crate::hostcalls;
 use crate::modules::{self, KnownImports, Modules, Signature};
 use crate::net::{Arrival, Connection, Endpoint, endpoint};
@@ -91,6 +92,9 @@ impl Random for SystemRandom {
     }
 }
 
+/// The file of durable jobs in the data directory.
+const DURABLE: &str = "jobs.redb";
+
 impl Node {
     /// Starts all parts; the node takes work when this returns. Must be called in a tokio runtime.
     pub async fn start(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Node, Error> {
@@ -134,8 +138,20 @@ impl Node {
         let tenant_slots = slots.count as usize;
         let all_slots = tenant_slots + limits::RESERVED_SLOTS as usize;
         let dispatch = Dispatch::new(Arc::clone(&runtime), modules, linker, (all_slots, tenant_slots));
+        let (tasks, tenants) = (Tasks::here(), Arc::<Tenants>::default());
+        let home = Home::new(home::Parts {
+            dispatch: dispatch.clone(),
+            tenants: Arc::clone(&tenants),
+            tasks: tasks.clone(),
+            grants: Arc::clone(&grants),
+            node: id,
+            node_name: config.name.clone(),
+            cluster: cluster.clone(),
+            incarnation: state.incarnation,
+            path: config.data.join(DURABLE),
+        });
         let me = (id, config.name.clone());
-        let service = Service::new(dispatch, Tenants::default(), Tasks::here(), me, Arc::clone(&grants));
+        let service = Service::new((dispatch, home), tenants, tasks, me, Arc::clone(&grants));
         let service = Arc::new(service);
         let issues = issuer.is_some();
         let draining = offering::is_draining(&config.offer, clock.unix());
@@ -202,6 +218,7 @@ impl Node {
         });
         let _ = service.nodes.set(Nodes { roster, seeds, drain });
         let links = mesh.as_ref().map(|mesh| mesh.links.clone());
+        keep_on(&service).await;
         let accepting = accept(endpoint.clone(), Arc::clone(&service), door, links);
         service.tasks.spawn(TaskKind::Accept, "accept", accepting);
         let (renewing, stop) = oneshot::channel();
@@ -264,6 +281,17 @@ impl Node {
         self.endpoint.close("the node has shut down").await;
         let _ = tokio::time::timeout(limits::CONNECT_TIME, self.service.tasks.finished()).await;
     }
+}
+
+/// Goes on with the durable jobs that are on disk.
+async fn keep_on(service: &Arc<Service>) {
+    let home = service.home.clone();
+    home.open().await;
+    let all = async move {
+        tokio::join!(home.clone().resume(), home.clone().run(), home.sweep());
+        Ok::<(), std::convert::Infallible>(())
+    };
+    service.tasks.spawn(TaskKind::Stream, "durable jobs", all);
 }
 
 /// What grants certificates, if this node issues them.

@@ -1,8 +1,9 @@
 //! A computation on one node: prepares specs, submits jobs, ends. One control stream, one task reading it, one writing.
 
 use crate::arguments::Arguments;
+use crate::durable::AwaitsAcceptance;
 use crate::error::{Error, Peer};
-use crate::framed::Outbox;
+use crate::framed::{Mark, Outbox};
 use crate::job::{Cell, Job};
 use crate::node::{self, Control, Registry};
 use crate::options::{check_nodes, check_selector};
@@ -65,6 +66,8 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 struct Table {
     jobs: HashMap<JobId, Arc<Cell>>,
+    /// Those that are to last and are not accepted yet.
+    durable: HashMap<JobId, AwaitsAcceptance>,
     specs: HashMap<u64, mpsc::Sender<SpecAnswer>>,
     last_job: JobId,
     last_spec: u64,
@@ -179,15 +182,7 @@ impl Computation {
     /// when the request is queued (and large arguments are sent), not when the job runs.
     pub async fn submit(&self, spec: &Spec, arguments: Arguments, options: SubmitOptions) -> Result<Job, Error> {
         let shared = &self.0.shared;
-        if spec.0.computation != shared.id {
-            return Err(Error::Value { what: "the spec", why: "it belongs to another computation".into() });
-        }
-        options.at.as_deref().map_or(Ok(()), check_selector)?;
-        let argv: usize = options.argv.iter().map(String::len).sum();
-        if argv > limits::ARGV_BYTES {
-            let (size, max) = (argv as u64, limits::ARGV_BYTES as u64);
-            return Err(Error::TooLarge { what: "the command-line arguments together", size, max });
-        }
+        self.check(spec, &options.argv, options.at.as_deref())?;
         let stdin =
             match options.stdin {
                 true => Some(self.0.node.stdin.clone().try_acquire_owned().map_err(|_| Error::TooMany {
@@ -200,27 +195,46 @@ impl Computation {
         let slot = shared.slots.clone().acquire_owned().await.map_err(|_| shared.end_error())?;
         let cell = Arc::new(Cell::new(spec.clone(), slot));
         let id = shared.new_job(&cell)?;
+        let (argv, at) = (options.argv, options.at);
+        let request = Submit { spec: spec.0.id, argv, stdin: options.stdin, blob: None, at, keep: None };
+        let mark = self.request(id, request, &arguments).inspect_err(|_| drop(shared.forget_job(id)))?;
+        let job = Job::new(id, self.0.clone(), cell, stdin);
+        self.send_arguments(id, mark, &arguments).await?;
+        Ok(job)
+    }
+
+    /// Queues a job's frame, with its arguments if they are small.
+    pub(crate) fn request(&self, id: JobId, request: Submit, arguments: &Arguments) -> Result<Mark, Error> {
         let bytes = arguments.as_bytes();
         let large = bytes.len() > limits::INLINE_PAYLOAD;
-        let request = Submit {
-            spec: spec.0.id,
-            argv: options.argv,
-            stdin: options.stdin,
-            blob: large.then_some(bytes.len() as u64),
-            at: options.at,
-        };
+        let request = Submit { blob: large.then_some(bytes.len() as u64), ..request };
         let inline: &[u8] = if large { b"" } else { bytes };
-        let mark = shared.outbox.push(Kind::Submit, id, &request, inline).map_err(|error| {
-            shared.forget_job(id);
-            head_too_large(error)
-        })?;
-        let job = Job::new(id, self.0.clone(), cell, stdin);
-        if large {
-            // The request first: its stream's bytes take room in the connection's window until it has come.
-            shared.outbox.written(mark).await;
-            self.upload(BlobKind::Arguments, id, bytes).await?;
+        self.0.shared.outbox.push(Kind::Submit, id, &request, inline).map_err(head_too_large)
+    }
+
+    /// Sends large arguments, after the frame that tells of them: their stream's bytes take room in the connection's window until
+    /// that has come.
+    pub(crate) async fn send_arguments(&self, id: JobId, mark: Mark, arguments: &Arguments) -> Result<(), Error> {
+        let bytes = arguments.as_bytes();
+        if bytes.len() <= limits::INLINE_PAYLOAD {
+            return Ok(());
         }
-        Ok(job)
+        self.0.shared.outbox.written(mark).await;
+        self.upload(BlobKind::Arguments, id, bytes).await
+    }
+
+    /// What can be refused of a job before anything is sent.
+    pub(crate) fn check(&self, spec: &Spec, argv: &[String], at: Option<&str>) -> Result<(), Error> {
+        if spec.0.computation != self.0.shared.id {
+            return Err(Error::Value { what: "the spec", why: "it belongs to another computation".into() });
+        }
+        at.map_or(Ok(()), check_selector)?;
+        let argv: usize = argv.iter().map(String::len).sum();
+        if argv > limits::ARGV_BYTES {
+            let (size, max) = (argv as u64, limits::ARGV_BYTES as u64);
+            return Err(Error::TooLarge { what: "the command-line arguments together", size, max });
+        }
+        Ok(())
     }
 
     /// Submits and waits for the end; output is read and dropped.
@@ -301,13 +315,15 @@ impl Shared {
         }
         self.slots.close();
         self.outbox.close();
-        let specs = {
+        let (specs, durable) = {
             let mut table = self.table.lock();
             table.closing = true;
-            std::mem::take(&mut table.specs)
+            (std::mem::take(&mut table.specs), std::mem::take(&mut table.durable))
         };
         drop(specs);
-        self.lose_jobs(&result.err().unwrap_or(Error::Closed));
+        let error = result.err().unwrap_or(Error::Closed);
+        durable.into_values().for_each(|waiting| waiting.answer(Err(error.clone())));
+        self.lose_jobs(&error);
     }
 
     /// Waits until it has ended.
@@ -343,7 +359,24 @@ impl Shared {
     }
 
     pub fn open_jobs(&self) -> usize {
-        self.table.lock().jobs.len()
+        let table = self.table.lock();
+        table.jobs.len() + table.durable.len()
+    }
+
+    pub fn take_durable(&self, id: JobId) -> Option<AwaitsAcceptance> {
+        self.table.lock().durable.remove(&id)
+    }
+
+    pub fn new_durable(&self, waiting: AwaitsAcceptance) -> Result<JobId, Error> {
+        let mut table = self.table.lock();
+        if table.closing {
+            drop(table);
+            return Err(self.end_error());
+        }
+        table.last_job += 1;
+        let id = table.last_job;
+        table.durable.insert(id, waiting);
+        Ok(id)
     }
 
     pub fn connection_error(&self, connection: &quinn::Connection) -> Error {
@@ -353,7 +386,7 @@ impl Shared {
         }
     }
 
-    fn end_error(&self) -> Error {
+    pub fn end_error(&self) -> Error {
         self.failure().unwrap_or(Error::Closed)
     }
 

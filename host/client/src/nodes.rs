@@ -33,7 +33,7 @@ pub enum News {
 pub(crate) struct Stream {
     reader: FrameReader<quinn::RecvStream>,
     connection: quinn::Connection,
-    peer: Peer,
+    pub(crate) peer: Peer,
 }
 
 impl Node {
@@ -86,11 +86,20 @@ impl Node {
     }
 
     pub(crate) async fn ask<T: Serialize>(&self, kind: Kind, asked: &T) -> Result<(quinn::SendStream, Stream), Error> {
+        self.ask_with(kind, asked, b"").await
+    }
+
+    pub(crate) async fn ask_with<T: Serialize>(
+        &self,
+        kind: Kind,
+        asked: &T,
+        payload: &[u8],
+    ) -> Result<(quinn::SendStream, Stream), Error> {
         let (connection, peer) = (self.0.connection.clone(), self.0.peer.clone());
         let opened = self.in_time(async { connection.open_bi().await.map_err(|error| peer.lost_error(&error)) });
         let (send, recv) = opened.await?;
         let mut writer = FrameWriter::new(send);
-        writer.queue(kind, 0, asked, b"").map_err(|error| peer.protocol(error))?;
+        writer.queue(kind, 0, asked, payload).map_err(|error| peer.protocol(error))?;
         // What a node that refuses says counts more than a failed write.
         let _ = writer.flush().await;
         Ok((writer.into_inner(), Stream { reader: FrameReader::new(recv), connection, peer }))

@@ -10,7 +10,8 @@ use crate::transport;
 use bytes::{Bytes, BytesMut};
 use corovan_core::code::Code;
 use corovan_core::limits;
-use corovan_core::wire::exit::ExitHead;
+use corovan_core::wire::durable::Accepted;
+use corovan_core::wire::exit::{ExitHead, ExitRecord};
 use corovan_core::wire::frame::{Frame, Kind};
 use corovan_core::wire::jobs::Queued;
 use corovan_core::wire::records::{Blob, BlobKind, Closed, Log, Placed, Progress, Refused, Started};
@@ -76,6 +77,11 @@ fn take_frame(shared: &Arc<Shared>, frame: Frame) -> Result<Option<Result<(), Er
                 cell.output(id, stderr, &frame.payload, shared).map_err(|why| broken(&why))?;
             }
         }
+        Kind::Accepted => {
+            let accepted: Accepted = frame.record().map_err(|error| broken(&error))?;
+            // One that is not in the table was given up here.
+            shared.take_durable(id).into_iter().for_each(|waiting| waiting.answer(Ok(accepted)));
+        }
         Kind::Exit => exit(shared, id, frame)?,
         Kind::Started => {
             let Started { address } = frame.record().map_err(|error| broken(&error))?;
@@ -126,6 +132,10 @@ fn with_job(shared: &Shared, id: u64, act: impl FnOnce(&Cell)) {
 
 fn exit(shared: &Arc<Shared>, id: u64, frame: Frame) -> Result<(), Error> {
     let head: ExitHead = frame.record().map_err(|error| shared.peer.protocol(error))?;
+    if let Some(waiting) = shared.take_durable(id) {
+        waiting.answer(Err(shared.not_accepted(ExitRecord::from_head(head, Bytes::new()).outcome)));
+        return Ok(());
+    }
     match head.blob {
         None => {
             if let Some(cell) = shared.forget_job(id) {

@@ -2,7 +2,7 @@
 
 use super::connection::Client;
 use super::session::Error;
-use super::{jobs, nodes};
+use super::{durable, jobs, nodes};
 use crate::net::framed::{FrameReader, FrameWriter};
 use crate::net::{RecvStream, SendStream};
 use corovan_core::wire::records::Closed;
@@ -18,6 +18,7 @@ pub(super) async fn serve(
     let mut writer = FrameWriter::new(send);
     let result = match asked.kind {
         Kind::ListNodes => nodes::list(client, &asked, reader, &mut writer).await,
+        Kind::AskDurable => durable::answer(client, &asked, reader, &mut writer).await,
         Kind::AskJobs => jobs::list(client, &asked, &mut writer).await,
         Kind::Drain => nodes::drain(client, &asked),
         _ => nodes::ask_peer(client, &asked).await,

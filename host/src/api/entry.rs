@@ -10,8 +10,10 @@ use corovan_core::code::Code;
 use corovan_core::ids::{Address, JobId, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::tenancy::quota::Permit;
+use corovan_core::ulid::Ulid;
+use corovan_core::wire::durable::{Accepted, Keep};
 use corovan_core::wire::jobs::{JobInfo, JobState, JobWhy, Queued};
-use corovan_core::wire::records::{Log, Placed, Progress, Started};
+use corovan_core::wire::records::{Log, Placed, Prepare, Progress, Started};
 use corovan_core::wire::{ExitRecord, Kind, Outcome};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -26,6 +28,8 @@ pub(super) struct Entry {
     session: Arc<Session>,
     pub output: Output,
     pub input: Option<Arc<Input>>,
+    /// It is to last; how, and what is to be run.
+    pub keep: Option<Box<(Keep, Arc<Prepare>)>>,
     /// In the session's list of entries with something to send.
     dirty: AtomicBool,
     /// It has ended: told to whoever still reads its arguments.
@@ -55,13 +59,20 @@ const DIRECT_EXIT: usize = 1 << 10;
 const OUTPUT_TURN: usize = 32 << 10;
 
 impl Entry {
-    pub fn new(id: JobId, session: Arc<Session>, stdin: bool, held: Permit) -> Arc<Entry> {
+    pub fn new(
+        id: JobId,
+        session: Arc<Session>,
+        stdin: bool,
+        held: Permit,
+        keep: Option<Box<(Keep, Arc<Prepare>)>>,
+    ) -> Arc<Entry> {
         let state = State { credit: u64::from(limits::OUTPUT_CREDIT), held: Some(held), ..State::default() };
         Arc::new(Entry {
             id,
             session,
             output: Output::default(),
             input: stdin.then(|| Arc::new(Input::open())),
+            keep,
             dirty: AtomicBool::new(false),
             over: Notify::new(),
             state: Mutex::new(state),
@@ -122,6 +133,20 @@ impl Entry {
             Some(job) => job.show(info, tells),
             None => info,
         }
+    }
+
+    /// It is the home's; `false` where it has ended before, and its client knows nothing of that.
+    pub fn accepted(&self, job: Ulid, known: bool) -> bool {
+        let held = {
+            let mut state = self.state.lock();
+            if std::mem::replace(&mut state.ended, true) {
+                return false;
+            }
+            state.held.take()
+        };
+        self.session.send_accepted(self.id, Accepted { job, known });
+        drop(held);
+        true
     }
 
     pub fn has_ended(&self) -> bool {

@@ -3,6 +3,7 @@
 mod asked;
 mod blobs;
 mod connection;
+mod durable;
 mod entry;
 mod jobs;
 mod nodes;
@@ -11,6 +12,7 @@ mod specs;
 mod submit;
 
 use crate::dispatch::{Dispatch, Tenants};
+use crate::home::Home;
 use crate::tasks::{TaskKind, Tasks};
 use crate::tenancy::grant::Verifier;
 pub use connection::serve;
@@ -19,14 +21,14 @@ use corovan_core::limits;
 pub use nodes::Nodes;
 use parking_lot::Mutex;
 use session::Session;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 /// What every connection needs.
 pub struct Service {
     pub dispatch: Dispatch,
-    pub tenants: Tenants,
+    pub home: Home,
+    pub tenants: Arc<Tenants>,
     pub tasks: Tasks,
     pub node: NodeId,
     pub node_name: String,
@@ -34,7 +36,6 @@ pub struct Service {
     pub grants: Arc<Verifier>,
     /// The mesh; there once the node has started.
     pub nodes: OnceLock<Nodes>,
-    next_computation: AtomicU64,
     sessions: Mutex<Vec<Weak<Session>>>,
 }
 
@@ -43,21 +44,21 @@ pub const AGENT: &str = concat!("corovan ", env!("CARGO_PKG_VERSION"));
 
 impl Service {
     pub fn new(
-        dispatch: Dispatch,
-        tenants: Tenants,
+        (dispatch, home): (Dispatch, Home),
+        tenants: Arc<Tenants>,
         tasks: Tasks,
         (node, node_name): (NodeId, String),
         grants: Arc<Verifier>,
     ) -> Service {
         Service {
             dispatch,
+            home,
             tenants,
             tasks,
             node,
             node_name,
             grants,
             nodes: OnceLock::new(),
-            next_computation: AtomicU64::new(1),
             sessions: Mutex::default(),
         }
     }
@@ -81,6 +82,7 @@ impl Service {
                 session.delivered().await;
             }
         };
+        let all = async { tokio::join!(all, self.home.shut_down(grace)) };
         if tokio::time::timeout(grace + limits::TERMINATE_GRACE, all).await.is_err() {
             tracing::warn!("some jobs did not end, or their clients did not read their ends, in time");
         }
@@ -90,9 +92,5 @@ impl Service {
         let mut sessions = self.sessions.lock();
         sessions.retain(|session| session.strong_count() > 0);
         sessions.push(Arc::downgrade(session));
-    }
-
-    fn next_computation(&self) -> u64 {
-        self.next_computation.fetch_add(1, Ordering::Relaxed)
     }
 }

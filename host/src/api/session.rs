@@ -16,6 +16,7 @@ use corovan_core::limits;
 use corovan_core::tenancy::grant::Grant;
 use corovan_core::tenancy::quota::Permit;
 use corovan_core::text::cut;
+use corovan_core::wire::durable::Accepted;
 use corovan_core::wire::jobs::Allocate;
 use corovan_core::wire::records::{self, Cancel, Closed, Credit, Open};
 use corovan_core::wire::{ExitRecord, Frame, Kind};
@@ -33,6 +34,8 @@ pub(super) struct Session {
     client: Arc<Client>,
     /// What its client calls it.
     pub label: String,
+    /// How its client wants its jobs placed, for those that last.
+    pub wanted: Mutex<Open>,
     /// Its jobs that may run at other nodes.
     placed: Opened,
     /// Its coroutines on this node.
@@ -73,7 +76,12 @@ pub(super) enum Error {
 pub(super) async fn serve(client: Arc<Client>, mut send: SendStream, recv: RecvStream) -> Result<(), Error> {
     let mut reader = FrameReader::new(recv);
     let first = match first(&mut reader).await {
-        Ok(frame) if matches!(frame.kind, Kind::ListNodes | Kind::AskPeer | Kind::AskJobs | Kind::Drain) => {
+        Ok(frame)
+            if matches!(
+                frame.kind,
+                Kind::ListNodes | Kind::AskPeer | Kind::AskJobs | Kind::Drain | Kind::AskDurable
+            ) =>
+        {
             return super::asked::serve(&client, frame, reader, send).await;
         }
         first => first,
@@ -142,13 +150,14 @@ fn open(client: &Arc<Client>, frame: Frame) -> Result<Arc<Session>, Error> {
     let grant = open.grant.as_ref().map(|grant| client.check_grant(grant)).transpose()?;
     // Without a grant other nodes run nothing for it.
     let granted = grant.as_ref().map_or(Some(vec![client.service.node_name.clone()]), |(_, grant)| grant.nodes.clone());
-    let id = client.service.next_computation();
+    let id = client.service.dispatch.next_computation();
     let empty = Arc::new(Notify::new());
     let over = Arc::clone(&empty);
     let placed = client.service.dispatch.placing().open(id, &client.tenant, &open, granted)?;
     let session = Arc::new(Session {
         id,
         label: cut(open.label.clone(), limits::LABEL_BYTES),
+        wanted: Mutex::new(Open { grant: None, ..open.clone() }),
         placed,
         client: Arc::clone(client),
         group: client.service.dispatch.group(id, &client.tenant, move || over.notify_waiters()),
@@ -268,6 +277,7 @@ impl Session {
     /// Other nodes for its jobs. A tenant that changes them without end waits, and nobody else does.
     async fn allocate(&self, frame: &Frame) -> Result<(), Error> {
         let Allocate { nodes } = frame.record()?;
+        self.wanted.lock().nodes.clone_from(&nodes);
         let nodes = placing::allocations(&nodes)?;
         let clock = self.client.service.dispatch.runtime().clock();
         loop {
@@ -412,6 +422,17 @@ impl Session {
         };
         if let Some((value, token)) = value {
             blobs::send_value(&self.client, self.id, id, value, (held, token));
+        }
+    }
+
+    /// The last frame of a job that is the home's from now on.
+    pub fn send_accepted(&self, id: JobId, accepted: Accepted) {
+        let mut jobs = self.jobs.lock();
+        if jobs.remove(&id).is_some() {
+            self.send(Kind::Accepted, id, &accepted);
+        }
+        if jobs.is_empty() {
+            self.empty.notify_waiters();
         }
     }
 

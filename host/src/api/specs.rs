@@ -13,20 +13,20 @@ use corovan_core::wire::{Frame, Kind};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// By number; each with its share of the tenant's memory.
-pub(super) type Specs = HashMap<u64, (SpecState, Permit)>;
+/// By number; each with its share of the tenant's memory, and what was asked for.
+pub(super) type Specs = HashMap<u64, (SpecState, Permit, Arc<Prepare>)>;
 
 pub(super) enum SpecState {
     /// Being looked up or compiled.
     Preparing,
     /// Its module's bytes are awaited.
-    NeedsModule(Prepare),
+    NeedsModule,
     Ready(Arc<Spec>),
 }
 
 impl Session {
     pub(super) fn prepare(self: &Arc<Self>, frame: &Frame) -> Result<(), Error> {
-        let (id, prepare): (u64, Prepare) = (frame.id, frame.record()?);
+        let (id, prepare): (u64, Arc<Prepare>) = (frame.id, Arc::new(frame.record()?));
         {
             let mut specs = self.specs.lock();
             if specs.contains_key(&id) {
@@ -41,7 +41,7 @@ impl Session {
                 Err((Code::Overloaded, format!("a computation has at most {} specs", limits::COMPUTATION_SPECS)))
             };
             match held {
-                Ok(held) => specs.insert(id, (SpecState::Preparing, held)),
+                Ok(held) => specs.insert(id, (SpecState::Preparing, held, Arc::clone(&prepare))),
                 Err((code, text)) => {
                     drop(specs);
                     self.send(Kind::Refused, id, &Refused { code, text });
@@ -51,10 +51,10 @@ impl Session {
         }
         let session = Arc::clone(self);
         self.client().service.tasks.spawn(TaskKind::Stream, "prepare", async move {
-            let outcome = session.client().service.dispatch.prepare(session.tenant(), prepare.clone()).await;
+            let outcome = session.client().service.dispatch.prepare(session.tenant(), Prepare::clone(&prepare)).await;
             match outcome {
                 Err(refusal) if refusal.code == Code::NeedModule => {
-                    session.set(id, SpecState::NeedsModule(prepare));
+                    session.set(id, SpecState::NeedsModule);
                     session.send_bytes(Kind::NeedModule, id, &[]);
                 }
                 outcome => session.prepared(id, outcome),
@@ -67,9 +67,9 @@ impl Session {
     /// The spec's module is on its way; what was asked for.
     pub(super) fn expect_module(&self, id: u64) -> Option<Prepare> {
         let mut specs = self.specs.lock();
-        let (state, _) = specs.get_mut(&id)?;
+        let (state, _, prepare) = specs.get_mut(&id)?;
         match std::mem::replace(state, SpecState::Preparing) {
-            SpecState::NeedsModule(prepare) => Some(prepare),
+            SpecState::NeedsModule => Some(Prepare::clone(prepare)),
             other => {
                 *state = other;
                 None
@@ -91,15 +91,16 @@ impl Session {
         }
     }
 
-    pub(super) fn spec(&self, id: u64) -> Option<Arc<Spec>> {
+    /// One that is ready, and what was asked for.
+    pub(super) fn spec(&self, id: u64) -> Option<(Arc<Spec>, Arc<Prepare>)> {
         match self.specs.lock().get(&id) {
-            Some((SpecState::Ready(spec), _)) => Some(Arc::clone(spec)),
+            Some((SpecState::Ready(spec), _, prepare)) => Some((Arc::clone(spec), Arc::clone(prepare))),
             _ => None,
         }
     }
 
     fn set(&self, id: u64, now: SpecState) {
-        if let Some((state, _)) = self.specs.lock().get_mut(&id) {
+        if let Some((state, ..)) = self.specs.lock().get_mut(&id) {
             *state = now;
         }
     }

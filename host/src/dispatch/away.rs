@@ -5,7 +5,7 @@ use super::job::{Job, State};
 use super::{NO_ARGUMENTS, Start, placing};
 use crate::cluster::offers;
 use crate::runtime::Refusal;
-use crate::runtime::ports::{Became, SpawnAway, SpawnOf, Sprout};
+use crate::runtime::ports::{Became, Gate, SpawnAway, SpawnOf, Sprout};
 use corovan_core::code::Code;
 use corovan_core::ids::NodeId;
 use corovan_core::link::call::Command;
@@ -34,7 +34,7 @@ impl Job {
     fn need(&self) -> Result<Option<Need>, Refusal> {
         let Some(at) = &self.at else { return Ok(None) };
         let (memory, module) = (self.spec.asked, self.spec.program.module);
-        Ok(Some(Need { at: Some(offers::selector(at)?), memory, module, excluded: Vec::new() }))
+        Ok(Some(Need { at: Some(offers::selector(at)?), memory, module, excluded: self.excluded() }))
     }
 
     /// What placement says of it.
@@ -51,11 +51,22 @@ impl Job {
 
     /// It has a place there.
     pub(super) fn go_to(self: &Arc<Self>, node: NodeId, why: Reason) {
-        let runtime = self.dispatch.runtime();
         *self.node.lock() = Some(node);
-        let mesh = runtime.mesh.get();
+        let mesh = self.dispatch.runtime().mesh.get();
         let name = mesh.and_then(|mesh| mesh.name(node)).unwrap_or_default();
         self.follower.placed(node, &name, &why.to_string());
+        match self.follower.gate() {
+            None => self.set_out(node),
+            Some(gate) => {
+                let job = Arc::clone(self);
+                gate.begin(node, &name, Box::new(move || job.set_out(node)));
+            }
+        }
+    }
+
+    fn set_out(self: &Arc<Self>, node: NodeId) {
+        let runtime = self.dispatch.runtime();
+        let mesh = runtime.mesh.get();
         if node == runtime.node {
             return self.dispatch.admission().enter(self);
         }
@@ -87,6 +98,7 @@ impl Job {
     /// A node that has no room for it: another may.
     fn refused_there(self: &Arc<Self>, node: NodeId, refusal: Refusal) {
         *self.refused.lock() = Some((node, refusal.detail.clone()));
+        self.follower.gate().into_iter().for_each(Gate::never_ran);
         let Ok(Some(need)) = self.need() else {
             return self.end_away(Outcome::Refused { code: refusal.code, why: refusal.detail });
         };

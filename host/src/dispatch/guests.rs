@@ -213,7 +213,7 @@ impl Hosts for Guests {
                 used: AtomicU64::new(0),
                 stay: Mutex::new(Some(stay)),
             });
-            let start = Start { args, argv, input, at: None };
+            let start = Start { args, argv, input, ..Start::default() };
             let job = guests.dispatch.submit(&group, &spec, start, follower as Arc<dyn Observer>);
             handle.running(move |by, reason, grace| job.cancel(by, reason, grace));
             address.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal, "the job ended without a word")))

@@ -23,6 +23,7 @@ pub struct Job {
     pub(super) state: Mutex<State>,
     /// Which nodes may run it, if not this one alone.
     pub(super) at: Option<String>,
+    excluded: Vec<(NodeId, u32)>,
     /// Its number in placement; 0: it is for this node alone.
     key: AtomicU64,
     /// Where it is, or was last, if placement has chosen that.
@@ -74,13 +75,28 @@ impl Job {
         mut start: Start,
         follower: Arc<dyn Observer>,
     ) -> Arc<Job> {
-        let at = start.at.take();
+        let (at, excluded) = (start.at.take(), std::mem::take(&mut start.excluded));
         let state = Mutex::new(State::Waiting { start, ticket: 0 });
         let attendance = Mutex::new(dispatch.runtime().attend(&group));
         Arc::new_cyclic(|this| {
             let (this, kin) = (this.clone(), Mutex::default());
             let (key, node, tries, refused) = Default::default();
-            Job { dispatch, group, spec, follower, state, at, key, node, tries, refused, this, attendance, kin }
+            Job {
+                dispatch,
+                group,
+                spec,
+                follower,
+                state,
+                at,
+                excluded,
+                key,
+                node,
+                tries,
+                refused,
+                this,
+                attendance,
+                kin,
+            }
         })
     }
 
@@ -141,6 +157,10 @@ impl Job {
         self.key.store(key, Ordering::Relaxed);
     }
 
+    pub(super) fn excluded(&self) -> Vec<(NodeId, u32)> {
+        self.excluded.clone()
+    }
+
     pub(super) fn now(&self) -> u64 {
         self.dispatch.runtime().clock().now()
     }
@@ -193,7 +213,7 @@ impl Job {
             memory: spec.memory,
             deadline: spec.deadline,
             cpu: spec.cpu,
-            attempt: 1,
+            attempt: start.attempt.max(1),
             group: Arc::clone(&self.group),
             tree: None,
             daemon: false,

@@ -20,13 +20,13 @@ pub use crate::runtime::{Refusal, Tenant};
 use admission::Admission;
 use bytes::Bytes;
 use corovan_core::code::Code;
-use corovan_core::ids::{ComputationId, ModuleHash};
+use corovan_core::ids::{ComputationId, ModuleHash, NodeId};
 use corovan_core::limits;
 use corovan_core::wire::records::{JobLimits, Prepare};
 pub use job::Job;
 use placing::Placing;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 pub use tenants::Tenants;
 
@@ -44,6 +44,7 @@ struct Inner {
     placing: Placing,
     closing: AtomicBool,
     drained: AtomicBool,
+    last_computation: AtomicU64,
 }
 
 /// A module's function with the limits it runs under.
@@ -72,6 +73,10 @@ pub struct Start {
     pub input: Option<Arc<Input>>,
     /// Which nodes may run it: a selector, nothing for any. `None`: this one.
     pub at: Option<String>,
+    /// Nodes where earlier attempts at it failed, with their numbers.
+    pub excluded: Vec<(NodeId, u32)>,
+    /// Counts the attempts at it, from 1; 0 as 1.
+    pub attempt: u32,
 }
 
 /// An empty CBOR array.
@@ -87,8 +92,9 @@ impl Dispatch {
     ) -> Dispatch {
         let admission = Admission::new(slots, tenant_slots, limits::NODE_QUEUE);
         let placing = Placing::new(runtime.random.number());
-        let (closing, drained) = Default::default();
-        Dispatch { inner: Arc::new(Inner { runtime, modules, linker, admission, placing, closing, drained }) }
+        let (closing, drained, last_computation) = Default::default();
+        let inner = Inner { runtime, modules, linker, admission, placing, closing, drained, last_computation };
+        Dispatch { inner: Arc::new(inner) }
     }
 
     pub fn modules(&self) -> &Modules {
@@ -119,6 +125,11 @@ impl Dispatch {
             Err(refusal) => job.refuse(refusal.code, refusal.detail),
         }
         job
+    }
+
+    /// A number that no computation of this node has had since it started; from 1.
+    pub fn next_computation(&self) -> ComputationId {
+        self.inner.last_computation.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// A computation's part on this node. `over`: see [`Group::new`].

@@ -35,6 +35,8 @@ pub struct Index {
     uses: u64,
     entries: HashMap<ModuleHash, Entry>,
     order: BTreeMap<u64, (ModuleHash, Kind)>,
+    /// Modules that do not go, and for how many reasons.
+    pinned: HashMap<ModuleHash, usize>,
 }
 
 #[derive(Debug)]
@@ -58,7 +60,8 @@ impl TenantKey {
 
 impl Index {
     pub fn new(limit: u64) -> Index {
-        Index { limit, bytes: 0, reserved: 0, uses: 0, entries: HashMap::new(), order: BTreeMap::new() }
+        let (entries, order, pinned) = Default::default();
+        Index { limit, bytes: 0, reserved: 0, uses: 0, entries, order, pinned }
     }
 
     /// What is over it goes with the next that is reserved.
@@ -78,6 +81,20 @@ impl Index {
         self.entries.get(hash).is_some_and(|entry| entry.tenants.contains(&tenant))
     }
 
+    /// It does not go to make room for others, until it is unpinned as often; its native code may. Also one that is not there yet.
+    pub fn pin(&mut self, hash: ModuleHash) {
+        *self.pinned.entry(hash).or_default() += 1;
+    }
+
+    pub fn unpin(&mut self, hash: &ModuleHash) {
+        if let Some(reasons) = self.pinned.get_mut(hash) {
+            *reasons -= 1;
+            if *reasons == 0 {
+                self.pinned.remove(hash);
+            }
+        }
+    }
+
     /// `false` when the module is not there.
     pub fn grant(&mut self, tenant: TenantKey, hash: &ModuleHash) -> bool {
         self.entries.get_mut(hash).map(|entry| entry.tenants.insert(tenant)).is_some()
@@ -95,6 +112,9 @@ impl Index {
                 break;
             }
             let Some(entry) = self.entries.get(hash) else { continue };
+            if *kind == Kind::Wasm && self.pinned.contains_key(hash) {
+                continue;
+            }
             let slot = match kind {
                 Kind::Wasm => Some(entry.wasm),
                 Kind::Native => entry.native,
@@ -219,6 +239,26 @@ mod tests {
         assert_eq!(index.remove(&hash(1), Kind::Wasm).len(), 2);
         assert_eq!(index.bytes(), (0, 0), "the ledger returns to zero");
         assert!(index.order.is_empty() && !index.insert(hash(1), Kind::Native, 1));
+    }
+
+    #[test]
+    fn what_is_pinned_stays_until_it_is_unpinned_as_often_and_others_go_instead() {
+        let mut index = Index::new(charge(1) * 2);
+        for n in 1..=2 {
+            assert!(index.insert(hash(n), Kind::Wasm, 1));
+        }
+        index.pin(hash(1));
+        index.pin(hash(1));
+        let evicted = |n| Some(vec![Evicted { hash: hash(n), kind: Kind::Wasm, tenants: vec![] }]);
+        assert_eq!(index.reserve(1, hash(3)), evicted(2));
+        index.release(1);
+        assert!(index.insert(hash(3), Kind::Wasm, 1));
+        index.pin(hash(3));
+        index.unpin(&hash(1));
+        assert_eq!(index.reserve(1, hash(4)), None, "all are pinned");
+        index.unpin(&hash(1));
+        assert_eq!(index.reserve(1, hash(4)), evicted(1));
+        index.unpin(&hash(1));
     }
 
     #[test]

@@ -113,6 +113,12 @@ impl Modules {
         self.inner.store.has(TenantKey::of(tenant), hash)
     }
 
+    /// Keeps a module in the store, whatever else comes, until the result is dropped.
+    pub fn pin(&self, hash: ModuleHash) -> Pinned {
+        self.inner.store.pin(hash);
+        Pinned { store: Arc::clone(&self.inner.store), hash }
+    }
+
     /// Stores a module that this tenant ships, if its bytes have the expected hash and may run here.
     pub async fn put(&self, tenant: &str, expected: ModuleHash, bytes: Bytes) -> Result<(), Error> {
         if bytes.len() > limits::MODULE_BYTES {
@@ -155,6 +161,18 @@ impl Modules {
         let landed = outcome.wait_for(Option::is_some).await;
         // Nobody is left to send: the thread has panicked.
         landed.ok().and_then(|outcome| outcome.clone()).unwrap_or(Err(Error::Crashed))
+    }
+}
+
+/// A module that stays in the store.
+pub struct Pinned {
+    store: Arc<Store>,
+    hash: ModuleHash,
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.store.unpin(&self.hash);
     }
 }
 

@@ -87,6 +87,15 @@ impl Store {
         self.index.lock().contains(hash)
     }
 
+    /// It stays until it is unpinned.
+    pub fn pin(&self, hash: ModuleHash) {
+        self.index.lock().pin(hash);
+    }
+
+    pub fn unpin(&self, hash: &ModuleHash) {
+        self.index.lock().unpin(hash);
+    }
+
     /// Used just now.
     pub fn touch(&self, hash: &ModuleHash) {
         self.index.lock().touch(hash);

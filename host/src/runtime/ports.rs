@@ -23,6 +23,10 @@ pub trait Observer: Send + Sync {
     fn queued(&self, _position: u32) {}
     /// This node was chosen to run it, and why; `started` may follow, from there.
     fn placed(&self, _node: NodeId, _name: &str, _why: &str) {}
+    /// Who is asked before it goes to a node that was chosen; `None`: nobody.
+    fn gate(&self) -> Option<&dyn Gate> {
+        None
+    }
     /// It has an instance and is about to run.
     fn started(&self, address: Address);
     /// `done` of `total` (0: unknown), with a text; only the latest counts.
@@ -48,6 +52,14 @@ pub trait Observer: Send + Sync {
     fn ended_abroad(&self, _: &ExitRecord) {}
     /// It has become a daemon, or is none any more.
     fn set_daemon(&self, daemon: bool);
+}
+
+/// Notes that a job begins before it does.
+pub trait Gate: Send + Sync {
+    /// A node was chosen: `go` has it go there, now or later. Never called, the job stays where it is until it is cancelled.
+    fn begin(&self, node: NodeId, name: &str, go: Box<dyn FnOnce() + Send>);
+    /// That node has refused it, and certainly never ran it: it goes elsewhere, or waits.
+    fn never_ran(&self);
 }
 
 /// Makes programs, and finds room for coroutines that coroutines make.

@@ -18,13 +18,11 @@ pub(crate) fn accept(tables: &mut Tables<'_>, quotas: &Quotas, job: NewJob) -> C
     if job.tenant.is_empty() {
         return Err(Error::NoTenant.into());
     }
-    let mut digest = blake3::Hasher::new();
-    digest.update(&(job.spec.len() as u64).to_le_bytes()).update(&job.spec).update(&job.args);
-    let (digest, spec) = (digest.finalize(), blake3::hash(&job.spec));
+    let spec = blake3::hash(&job.spec);
     if let Some(key) = &job.key
         && let Some(known) = tables.keys.get((&job.tenant[..], &key[..]))?.map(|id| JobId(id.value()))
     {
-        let same = tables.row(known)?.is_some_and(|row| row.digest == digest.as_bytes());
+        let same = tables.row(known)?.is_some_and(|row| row.digest == job.digest);
         return match same {
             true => Ok(Accepted::Known(known)),
             false => Err(Error::KeyReused { key: key.clone(), job: known }.into()),
@@ -41,7 +39,7 @@ pub(crate) fn accept(tables: &mut Tables<'_>, quotas: &Quotas, job: NewJob) -> C
         tenant: job.tenant,
         computation: job.computation,
         key: job.key,
-        digest: ByteBuf::from(*digest.as_bytes()),
+        digest: ByteBuf::from(job.digest),
         spec: ByteBuf::from(*spec.as_bytes()),
         accepted: job.now,
         state: State::Waiting { not_before: 0 },
@@ -103,6 +101,18 @@ pub(crate) fn put_back(
         latest.over = Some((now, why));
     }
     row.state = State::Waiting { not_before };
+    tables.set(id, &row)?;
+    Ok(true)
+}
+
+pub(crate) fn undo(tables: &mut Tables<'_>, id: JobId, attempt: u32) -> Change<bool> {
+    let mut row = kept(tables, id)?;
+    if !matches!(row.state, State::Running { attempt: present, .. } if present == attempt) {
+        return Ok(false);
+    }
+    row.attempts = row.attempts.saturating_sub(1);
+    row.history.pop();
+    row.state = State::Waiting { not_before: 0 };
     tables.set(id, &row)?;
     Ok(true)
 }

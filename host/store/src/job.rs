@@ -13,6 +13,8 @@ pub struct NewJob {
     pub computation: u64,
     /// The same key of the same tenant again is the same job, as long as that is kept.
     pub key: Option<String>,
+    /// A hash of all that makes it the same job under its key.
+    pub digest: [u8; 32],
     /// What is to be run, in a form that is not looked at here.
     pub spec: Bytes,
     /// Its arguments, or what stands for them.

@@ -8,7 +8,8 @@
 //! let store = Store::open(dir.path().join("jobs.redb"), Quotas::default())?;
 //! let (id, now) = (JobId::new(1_700_000_000_000_000_000, 42), 1_700_000_000_000_000_000);
 //! let (spec, args) = ("run f".into(), "[1]".into());
-//! let job = NewJob { id, tenant: "me".into(), computation: 1, key: None, spec, args, reserve: 0, now };
+//! let digest = [0; 32];
+//! let job = NewJob { id, tenant: "me".into(), computation: 1, key: None, digest, spec, args, reserve: 0, now };
 //! assert_eq!(store.accept(job).wait()?, Accepted::New);
 //! let attempt = store.begin(id, "node-a".into(), None, now).wait()?.ok_or("it runs already")?;
 //! let exit = NewExit { attempt, outcome: "finished".into(), record: "".into(), value: "2".into(), now };
@@ -57,6 +58,8 @@ pub trait Journal: Send + Sync {
     fn begin(&self, id: JobId, node: String, lease: Option<u64>, now: u64) -> Pending<Option<u32>>;
     /// The attempt is over and there is to be another, not before a time; `false`: it is not the present one. Errors: not found.
     fn put_back(&self, id: JobId, attempt: u32, not_before: u64, why: String, now: u64) -> Pending<bool>;
+    /// The attempt was not made after all, and does not count; `false`: it is not the present one. Errors: not found.
+    fn undo(&self, id: JobId, attempt: u32) -> Pending<bool>;
     /// The job's end, if it has none and this is its present attempt. Errors: not found, too large.
     fn end(&self, id: JobId, exit: NewExit) -> Pending<Ended>;
     /// It is to end, also after a restart; `false`: it has ended. Errors: not found.
@@ -82,6 +85,8 @@ pub trait Journal: Send + Sync {
     fn list(&self, tenant: &str, after: Option<JobId>, limit: usize) -> Result<Vec<JobView>, Error>;
     /// All tenants' jobs that have not ended: what a home goes on with when it starts.
     fn unfinished(&self, after: Option<JobId>, limit: usize) -> Result<Vec<JobView>, Error>;
+    /// The one of them with the highest id.
+    fn last_unfinished(&self) -> Result<Option<JobId>, Error>;
     /// A tenant's job by the beginning of its id.
     fn find(&self, tenant: &str, prefix: &str) -> Result<Found, FindError>;
     /// What a job said from a number on, at most [`limits::PAGE`]; `None`: no such job.
@@ -160,6 +165,10 @@ impl Journal for Store {
         self.writer.change(true, move |tables| changes::put_back(tables, id, attempt, (not_before, why), now))
     }
 
+    fn undo(&self, id: JobId, attempt: u32) -> Pending<bool> {
+        self.writer.change(true, move |tables| changes::undo(tables, id, attempt))
+    }
+
     fn end(&self, id: JobId, exit: NewExit) -> Pending<Ended> {
         let quotas = self.quotas;
         self.writer.change(true, move |tables| changes::end(tables, &quotas, id, exit))
@@ -208,6 +217,10 @@ impl Journal for Store {
 
     fn unfinished(&self, after: Option<JobId>, limit: usize) -> Result<Vec<JobView>, Error> {
         read::unfinished(&self.shared, after, limit)
+    }
+
+    fn last_unfinished(&self) -> Result<Option<JobId>, Error> {
+        read::last_unfinished(&self.shared)
     }
 
     fn find(&self, tenant: &str, prefix: &str) -> Result<Found, FindError> {

@@ -5,7 +5,7 @@ use crate::tables::{ARGUMENTS, EVENTS, Fault, JOBS, MARKS, OPEN, Row, SPECS, TEN
 use crate::writer::Shared;
 use crate::{Error, JobId, Malformed, limits};
 use bytes::Bytes;
-use redb::{ReadTransaction, ReadableDatabase};
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
 
 /// Runs a question on a snapshot.
 fn ask<T>(shared: &Shared, question: impl FnOnce(&ReadTransaction) -> Result<T, Fault>) -> Result<T, Error> {
@@ -81,6 +81,14 @@ pub(crate) fn unfinished(shared: &Shared, after: Option<JobId>, limit: usize) ->
     page(shared, after, |transaction, first| {
         let found = transaction.open_table(OPEN)?.range(first..)?.take(limit.min(limits::PAGE));
         Ok(found.map(|key| Ok(JobId(key?.0.value()))).collect::<Result<_, redb::StorageError>>()?)
+    })
+}
+
+pub(crate) fn last_unfinished(shared: &Shared) -> Result<Option<JobId>, Error> {
+    ask(shared, |transaction| {
+        let open = transaction.open_table(OPEN)?;
+        let last = open.last()?.map(|(id, _)| JobId(id.value()));
+        Ok(last)
     })
 }
 

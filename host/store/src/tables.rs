@@ -41,7 +41,7 @@ pub(crate) struct Row {
     pub computation: u64,
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Of spec and arguments.
+    /// Of what makes it the same job under its key.
     #[serde(rename = "d")]
     pub digest: ByteBuf,
     /// Of the spec, which is kept under it.

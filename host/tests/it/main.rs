@@ -13,6 +13,7 @@ mod conformance;
 mod coroutine_chaos;
 mod coroutine_faults;
 mod coroutines;
+mod durable;
 mod endurance;
 mod enrolment;
 mod false_nodes;

@@ -23,7 +23,7 @@ fn mesh(place: &Place, nodes: usize) -> Vec<NodeProcess> {
 }
 
 /// As this tenant or operator, with a certificate that is made where there is none yet.
-async fn connect(place: &Place, address: &str, role: &str) -> Node {
+pub async fn connect(place: &Place, address: &str, role: &str) -> Node {
     let certs = place.certs();
     if !certs.join(format!("{role}.crt")).exists() {
         let (kind, name) = role.split_once('-').unwrap();
@@ -281,7 +281,7 @@ fn a_node_that_stands_still_is_lost_to_others_until_it_goes_on() {
 
 impl Place {
     /// Waits until that node knows all of these as alive.
-    fn until_known_at(&self, node: &NodeProcess, names: &[&str]) {
+    pub fn until_known_at(&self, node: &NodeProcess, names: &[&str]) {
         let certs = self.certs().display().to_string();
         crate::process::until("a node knows these", || {
             let done = self.run(["nodes", "--json", "--node", &node.address, "--certs", &certs]);

@@ -65,7 +65,7 @@ impl StorageBackend for Shaky {
 fn job(number: u64) -> NewJob {
     let (spec, args) = (Bytes::from_static(b"spec"), Bytes::from(vec![7; 3_000]));
     let id = JobId(u128::from(number));
-    NewJob { id, tenant: "me".into(), computation: 1, key: None, spec, args, reserve: 0, now: number }
+    NewJob { id, tenant: "me".into(), computation: 1, key: None, digest: [0; 32], spec, args, reserve: 0, now: number }
 }
 
 #[test]

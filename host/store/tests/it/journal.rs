@@ -49,7 +49,7 @@ fn a_key_is_one_job_of_its_tenant() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let keyed = |number: u64, tenant: &str| NewJob { key: Some("k".into()), ..job(number, tenant) };
-    let same = |number: u64| NewJob { args: job(1, "").args, ..keyed(number, "me") };
+    let same = |number: u64| NewJob { args: job(1, "").args, digest: [1; 32], ..keyed(number, "me") };
     assert_eq!(store.accept(keyed(1, "me")).wait(), Ok(Accepted::New));
     assert_eq!(store.accept(same(2)).wait(), Ok(Accepted::Known(id(1))));
     assert_eq!(store.accept(keyed(3, "me")).wait(), Err(Error::KeyReused { key: "k".into(), job: id(1) }));

@@ -11,6 +11,7 @@ enum Op {
     Accept { number: u64, tenant: bool, key: Option<u8>, args: u8 },
     Begin { number: u64 },
     PutBack { number: u64, attempt: u32 },
+    Undo { number: u64, attempt: u32 },
     End { number: u64, attempt: u32, value: usize },
     Append { number: u64, size: usize },
     Acknowledge { number: u64 },
@@ -25,6 +26,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(number, tenant, key, args)| Op::Accept { number, tenant, key, args }),
         5 => number().prop_map(|number| Op::Begin { number }),
         2 => (number(), 1..3_u32).prop_map(|(number, attempt)| Op::PutBack { number, attempt }),
+        1 => (number(), 1..3_u32).prop_map(|(number, attempt)| Op::Undo { number, attempt }),
         5 => (number(), 0..3_u32, prop_oneof![0..100_usize, Just(60_000)])
             .prop_map(|(number, attempt, value)| Op::End { number, attempt, value }),
         3 => (number(), 0..2_000_usize).prop_map(|(number, size)| Op::Append { number, size }),
@@ -68,7 +70,7 @@ proptest! {
             match op {
                 Op::Accept { number, tenant, key, args } => {
                     let tenant = if tenant { "me" } else { "it" };
-                    let new = NewJob { key: key.map(|key| format!("k{key}")), args: vec![args].into(), ..job(number, tenant) };
+                    let new = NewJob { key: key.map(|key| format!("k{key}")), args: vec![args].into(), digest: [args; 32], ..job(number, tenant) };
                     let cost = limits::JOB_COST + limits::EXIT_RESERVE + 4 + 1 + 2 + if key.is_some() { 4 } else { 0 };
                     let known = model.iter().find(|(_, kept)| key.is_some() && kept.key == key && kept.tenant == tenant);
                     let answer = store.accept(new).wait();
@@ -102,6 +104,18 @@ proptest! {
                         Some(kept) => {
                             let is = kept.running && kept.attempts == attempt;
                             kept.running &= !is;
+                            prop_assert_eq!(answer, Ok(is));
+                        }
+                    }
+                }
+                Op::Undo { number, attempt } => {
+                    let answer = store.undo(id(number), attempt).wait();
+                    match model.get_mut(&number) {
+                        None => prop_assert_eq!(answer, Err(Error::NotFound(id(number)))),
+                        Some(kept) => {
+                            let is = kept.running && kept.attempts == attempt;
+                            kept.running &= !is;
+                            kept.attempts -= u32::from(is);
                             prop_assert_eq!(answer, Ok(is));
                         }
                     }
@@ -163,6 +177,8 @@ proptest! {
         }
         let open_jobs = model.values().filter(|kept| kept.ended.is_none()).count();
         prop_assert_eq!(store.unfinished(None, 100).unwrap().len(), open_jobs);
+        let last = model.iter().rfind(|(_, kept)| kept.ended.is_none()).map(|(number, _)| id(*number));
+        prop_assert_eq!(store.last_unfinished().unwrap(), last);
         let mut specs = BTreeMap::new();
         store.specs(&mut |tenant, _, open| assert_eq!(specs.insert(tenant.to_owned(), open), None)).unwrap();
         prop_assert_eq!(specs.values().sum::<u64>(), open_jobs as u64);

@@ -8,7 +8,8 @@ pub fn id(number: u64) -> JobId {
 
 pub fn job(number: u64, tenant: &str) -> NewJob {
     let (spec, args) = (b"spec"[..].into(), number.to_le_bytes().to_vec().into());
-    NewJob { id: id(number), tenant: tenant.into(), computation: 1, key: None, spec, args, reserve: 0, now: number }
+    let (id, tenant, digest) = (id(number), tenant.into(), [number as u8; 32]);
+    NewJob { id, tenant, computation: 1, key: None, digest, spec, args, reserve: 0, now: number }
 }
 
 pub fn exit(attempt: u32, value: &[u8], now: u64) -> NewExit {
