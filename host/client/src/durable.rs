@@ -157,10 +157,10 @@ impl Node {
 }
 
 impl Durable {
-    /// This client's tenant's jobs, oldest first, a page of at most 1,000 after the last one of the page before. An operator is told
-    /// of all tenants' that have not ended.
-    pub async fn list(&self, after: Option<Ulid>) -> Result<Vec<DurableInfo>, Error> {
-        self.infos(AskDurable { ask: DurableAsk::List, after, ..AskDurable::default() }, &[]).await
+    /// This client's tenant's jobs, oldest first, a page of at most 1,000 after the last one of the page before; `open`: only those
+    /// that have not ended, which is all that an operator is told of, for all tenants. An empty page is the last.
+    pub async fn list(&self, after: Option<Ulid>, open: bool) -> Result<Vec<DurableInfo>, Error> {
+        self.infos(AskDurable { ask: DurableAsk::List, after, open, ..AskDurable::default() }, &[]).await
     }
 
     /// The jobs whose ids begin with this; of many the first. Errors: refused (invalid: it is the beginning of none).

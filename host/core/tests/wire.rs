@@ -197,7 +197,7 @@ fn durable(w: &mut Vec<String>) {
         golden(w, (Kind::AskDurable, id as u64), &asked, &Ulid(7).0.to_be_bytes());
     }
     let (prefix, reason) = ("01k".into(), "r".into());
-    let whole = AskDurable { ask: Events, prefix, after: Some(Ulid(8)), from: 9, wait: true, reason };
+    let whole = AskDurable { ask: Events, prefix, after: Some(Ulid(8)), open: true, from: 9, wait: true, reason };
     golden(w, (Kind::AskDurable, 100), &whole, b"");
     let info = DurableInfo {
         job: Ulid(7),

@@ -58,11 +58,11 @@ impl Asker<'_> {
     async fn answer(mut self, client: &Client, what: AskDurable, ids: Vec<JobId>) -> Result<(), Error> {
         match what.ask {
             DurableAsk::List => {
-                let page = self.home.list(self.tenant, what.after).await?;
+                let page = self.home.list(self.tenant, what.after, what.open).await?;
                 self.tell(page).await
             }
             DurableAsk::Find => {
-                let found = self.home.find(self.tenant.unwrap_or_default(), what.prefix).await?;
+                let found = self.home.find(self.tenant, what.prefix).await?;
                 self.tell(found).await
             }
             DurableAsk::Results => self.results(ids, what.wait).await,

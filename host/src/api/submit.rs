@@ -94,12 +94,7 @@ impl Session {
         });
     }
 
-    fn admit(
-        &self,
-        submit: &Submit,
-        frame: &Frame,
-        open: usize,
-    ) -> Result<(Permit, Arc<Spec>, Arc<Prepare>), (Code, String)> {
+    fn admit(&self, submit: &Submit, frame: &Frame, open: usize) -> Result<Admitted, (Code, String)> {
         if open >= limits::COMPUTATION_JOBS {
             let why = format!("a computation has at most {} open jobs", limits::COMPUTATION_JOBS);
             return Err((Code::Overloaded, why));
@@ -115,6 +110,9 @@ impl Session {
         Ok((hold(self, weight(submit, frame, blob))?, spec, prepare))
     }
 }
+
+/// Its share of memory, what it is to run, and what was asked for.
+type Admitted = (Permit, Arc<Spec>, Arc<Prepare>);
 
 /// The exit of a job that never ran.
 pub(super) fn refusal(code: Code, why: String) -> ExitRecord {

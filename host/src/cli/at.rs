@@ -20,12 +20,14 @@ pub struct At {
     /// Ask as this tenant (the default where there is no operator's certificate)
     #[arg(long, value_name = "NAME", env = "COROVAN_TENANT", conflicts_with = "operator")]
     pub tenant: Option<String>,
+    #[arg(skip)]
+    prefers_tenant: bool,
 }
 
 impl At {
     pub fn credentials(&self) -> anyhow::Result<Credentials> {
-        if let Some(tenant) = &self.tenant {
-            return credentials::load(&self.certs, "tenant", Some(tenant));
+        if self.tenant.is_some() || self.prefers_tenant {
+            return credentials::load(&self.certs, "tenant", self.tenant.as_deref());
         }
         match credentials::load(&self.certs, "operator", self.operator.as_deref()) {
             Ok(credentials) => Ok(credentials),
@@ -34,8 +36,14 @@ impl At {
         }
     }
 
+    /// For what is a tenant's own: as one, unless an operator is named.
+    pub fn for_tenant(mut self) -> At {
+        self.prefers_tenant = self.operator.is_none();
+        self
+    }
+
     /// Connects, asks, and takes leave.
-    pub fn ask<T>(&self, question: impl AsyncFnOnce(&Node) -> Result<T, Error>) -> anyhow::Result<T> {
+    pub fn ask<T>(&self, question: impl AsyncFnOnce(&Node) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let credentials = self.credentials()?;
         runtime()?.block_on(async {
             let node = self.connect(&credentials).await?;

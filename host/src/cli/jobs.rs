@@ -1,18 +1,18 @@
 //! `corovan ps`: which jobs a node has open. `corovan why`: why one of them is where it is, or what keeps it from each node.
 
 use super::at::At;
-use super::exit;
+use super::{durable, exit};
 use crate::modules::names;
 use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
-use corovan_client::{JobInfo, JobWhy};
+use corovan_client::{JobInfo, JobWhy, Ulid};
 use corovan_core::ids::{ComputationId, JobId};
 use corovan_core::placement::HAS_ROOM;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
 
-/// List the open jobs of a node.
+/// List the jobs of a node: attached ones as COMPUTATION.JOB, durable ones by their ids.
 ///
 /// A tenant sees its own, an operator all of them.
 #[derive(clap::Args, Debug)]
@@ -23,6 +23,9 @@ Examples:
 pub struct PsArgs {
     #[command(flatten)]
     at: At,
+    /// Also durable jobs that have ended
+    #[arg(long, short)]
+    all: bool,
     /// One JSON object a line and job
     #[arg(long)]
     json: bool,
@@ -34,9 +37,9 @@ pub struct PsArgs {
 Example:
   corovan why 17.3 --node 127.0.0.1:4433 --certs certs/dev")]
 pub struct WhyArgs {
-    /// COMPUTATION.JOB, as `corovan ps` shows it
+    /// COMPUTATION.JOB, or the beginning of a durable job's id, as `corovan ps` shows them
     #[arg(value_name = "JOB", value_parser = id)]
-    job: (ComputationId, JobId),
+    job: Id,
     #[command(flatten)]
     at: At,
     /// One JSON object
@@ -45,20 +48,39 @@ pub struct WhyArgs {
 }
 
 pub fn ps(args: PsArgs) -> anyhow::Result<ExitCode> {
-    let jobs = args.at.ask(async |node| node.jobs(None).await)?;
+    let (jobs, durable) = args.at.ask(async |node| {
+        let jobs = node.jobs(None).await?;
+        Ok((jobs, durable::shown::list(&node.durable(), !args.all).await?))
+    })?;
     let mut out = std::io::stdout().lock();
     if args.json {
         jobs.iter().try_for_each(|job| writeln!(out, "{}", to_json(job)))?;
+        durable.iter().try_for_each(|job| writeln!(out, "{}", durable::shown::to_json(job)))?;
     } else {
-        writeln!(out, "{}", table(&jobs).set_content_arrangement(ContentArrangement::Dynamic))?;
+        let mut table = table(&jobs);
+        table.add_rows(durable.iter().map(durable::shown::row));
+        writeln!(out, "{}", table.set_content_arrangement(ContentArrangement::Dynamic))?;
     }
     Ok(ExitCode::from(exit::DONE))
 }
 
 pub fn why(args: WhyArgs) -> anyhow::Result<ExitCode> {
-    let (computation, job) = args.job;
-    let info = args.at.ask(async |node| node.why(computation, job).await)?;
     let mut out = std::io::stdout().lock();
+    let info = match args.job {
+        Id::Attached(computation, job) => args.at.ask(async |node| Ok(node.why(computation, job).await?))?,
+        Id::Durable(prefix) => {
+            let info = args.at.ask(async |node| {
+                let durable = node.durable();
+                let id = durable::shown::resolve(&durable, &prefix).await?;
+                Ok(durable.why(id).await?)
+            })?;
+            match args.json {
+                true => writeln!(out, "{}", durable::shown::to_json(&info))?,
+                false => write!(out, "{}", durable::shown::told(&info))?,
+            }
+            return Ok(ExitCode::from(exit::DONE));
+        }
+    };
     if args.json {
         writeln!(out, "{}", to_json(&info))?;
     } else {
@@ -89,17 +111,22 @@ fn table(jobs: &[JobInfo]) -> Table {
 
 /// For people: one line, and one for each node that does not take it.
 fn told(job: &JobInfo) -> String {
-    let JobWhy { text, nodes, more } = job.why.clone().unwrap_or_default();
+    let text = job.why.as_ref().map(|why| shown(&why.text)).unwrap_or_default();
     let place = job.node.as_deref().map(|node| format!(" at {}", shown(node))).unwrap_or_default();
     let (id, function) = (id_text(job), shown(&job.function));
-    let mut lines = vec![format!("job {id} ({function}) is {}{place}: {}", job.state.name(), shown(&text))];
-    for node in &nodes {
+    let lines = vec![format!("job {id} ({function}) is {}{place}: {text}", job.state.name())];
+    with_nodes(lines, job.why.as_ref())
+}
+
+/// And one line for each node that does not take it.
+pub(super) fn with_nodes(mut lines: Vec<String>, why: Option<&JobWhy>) -> String {
+    for node in why.map(|why| &why.nodes[..]).unwrap_or_default() {
         let name = if node.name.is_empty() { node.node.to_string() } else { shown(&node.name) };
         let rules: Vec<String> = node.rules.iter().map(|rule| shown(rule)).collect();
         let rules = if rules.is_empty() { HAS_ROOM.into() } else { rules.join("; ") };
         lines.push(format!("  {name}: {rules}"));
     }
-    if more > 0 {
+    if let Some(more) = why.map(|why| why.more).filter(|more| *more > 0) {
         lines.push(format!("  and {more} more nodes"));
     }
     lines.join("\n") + "\n"
@@ -111,25 +138,41 @@ fn to_json(job: &JobInfo) -> Value {
         "function": job.function, "state": job.state.name(), "at": job.at, "node": job.node, "attempt": job.attempt,
     });
     if let (Some(why), Some(fields)) = (&job.why, value.as_object_mut()) {
-        let node = |node: &corovan_client::NodeRefusal| json!({ "node": node.node.to_string(), "name": node.name, "rules": node.rules });
-        let nodes: Vec<Value> = why.nodes.iter().map(node).collect();
-        fields.insert("why".into(), json!({ "text": why.text, "nodes": nodes, "more": why.more }));
+        fields.insert("why".into(), why_json(why));
     }
     value
+}
+
+pub(super) fn why_json(why: &JobWhy) -> Value {
+    let node = |node: &corovan_client::NodeRefusal| json!({ "node": node.node.to_string(), "name": node.name, "rules": node.rules });
+    let nodes: Vec<Value> = why.nodes.iter().map(node).collect();
+    json!({ "text": why.text, "nodes": nodes, "more": why.more })
 }
 
 fn id_text(job: &JobInfo) -> String {
     format!("{}.{}", job.computation, job.job)
 }
 
-/// `17.3` is job 3 of computation 17.
-fn id(text: &str) -> anyhow::Result<(ComputationId, JobId)> {
-    let parts =
-        text.split_once('.').and_then(|(computation, job)| Some((computation.parse().ok()?, job.parse().ok()?)));
-    parts.with_context(|| format!("a job is COMPUTATION.JOB, as in 17.3, not {}", shown(text)))
+#[derive(Clone, PartialEq, Debug)]
+enum Id {
+    Attached(ComputationId, JobId),
+    Durable(String),
 }
 
-fn shown(text: &str) -> String {
+/// `17.3` is job 3 of computation 17; without a point it is the beginning of a durable job's id.
+fn id(text: &str) -> anyhow::Result<Id> {
+    if Ulid::with_prefix(text).is_ok() && !text.is_empty() {
+        return Ok(Id::Durable(text.to_owned()));
+    }
+    let parts = text
+        .split_once('.')
+        .and_then(|(computation, job)| Some(Id::Attached(computation.parse().ok()?, job.parse().ok()?)));
+    parts.with_context(|| {
+        format!("a job is COMPUTATION.JOB, as in 17.3, or the beginning of a durable job's id, not {}", shown(text))
+    })
+}
+
+pub(super) fn shown(text: &str) -> String {
     names::escape(text, SHOWN)
 }
 
@@ -172,8 +215,9 @@ mod tests {
         assert!(table(std::slice::from_ref(&job)).to_string().contains("17.3"));
         let value = to_json(&job);
         assert_eq!((&value["id"], &value["why"]["nodes"][0]["name"]), (&json!("17.3"), &json!("b")));
-        assert_eq!(id("17.3").unwrap(), (17, 3));
-        for wrong in ["17", "17.", ".3", "a.b", "17.3.4", "-1.3"] {
+        assert_eq!(id("17.3").unwrap(), Id::Attached(17, 3));
+        assert_eq!(id("01k").unwrap(), Id::Durable("01k".into()));
+        for wrong in ["", "17.", ".3", "a.b", "17.3.4", "-1.3", "il"] {
             assert!(id(wrong).is_err(), "{wrong}");
         }
     }

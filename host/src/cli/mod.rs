@@ -4,6 +4,7 @@ mod at;
 pub mod cert;
 mod config;
 mod credentials;
+mod durable;
 pub mod exit;
 mod flags;
 mod identity;
@@ -14,6 +15,7 @@ mod nodes;
 mod reload;
 mod run;
 mod token;
+mod what;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
@@ -38,7 +40,14 @@ enum Command {
     Peer(nodes::PeerArgs),
     Drain(nodes::DrainArgs),
     Undrain(nodes::UndrainArgs),
+    Submit(durable::submit::Args),
     Ps(jobs::PsArgs),
+    Logs(durable::logs::Args),
+    Wait(durable::result::WaitArgs),
+    Result(durable::result::ResultArgs),
+    Cancel(durable::change::CancelArgs),
+    Retry(durable::change::RetryArgs),
+    Forget(durable::change::ForgetArgs),
     Why(jobs::WhyArgs),
     Config(config::Args),
     Cert(cert::CertArgs),
@@ -62,6 +71,8 @@ Examples:
   corovan token --at 127.0.0.1:4433 --certs certs/dev --node b      lets node b join, with `node --join`
   corovan nodes --certs certs/dev                 the nodes of the mesh
   corovan drain --certs certs/dev                 a node takes no new jobs, until undrain
+  corovan submit --certs certs/dev job.wasm rcoro_proc 1.5         a job that lasts: prints its id
+  corovan logs -f 01k --certs certs/dev           what it says; wait, result: how it ended
   corovan ps --certs certs/dev                    the jobs that a node has open
   corovan why 17.3 --certs certs/dev              why one of them waits, or is where it is
   corovan config check corovan.toml               whether a node's configuration file is good
@@ -101,6 +112,13 @@ pub fn main() -> ExitCode {
         Command::Peer(args) => nodes::run_peer(args),
         Command::Drain(args) => nodes::drain(args),
         Command::Undrain(args) => nodes::undrain(args),
+        Command::Submit(args) => durable::submit::run(args),
+        Command::Logs(args) => durable::logs::run(args),
+        Command::Wait(args) => durable::result::wait(args),
+        Command::Result(args) => durable::result::result(args),
+        Command::Cancel(args) => durable::change::cancel(args),
+        Command::Retry(args) => durable::change::retry(args),
+        Command::Forget(args) => durable::change::forget(args),
         Command::Ps(args) => jobs::ps(args),
         Command::Why(args) => jobs::why(args),
         Command::Config(args) => config::run(args, log),

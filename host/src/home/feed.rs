@@ -70,7 +70,7 @@ impl Home {
             let read = self.read(move |store| {
                 ids.into_iter().map(|id| Ok(store.get(id)?.zip(store.body(id)?))).collect::<Result<Vec<Body>, _>>()
             });
-            match read.await.and_then(|bodies| Ok((self.inner.store.get().cloned(), bodies))) {
+            match read.await.map(|bodies| (self.inner.store.get().cloned(), bodies)) {
                 Ok((Some(store), bodies)) => {
                     for ((tenant, id), body) in batch.into_iter().zip(bodies) {
                         self.take_up(&store, tenant, id, body);

@@ -9,9 +9,12 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// How many jobs need each.
+type Needed = HashMap<ModuleHash, (u64, Pinned)>;
+
 pub struct Pins {
     modules: Modules,
-    tenants: Mutex<HashMap<Arc<str>, HashMap<ModuleHash, (u64, Pinned)>>>,
+    tenants: Mutex<HashMap<Arc<str>, Needed>>,
 }
 
 impl Pins {

@@ -6,28 +6,49 @@ use corovan_core::ids::ModuleHash;
 use corovan_core::limits;
 use corovan_core::wire::durable::{Attempt, DurableInfo};
 use corovan_core::wire::jobs::{JobInfo, JobState, JobWhy};
+use corovan_store::limits::PAGE;
 use corovan_store::{FindError, Found, JobId, JobView, State};
 
 impl Home {
-    /// A page of a tenant's jobs, oldest first; of all tenants' that have not ended where none is named.
-    pub async fn list(&self, tenant: Option<&str>, after: Option<JobId>) -> Result<Vec<DurableInfo>, Refusal> {
+    /// A page of a tenant's jobs, oldest first; of those that have not ended alone, and of all tenants' where none is named.
+    pub async fn list(
+        &self,
+        tenant: Option<&str>,
+        after: Option<JobId>,
+        open: bool,
+    ) -> Result<Vec<DurableInfo>, Refusal> {
         let tenant = tenant.map(str::to_owned);
-        self.shown(move |store| match &tenant {
-            Some(tenant) => store.list(tenant, after, corovan_store::limits::PAGE),
-            None => store.unfinished(after, corovan_store::limits::PAGE),
+        self.shown(move |store| {
+            let mut after = after;
+            match &tenant {
+                Some(tenant) if !open => return store.list(tenant, after, PAGE),
+                _ => {}
+            }
+            loop {
+                let mut page = store.unfinished(after, PAGE)?;
+                let Some(last) = page.last() else { return Ok(page) };
+                after = Some(last.id);
+                page.retain(|view| tenant.as_ref().is_none_or(|tenant| *tenant == view.tenant));
+                if !page.is_empty() {
+                    return Ok(page);
+                }
+            }
         })
         .await
     }
 
-    /// The jobs that the beginning of an id stands for. Errors: invalid.
-    pub async fn find(&self, tenant: &str, prefix: String) -> Result<Vec<DurableInfo>, Refusal> {
-        let tenant = tenant.to_owned();
-        let found = self.read(move |store| match store.find(&tenant, &prefix) {
-            Ok(Found::None) => Ok(Ok(Vec::new())),
-            Ok(Found::One(id)) => Ok(Ok(vec![id])),
-            Ok(Found::Many(ids)) => Ok(Ok(ids)),
-            Err(FindError::Store(error)) => Err(error),
-            Err(FindError::Malformed(error)) => Ok(Err(error)),
+    /// The jobs that the beginning of an id stands for; of all tenants', where none is named, only whole ids. Errors: invalid.
+    pub async fn find(&self, tenant: Option<&str>, prefix: String) -> Result<Vec<DurableInfo>, Refusal> {
+        let tenant = tenant.map(str::to_owned);
+        let found = self.read(move |store| match tenant.as_ref().map(|tenant| store.find(tenant, &prefix)) {
+            None => Ok(prefix.parse().map(|id| vec![id])),
+            Some(found) => match found {
+                Ok(Found::None) => Ok(Ok(Vec::new())),
+                Ok(Found::One(id)) => Ok(Ok(vec![id])),
+                Ok(Found::Many(ids)) => Ok(Ok(ids)),
+                Err(FindError::Store(error)) => Err(error),
+                Err(FindError::Malformed(error)) => Ok(Err(error)),
+            },
         });
         let ids = found.await?.map_err(|error| Refusal::new(corovan_core::code::Code::Invalid, error.to_string()))?;
         self.shown(move |store| {

@@ -13,7 +13,7 @@ pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta")
 pub(crate) const JOBS: TableDefinition<u128, &[u8]> = TableDefinition::new("jobs");
 /// What is to be run, once for all of a tenant's jobs that say the same: by its digest, with how many of them are kept, and how many of
 /// these have not ended.
-pub(crate) const SPECS: TableDefinition<(&str, &[u8]), (u64, u64, &[u8])> = TableDefinition::new("specs");
+pub(crate) const SPECS: TableDefinition<SpecKey, SpecRow> = TableDefinition::new("specs");
 pub(crate) const ARGUMENTS: TableDefinition<u128, &[u8]> = TableDefinition::new("arguments");
 pub(crate) const VALUES: TableDefinition<u128, &[u8]> = TableDefinition::new("values");
 /// By tenant and idempotency key.
@@ -31,6 +31,9 @@ pub(crate) const MARKS: TableDefinition<u128, (u64, u64, u64)> = TableDefinition
 pub(crate) const USAGE: TableDefinition<&str, (u64, u64)> = TableDefinition::new("usage");
 /// Of the whole store in [`USAGE`].
 pub(crate) const ALL: &str = "";
+
+type SpecKey = (&'static str, &'static [u8]);
+type SpecRow = (u64, u64, &'static [u8]);
 
 /// A job's row.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -68,7 +71,7 @@ pub(crate) struct Row {
 /// All tables of one transaction.
 pub(crate) struct Tables<'t> {
     pub jobs: Table<'t, u128, &'static [u8]>,
-    specs: Table<'t, (&'static str, &'static [u8]), (u64, u64, &'static [u8])>,
+    specs: Table<'t, SpecKey, SpecRow>,
     pub arguments: Table<'t, u128, &'static [u8]>,
     pub values: Table<'t, u128, &'static [u8]>,
     pub keys: Table<'t, (&'static str, &'static str), u128>,

@@ -1,5 +1,6 @@
 //! Durable jobs: accepted once they are on disk, ended exactly once, asked for by their ids.
 
+mod commands;
 mod lost;
 
 use crate::in_process::{Cluster, ECHO, FLOOD, module, run};
@@ -91,7 +92,7 @@ fn many_jobs_are_accepted_run_and_asked_for_each_with_its_own_result_until_they_
             let own = Arguments::of(&(number,)).unwrap();
             assert_eq!((record.outcome, record.attempt), (Outcome::Finished(own.as_bytes().to_vec().into()), 1));
         }
-        let listed = durable.list(None).await.unwrap();
+        let listed = durable.list(None, false).await.unwrap();
         assert!(listed.iter().map(|info| info.job).eq(jobs.iter().copied()), "oldest first");
         assert!(listed.iter().all(|info| info.state == JobState::Ended && info.outcome.as_deref() == Some("finished")));
         let prefix = &jobs[7].to_string()[..24];
@@ -99,7 +100,7 @@ fn many_jobs_are_accepted_run_and_asked_for_each_with_its_own_result_until_they_
         assert_eq!(code(&durable.find("il").await.unwrap_err()), Some(Code::Invalid));
         // Another tenant knows nothing of them.
         let other = cluster.connect("other").await.durable();
-        assert!(other.list(None).await.unwrap().is_empty() && other.find(prefix).await.unwrap().is_empty());
+        assert!(other.list(None, false).await.unwrap().is_empty() && other.find(prefix).await.unwrap().is_empty());
         let (_, told) = other.results(&jobs[..1], true).await.unwrap().next().await.unwrap().unwrap();
         assert_eq!(code(&told.unwrap_err()), Some(Code::NotFound));
         for refused in [
@@ -115,7 +116,7 @@ fn many_jobs_are_accepted_run_and_asked_for_each_with_its_own_result_until_they_
         let again = results(&durable, &again).await;
         assert_eq!(again[0].outcome, Outcome::Finished(Arguments::of(&(3,)).unwrap().as_bytes().to_vec().into()));
         durable.acknowledge(&jobs).await.unwrap();
-        assert_eq!(durable.list(None).await.unwrap().len(), 1);
+        assert_eq!(durable.list(None, false).await.unwrap().len(), 1);
         assert_eq!(code(&durable.acknowledge(&jobs[..1]).await.unwrap_err()), Some(Code::NotFound));
     });
 }

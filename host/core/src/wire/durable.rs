@@ -66,6 +66,9 @@ pub struct AskDurable {
     /// List: only those after this one.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Ulid>,
+    /// List: only those that have not ended.
+    #[serde(rename = "o", default, skip_serializing_if = "crate::wire::is_default")]
+    pub open: bool,
     /// Events: from this number on.
     #[serde(rename = "f", default, skip_serializing_if = "crate::wire::is_default")]
     pub from: u64,

@@ -1,19 +1,20 @@
 //! `corovan run`: ship a module, run jobs, show what they say, exit as they did.
 
 mod embedded;
-mod escape;
+pub(super) mod escape;
 mod options;
 mod printer;
-mod report;
+pub(super) mod report;
 mod stdin;
 
 use super::node::runtime;
+use super::what::JobArguments;
 use super::{credentials, exit};
 use anyhow::Context;
 use corovan_client::{Computation, ConnectOptions, Event, Job, Jobs, Node, Spec, SubmitOptions};
 use embedded::{Embedded, Who};
 pub use options::Args;
-use options::{JobArguments, Plan};
+use options::Plan;
 use printer::Printer;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;

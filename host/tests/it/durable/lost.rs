@@ -97,7 +97,7 @@ fn a_home_that_is_killed_again_and_again_loses_no_accepted_job_and_ends_each_onc
         let mut listed = 0;
         let mut after = None;
         loop {
-            let page = node.durable().list(after).await.unwrap();
+            let page = node.durable().list(after, false).await.unwrap();
             let Some(last) = page.last() else { break };
             (listed, after) = (listed + page.len() as u64, Some(last.job));
             assert!(page.iter().all(|info| info.state == JobState::Ended && info.attempts >= 1), "{page:?}");
@@ -218,7 +218,7 @@ fn a_damaged_store_is_told_and_left_as_it_is_and_the_node_does_all_else() {
         assert!(std::fs::read(&file).unwrap() == damaged, "it is not touched");
         // A copy in its place is enough.
         std::fs::write(&file, &good).unwrap();
-        let kept = node.durable().list(None).await.unwrap();
+        let kept = node.durable().list(None, false).await.unwrap();
         assert_eq!(kept.iter().map(|info| info.job).collect::<Vec<_>>(), jobs);
         for (number, record) in results(&node.durable(), &jobs).await.into_iter().enumerate() {
             assert_eq!(record.outcome, own(number as u64));
