@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cmd::{Cmd, headline, say};
 use crate::repo::Repo;
-use crate::setup::apt;
+use crate::setup::{apt, python};
 
 /// What to measure and where to put it.
 #[derive(Args)]
@@ -18,17 +18,32 @@ pub struct Options {
     /// Also write the results to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Also run the same in another system, in turn: `erlang` (installed where it is missing)
-    #[arg(long, value_name = "SYSTEM")]
-    peer: Option<Peer>,
+    /// Also run the same in other systems, in turn (installed where they are missing), with commas
+    #[arg(long = "peer", value_name = "SYSTEM", value_delimiter = ',')]
+    peers: Vec<Peer>,
     /// Rows of the table of targets (all if none is given)
     rows: Vec<String>,
 }
 
 /// A system that the rows are measured beside.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Peer {
     Erlang,
+    Ray,
+    Dask,
+    Pycos,
+}
+
+impl Peer {
+    /// What PyPI has it as.
+    fn library(self) -> Option<(&'static str, python::Library)> {
+        match self {
+            Peer::Erlang => None,
+            Peer::Ray => Some(("ray", python::RAY)),
+            Peer::Dask => Some(("dask", python::DASK)),
+            Peer::Pycos => Some(("pycos", python::PYCOS)),
+        }
+    }
 }
 
 /// Runs the benchmarks and shows what they measured.
@@ -37,11 +52,21 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     let mut rows = Vec::new();
     let mut broken = None;
     let mut cargo = Cmd::cargo();
-    if let Some(Peer::Erlang) = options.peer {
+    if options.peers.contains(&Peer::Erlang) {
         if !Cmd::new("erl").args(["-noshell", "-eval", "halt()."]).quiet().works() {
             apt::install(&["erlang-base"], "to run the same in Erlang")?;
         }
         cargo = cargo.env("COROVAN_BENCH_ERLANG", repo.root().join("host/benches/peers"));
+    }
+    let python: Vec<(&str, python::Library)> = options.peers.iter().filter_map(|peer| peer.library()).collect();
+    if !python.is_empty() {
+        let libraries: Vec<python::Library> = python.iter().map(|(_, library)| *library).collect();
+        let interpreter = python::libraries(repo, &libraries, "to run the same there")?;
+        let names: Vec<&str> = python.iter().map(|(name, _)| *name).collect();
+        cargo = cargo
+            .env("COROVAN_BENCH_PYTHON", interpreter)
+            .env("COROVAN_BENCH_PROGRAMS", repo.root().join("host/benches/peers"))
+            .env("COROVAN_BENCH_PEERS", names.join(","));
     }
     cargo
         .dir(repo.root())

