@@ -5,6 +5,7 @@ use crate::durable::AwaitsAcceptance;
 use crate::error::{Error, Peer};
 use crate::framed::{Mark, Outbox};
 use crate::job::{Cell, Job};
+use crate::mailbox::MailState;
 use crate::node::{self, Control, Registry};
 use crate::options::{check_nodes, check_selector};
 use crate::reader;
@@ -56,6 +57,7 @@ pub(crate) struct Shared {
     pub node: NodeId,
     pub peer: Peer,
     pub outbox: Outbox,
+    pub mail: MailState,
     /// Jobs the node takes at a time.
     pub slots: Arc<Semaphore>,
     table: Mutex<Table>,
@@ -92,6 +94,7 @@ impl Computation {
             node: opened.node,
             peer: node.peer.clone(),
             outbox: Outbox::new(limits::CLIENT_OUTBOX_BYTES),
+            mail: MailState::default(),
             slots: Arc::new(Semaphore::new(jobs)),
             table: Mutex::default(),
             end: watch::Sender::new(None),
@@ -321,6 +324,7 @@ impl Shared {
             (std::mem::take(&mut table.specs), std::mem::take(&mut table.durable))
         };
         drop(specs);
+        self.mail.end();
         let error = result.err().unwrap_or(Error::Closed);
         durable.into_values().for_each(|waiting| waiting.answer(Err(error.clone())));
         self.lose_jobs(&error);
@@ -471,7 +475,7 @@ impl Drop for ForgetSpec<'_> {
 }
 
 /// The only way an honest request does not fit its frame: what the user put in its head.
-fn head_too_large(error: frame::Error) -> Error {
+pub(crate) fn head_too_large(error: frame::Error) -> Error {
     match error {
         frame::Error::Head(size) | frame::Error::TooLarge(size) => Error::TooLarge {
             what: "the request (names, environment and command-line arguments together)",

@@ -109,6 +109,9 @@ fn take_frame(shared: &Arc<Shared>, frame: Frame) -> Result<Option<Result<(), Er
             let refused: Refused = frame.record().map_err(|error| broken(&error))?;
             shared.answer_spec(id, SpecAnswer::Refused(refused))?;
         }
+        Kind::Mailed | Kind::Answered | Kind::Part => {
+            shared.mail.take(id, &frame).map_err(|why| broken(&why))?;
+        }
         Kind::Closed => {
             let closed: Closed = frame.record().map_err(|error| broken(&error))?;
             return Ok(Some(match closed.code {

@@ -1,9 +1,11 @@
 //! Every bound of the product, named, with its reason. A full queue yields `Code::Overloaded`, which callers see.
 
 mod durable;
+mod mail;
 mod placement;
 
 pub use durable::*;
+pub use mail::*;
 pub use placement::*;
 use std::time::Duration;
 

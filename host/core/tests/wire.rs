@@ -12,6 +12,7 @@ use corovan_core::wire::exit::{ExitHead, ExitRecord, Outcome, Usage};
 use corovan_core::wire::frame::{self, Decoder, Error, Frame, Kind};
 use corovan_core::wire::fuzz;
 use corovan_core::wire::jobs::{Allocate, AskJobs, JobInfo, JobState, JobWhy, NodeAllocation, NodeRefusal, Queued};
+use corovan_core::wire::mail::{Answered, Mail, MailCall, Mailed};
 use corovan_core::wire::nodes::{AskPeer, Drain, ListNodes, NodeDetails, NodeInfo, NodeState};
 use corovan_core::wire::records::*;
 use proptest::prelude::*;
@@ -175,6 +176,29 @@ fn every_record_has_its_bytes() {
     assert_eq!(hex(&out), "03000000460000000201000000000000".to_owned() + "6f7574");
 }
 
+fn mail(w: &mut Vec<String>) {
+    let to = Address { node: NodeId([1; 12]), incarnation: 2, counter: 3, secret: 4 };
+    for (id, call) in MailCall::ALL.into_iter().enumerate() {
+        golden(w, (Kind::Mail, id as u64), &Mail { call, to: Some(to), ..Mail::default() }, b"bytes");
+    }
+    let whole = Mail {
+        call: MailCall::Swap,
+        to: None,
+        tag: 5,
+        timeout: Some(6),
+        reply: 7,
+        text: "f".into(),
+        module: Some(ModuleHash([5; 32])),
+        size: Some(70_000),
+        credit: 8,
+    };
+    golden(w, (Kind::Mail, 100), &whole, b"");
+    golden(w, (Kind::Mailed, 0), &Mailed { from: to, tag: 5, kind: 1, reply: 7, size: Some(70_000) }, b"part");
+    golden(w, (Kind::Answered, 1), &Answered::default(), b"bytes");
+    let refused = Answered { code: Some(Code::Gone), text: "gone".into(), size: None };
+    golden(w, (Kind::Answered, 2), &refused, b"");
+}
+
 fn durable(w: &mut Vec<String>) {
     let retry = Retry {
         attempts: 3,
@@ -231,6 +255,7 @@ fn jobs(w: &mut Vec<String>) {
     golden(w, (Kind::Allocate, 0), &Allocate { nodes }, b"");
     golden(w, (Kind::Queued, 1), &Queued { position: 9 }, b"");
     durable(w);
+    mail(w);
     golden(w, (Kind::AskJobs, 0), &AskJobs::default(), b"");
     golden(w, (Kind::AskJobs, 1), &AskJobs { computation: Some(2), job: Some(3) }, b"");
     for (id, state) in [JobState::Waiting, JobState::Running, JobState::Ended].into_iter().enumerate() {

@@ -6,6 +6,7 @@ mod connection;
 mod durable;
 mod entry;
 mod jobs;
+mod mail;
 mod nodes;
 mod session;
 mod specs;

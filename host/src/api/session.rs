@@ -2,6 +2,7 @@
 
 use super::connection::Client;
 use super::entry::Entry;
+use super::mail::Mailroom;
 use super::specs::Specs;
 use super::{AGENT, blobs};
 use crate::dispatch::placing::{self, Opened};
@@ -32,6 +33,8 @@ use tokio_util::task::TaskTracker;
 pub(super) struct Session {
     pub id: u64,
     client: Arc<Client>,
+    /// Its client's own coroutine, if it has one.
+    pub mailroom: Mailroom,
     /// What its client calls it.
     pub label: String,
     /// How its client wants its jobs placed, for those that last.
@@ -156,6 +159,7 @@ fn open(client: &Arc<Client>, frame: Frame) -> Result<Arc<Session>, Error> {
     let placed = client.service.dispatch.placing().open(id, &client.tenant, &open, granted)?;
     let session = Arc::new(Session {
         id,
+        mailroom: Mailroom::default(),
         label: cut(open.label.clone(), limits::LABEL_BYTES),
         wanted: Mutex::new(Open { grant: None, ..open.clone() }),
         placed,
@@ -238,7 +242,7 @@ impl Session {
             // Running jobs still need credit, and may be cancelled.
             while let Some(frame) = reader.next().await? {
                 tokio::task::consume_budget().await;
-                if !matches!(frame.kind, Kind::Credit | Kind::Cancel) {
+                if !matches!(frame.kind, Kind::Credit | Kind::Cancel | Kind::Mail | Kind::MailPart) {
                     return Err(Error::Protocol(format!("{:?} after Close", frame.kind)));
                 }
                 self.handle(frame)?;
@@ -270,6 +274,8 @@ impl Session {
                 Ok(())
             }
             Kind::Prepare => self.prepare(&frame),
+            Kind::Mail => self.mail(&frame),
+            Kind::MailPart => self.mail_part(&frame),
             other => Err(Error::Protocol(format!("a client does not send {other:?} frames on a control stream"))),
         }
     }
@@ -396,6 +402,22 @@ impl Session {
         if let Err(error) = self.outbox.push(kind, id, head, &[]) {
             tracing::error!(%error, "a frame could not be encoded");
         }
+    }
+
+    pub fn send_with<T: Serialize>(&self, kind: Kind, id: u64, head: &T, payload: &[u8]) {
+        if let Err(error) = self.outbox.push(kind, id, head, payload) {
+            tracing::error!(%error, "a frame could not be encoded");
+        }
+    }
+
+    /// Waits until the client is not behind.
+    pub async fn room(&self) {
+        self.outbox.room().await;
+    }
+
+    /// Waits until nobody listens any more.
+    pub async fn gone(&self) {
+        self.delivered.cancelled().await;
     }
 
     pub fn send_bytes(&self, kind: Kind, id: u64, payload: &[u8]) {

@@ -54,10 +54,15 @@ impl Observer for Nobody {
     fn set_daemon(&self, _: bool) {}
 }
 
+/// A program that does nothing, under a name.
+pub(super) fn program(engine: &Engine, name: &str) -> wasmtime::Result<Program> {
+    let module = Module::from_binary(engine, SMALLEST)?;
+    Program::new(ModuleHash([0; 32]), &module, &Linker::new(engine), "f", Some(name.to_owned()), 0)
+}
+
 /// The store.
 pub fn blank_store(engine: &Engine) -> wasmtime::Result<Store<Coroutine>> {
-    let module = Module::from_binary(engine, SMALLEST)?;
-    let program = Program::new(ModuleHash([0; 32]), &module, &Linker::new(engine), "f", None, 0)?;
+    let program = program(engine, "f")?;
     let scheduler = Scheduler::manual(Arc::new(VirtualClock::new(0)));
     let runtime = Runtime::new(engine.clone(), Preemption::Epoch, scheduler, Arc::new(Nothing), NodeId::default(), 0);
     let ledger = Arc::new(Ledger::new(Limits { coroutines: 0, memory: 0, held: 0, connections: 0 }));
@@ -81,12 +86,10 @@ pub fn blank_store(engine: &Engine) -> wasmtime::Result<Store<Coroutine>> {
 pub(super) fn blank_controls(count: usize) -> (Arc<Runtime>, Vec<Arc<Control>>) {
     use super::registry::Resident;
     let engine = super::engine::build(Preemption::Fuel, super::engine::MIN_SLOTS).expect("an engine");
-    let module = Module::from_binary(&engine, SMALLEST).expect("a module");
-    let program = Program::new(ModuleHash([0; 32]), &module, &Linker::new(&engine), "f", None, 0).expect("a program");
-    let program = Arc::new(program);
+    let program = Arc::new(program(&engine, "f").expect("a program"));
     let scheduler = Scheduler::manual(Arc::new(VirtualClock::new(0)));
     let runtime = Runtime::new(engine, Preemption::Fuel, scheduler, Arc::new(Nothing), NodeId::default(), 0);
-    let ledger = Arc::new(Ledger::new(Limits { coroutines: 0, memory: 0, held: 1 << 30, connections: 0 }));
+    let ledger = Arc::new(Ledger::new(Limits { coroutines: 100, memory: 0, held: 1 << 30, connections: 0 }));
     let tenant = Arc::new(Tenant::new("", ledger, Arc::new(Share::new(0, 1))));
     let group = Arc::new(Group::new(0, tenant, Arc::new(Nothing), || {}));
     let controls = (0..count).map(|_| {

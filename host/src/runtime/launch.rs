@@ -8,6 +8,7 @@ use super::coroutine::{Coroutine, Limiter, WasiProgram};
 use super::engine::Preemption;
 use super::exit::{self, ExitGuard};
 use super::group::Group;
+use super::native::NativeProgram;
 use super::peers::Peers;
 use super::ports::{Mesh, Names, Observer, Random};
 use super::refusal::Refusal;
@@ -46,6 +47,7 @@ pub struct Runtime {
     pub names: OnceLock<Arc<dyn Names>>,
     pub(super) abroad: Abroad,
     pub(super) peers: Peers,
+    pub(super) native: NativeProgram,
 }
 
 /// A module ready to be instantiated, with the function to call. One for each spec; shared by its coroutines.
@@ -159,6 +161,7 @@ impl Runtime {
             names: OnceLock::new(),
             abroad: Abroad::default(),
             peers: Peers::default(),
+            native: NativeProgram::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod lost;
+mod many;
 
 use crate::in_process::{Cluster, ECHO, FLOOD, module, run};
 use corovan_client::{

@@ -40,6 +40,10 @@ pub enum Kind {
     Drain = 11,
     /// client: first frame of a stream: something about durable jobs ([`super::durable::AskDurable`]); payload: their ids, 16 bytes each.
     AskDurable = 12,
+    /// client: its coroutine does something ([`super::mail::Mail`]); payload: the bytes; `id` names the call that is answered.
+    Mail = 13,
+    /// client: payload is more of the bytes of the `Mail` frame before it.
+    MailPart = 14,
     /// node: answer to `Open` ([`super::records::Opened`]).
     Opened = 64,
     /// node: the bytes of this spec's module are wanted.
@@ -82,6 +86,10 @@ pub enum Kind {
     Gap = 83,
     /// node: payload is more of the value of the `Exit` frame before it.
     Part = 84,
+    /// node: a message has come for the client's coroutine ([`super::mail::Mailed`]); payload: the bytes.
+    Mailed = 85,
+    /// node: what became of call `id` ([`super::mail::Answered`]); payload: what it gives.
+    Answered = 86,
     /// either: first frame of a one-way stream ([`super::records::Blob`]); raw bytes follow to the end of the stream.
     Blob = 128,
 }
@@ -112,7 +120,7 @@ pub const HEADER: usize = 16;
 const MAY_IGNORE: u16 = 0x8000;
 
 impl Kind {
-    const ALL: [Kind; 34] = [
+    const ALL: [Kind; 38] = [
         Kind::Open,
         Kind::Prepare,
         Kind::Submit,
@@ -125,6 +133,8 @@ impl Kind {
         Kind::AskJobs,
         Kind::Drain,
         Kind::AskDurable,
+        Kind::Mail,
+        Kind::MailPart,
         Kind::Opened,
         Kind::NeedModule,
         Kind::Prepared,
@@ -146,6 +156,8 @@ impl Kind {
         Kind::Event,
         Kind::Gap,
         Kind::Part,
+        Kind::Mailed,
+        Kind::Answered,
         Kind::Blob,
     ];
 

@@ -6,6 +6,7 @@ use super::exit::{ExitHead, ExitRecord, Usage};
 use super::frame::{self, Decoder, Frame, Kind};
 use super::jobs::{Allocate, AskJobs, JobInfo, Queued};
 use super::join::{self, Answer, Question};
+use super::mail::{Answered, Mail, Mailed};
 use super::nodes::{AskPeer, Drain, ListNodes, NodeInfo};
 use super::records::*;
 use crate::limits;
@@ -44,6 +45,9 @@ pub const TARGETS: &[Target] = &[
     ("durable_info", record::<DurableInfo>),
     ("event", record::<Event>),
     ("gap", record::<Gap>),
+    ("mail", record::<Mail>),
+    ("mailed", record::<Mailed>),
+    ("answered", record::<Answered>),
     ("queued", record::<Queued>),
     ("job_info", record::<JobInfo>),
     ("node_info", record::<NodeInfo>),

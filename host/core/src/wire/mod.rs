@@ -7,6 +7,7 @@ pub mod frame;
 pub mod fuzz;
 pub mod jobs;
 pub mod join;
+pub mod mail;
 pub mod node_id;
 pub mod nodes;
 pub mod records;
