@@ -16,7 +16,7 @@ use super::stdio::Output;
 use super::tree::Tree;
 use bytes::Bytes;
 use corovan_core::code::Code;
-use corovan_core::ids::{Address, ModuleHash};
+use corovan_core::ids::Address;
 use corovan_core::limits;
 use corovan_core::tenancy::quota::Resource;
 use corovan_core::wire::{ExitRecord, Outcome};

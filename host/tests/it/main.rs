@@ -21,6 +21,7 @@ mod identity;
 mod in_process;
 mod links;
 mod locks;
+mod mailbox;
 mod membership;
 mod mesh;
 mod mesh_nodes;

@@ -37,7 +37,7 @@ async fn attached(computation: &Computation, spec: &Spec, in_flight: usize, numb
         match &mapped.record.outcome {
             Outcome::NodeLost(_) => count.lost += 1,
             outcome => {
-                assert_eq!(*outcome, own(first + mapped.number as u64));
+                assert_eq!(*outcome, own(first + mapped.number));
                 count.own += 1;
             }
         }
