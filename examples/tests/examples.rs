@@ -151,6 +151,88 @@ fn a_search_that_is_told_to_stop_gives_the_best_it_has_found() {
 }
 
 #[test]
+fn objects_go_and_come_back_as_messages() {
+    let mesh = Mesh::new();
+    let told = mesh.example(env!("CARGO_BIN_EXE_discoro_client3"), &[], "partners", &["12"]);
+    let expected: Vec<String> = (0..12_u64)
+        .map(|index| {
+            let value = (index * index * index) as f64;
+            format!("result for job {index}: {value}: {:.3}", value.sqrt())
+        })
+        .collect();
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn numbers_are_streamed_over_a_channel_to_two_nodes_and_signals_come_back() {
+    let mesh = Mesh::new();
+    let told = mesh.example(env!("CARGO_BIN_EXE_discoro_client6"), &[], "partners", &["1000"]);
+    // The same here, without any channel.
+    let (mut last, mut ticks) = (1_u64, Vec::new());
+    for _ in 0..1_000 {
+        last = last * 48_271 % 0x7fff_ffff;
+        ticks.push(50.0 + (last % 100) as f64 / 2.0);
+    }
+    let mut expected = Vec::new();
+    for at in 20..1_000 {
+        let mean = ticks[at - 20..at].iter().sum::<f64>() / 20.0;
+        let signal = if ticks[at] > mean * 1.4 {
+            "high"
+        } else if ticks[at] < mean * 0.6 {
+            "low"
+        } else {
+            continue;
+        };
+        expected.push(format!("trend signal at {at}: {signal} (mean of the latest {mean:.2})"));
+    }
+    let mean = ticks.iter().sum::<f64>() / 1_000.0;
+    ticks.sort_unstable_by(f64::total_cmp);
+    let signals = expected.len();
+    assert!(signals > 0);
+    expected.push(format!("{signals} signals; b kept 1000 numbers: mean {mean:.3}, median {:.1}", ticks[500]));
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_program_at_another_node_reads_what_is_sent_and_what_it_prints_comes_back() {
+    let mesh = Mesh::new();
+    let told = mesh.example(env!("CARGO_BIN_EXE_discoro_client5"), &[], "sums", &["b", "1 2 3", "40", "-6"]);
+    assert_eq!(told, "sent 1 2 3, b says 6 6\nsent 40, b says 40 46\nsent -6, b says -6 40\nended: exited\n");
+}
+
+#[test]
+fn messages_reach_a_coroutine_that_computes_without_a_pause() {
+    let mesh = Mesh::new();
+    let told = mesh.example(env!("CARGO_BIN_EXE_discoro_client8"), &[], "partners", &["10"]);
+    let sums = (0..10).map(|n| format!("sum: {}", (0..=n).map(|n| f64::from(n) / 4.0).sum::<f64>()));
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines[..10], sums.collect::<Vec<_>>(), "{told}");
+    assert!(lines[10].starts_with("10 lists were delivered "), "{told}");
+}
+
+#[test]
+fn servers_keep_data_in_memory_and_the_next_ones_begin_anew() {
+    let mesh = Mesh::new();
+    let told = mesh.example(env!("CARGO_BIN_EXE_dispycos_mem_servers"), &[], "partners", &["2"]);
+    let mut expected = Vec::new();
+    for (round, counts) in [(1, [334, 143, 1]), (2, [667, 286, 2])] {
+        for node in ["a", "b"] {
+            for (count, divisor) in counts.iter().zip([3, 7, 1_000]) {
+                expected.push(format!("round {round}: {node} has {count} numbers divisible by {divisor}"));
+            }
+        }
+    }
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn agents_find_each_other_and_agree() {
+    let mesh = Mesh::new();
+    let told = mesh.example(env!("CARGO_BIN_EXE_dispycos_mas"), &[], "agents", &[]);
+    assert_eq!(told, "agent at a: low 17, high 34\nagent at b: low 17, high 34\n");
+}
+
+#[test]
 fn a_map_over_lines_and_the_status_of_one_job() {
     let mesh = Mesh::new();
     let lines: String = (1..=30).map(|n| format!("{}\n", n * 10)).collect();

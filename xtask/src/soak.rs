@@ -1,5 +1,5 @@
-//! What takes longer than a gate may: thousands of seeds of the simulations, for so many minutes. The first seed that fails is
-//! said and replayed; without one, how many there were.
+//! What takes longer than a gate may: thousands of seeds of the simulations, for so many minutes, or a million jobs over nodes that are
+//! killed. The first seed that fails is said and replayed; without one, how many there were.
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,10 @@ pub struct Options {
     /// Go on with that many seeds more until so many minutes are over
     #[arg(long, value_name = "N", default_value_t = 0)]
     minutes: u64,
+    /// Instead, so many jobs over three nodes that are killed and started again all the while, and a hundred crashes of a home of durable
+    /// jobs: each ends once, with its own result
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    jobs: Option<u64>,
     /// Also what is too large for the gate: a thousand nodes
     #[arg(long)]
     large: bool,
@@ -26,6 +30,9 @@ pub struct Options {
 /// Runs the simulations of links, membership, names and channels, optimised.
 pub fn run(repo: &Repo, options: &Options) -> Result<()> {
     let begin = Instant::now();
+    if let Some(jobs) = options.jobs {
+        return many_jobs(repo, jobs);
+    }
     let mut first = 0;
     loop {
         let seeds = first..first + options.seeds;
@@ -52,3 +59,18 @@ pub fn run(repo: &Repo, options: &Options) -> Result<()> {
         first = seeds.end;
     }
 }
+
+/// Jobs over nodes that are killed, and homes that crash; optimised, with what they print.
+fn many_jobs(repo: &Repo, jobs: u64) -> Result<()> {
+    for (what, test, variable, count) in [
+        ("jobs over nodes that are killed", "durable::many", "COROVAN_JOBS", jobs),
+        ("crashes of a home of durable jobs", "again_and_again_loses_no_accepted_job", "COROVAN_CRASHES", CRASHES),
+    ] {
+        headline(&format!("{count} {what}"));
+        let arguments = ["test", "--release", "-p", "corovan", "--test", "it", test, "--", "--nocapture"];
+        Cmd::cargo().dir(repo.root()).env(variable, count.to_string()).args(arguments).run()?;
+    }
+    Ok(())
+}
+
+const CRASHES: u64 = 100;

@@ -26,6 +26,8 @@ use corovan_core::wire::exit::{ExitHead, ExitRecord};
 use corovan_core::wire::frame::{Frame, Kind};
 use corovan_core::wire::mail::{Answered, Mail, MailCall, Mailed};
 use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -291,6 +293,11 @@ impl Mailbox {
         self.computation.call(mail, bytes.into()).await.map(drop)
     }
 
+    /// The same with any value, in CBOR.
+    pub async fn reply_value<T: Serialize + ?Sized>(&self, message: &Message, value: &T) -> Result<(), Error> {
+        self.reply(message, encode(value)?).await
+    }
+
     /// A coroutine by its address.
     pub fn remote(&self, address: Address) -> Remote {
         Remote { computation: self.computation.clone(), address }
@@ -339,6 +346,11 @@ impl Message {
         self.reply != 0
     }
 
+    /// The value that was sent, in CBOR, as the guest SDK sends it. Errors: value (it is of another shape).
+    pub fn value<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        crate::value::decode(&self.bytes)
+    }
+
     /// Of kind exit: how the other ended. A value of more than 64 KiB is not in it. Errors: value (it is of another kind).
     pub fn exit(&self) -> Result<ExitRecord, Error> {
         match self.kind {
@@ -359,7 +371,21 @@ impl Remote {
         self.call(MailCall::Send, tag, None, bytes.into()).await.map(drop)
     }
 
-    /// The same; returns when it is in the other mailbox, and gives up after this time. Errors: as `send`, and timeout.
+    /// The same with any value, in CBOR, as the guest SDK's typed mailboxes take it.
+    pub async fn send_value<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Error> {
+        self.send(0, encode(value)?).await
+    }
+
+    /// Asks with any value, and waits for a reply that is one. Errors: as `request`, and value (the reply is of another shape).
+    pub async fn request_value<Q: Serialize + ?Sized, R: DeserializeOwned>(
+        &self,
+        value: &Q,
+        timeout: Duration,
+    ) -> Result<R, Error> {
+        crate::value::decode(&self.request(0, encode(value)?, timeout).await?)
+    }
+
+    /// As `send`; returns when it is in the other mailbox, and gives up after this time. Errors: as `send`, and timeout.
     pub async fn deliver(&self, tag: u64, bytes: impl Into<Bytes>, timeout: Duration) -> Result<(), Error> {
         self.call(MailCall::Deliver, tag, Some(timeout), bytes.into()).await.map(drop)
     }
@@ -426,6 +452,14 @@ fn exit_record(cbor: &[u8]) -> Result<ExitRecord, Error> {
     let told: Told = ciborium::from_reader(cbor).map_err(fault)?;
     let value = told.bytes.map(serde_bytes::ByteBuf::into_vec).unwrap_or_default();
     Ok(ExitRecord::from_head(told.head, value.into()))
+}
+
+fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Error> {
+    let mut bytes = Vec::new();
+    let fault =
+        |error: ciborium::ser::Error<std::io::Error>| Error::Value { what: "a message", why: error.to_string() };
+    ciborium::into_writer(value, &mut bytes).map_err(fault)?;
+    Ok(bytes.into())
 }
 
 fn nanos(time: Duration) -> u64 {
