@@ -33,6 +33,8 @@ pub struct Config {
     pub slots: Option<u32>,
     /// Worker threads.
     pub workers: usize,
+    /// Where it tells metrics and status, on loopback; absent: nowhere.
+    pub http: Option<SocketAddr>,
     /// How long what runs may go on when the node is asked to stop.
     pub grace: Duration,
 }

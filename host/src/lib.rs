@@ -9,6 +9,7 @@ pub mod dispatch;
 pub mod enrol;
 pub mod home;
 pub mod hostcalls;
+pub mod http;
 pub mod modules;
 pub mod net;
 pub mod node;

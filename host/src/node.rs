@@ -16,6 +16,7 @@ use crate::dispatch::{Dispatch, Tenants};
 use crate::enrol::{self, Door, Issuer, LocalIssuer, Renewal, Source};
 use crate::home::{self, Home};
 use crate::hostcalls;
+use crate::http;
 use crate::modules::{self, KnownImports, Modules, Signature};
 use crate::net::{Arrival, Connection, Endpoint, endpoint};
 use crate::runtime::engine::{self, Preemption, Slots};
@@ -37,6 +38,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use wasmtime::Engine;
 
 /// A running node. Dropping it without [`Node::shut_down`] ends it hard.
@@ -47,6 +49,8 @@ pub struct Node {
     grace: Duration,
     slots: Slots,
     mesh: Option<Mesh>,
+    /// Where it tells metrics and status, and what ends that.
+    http: Option<(SocketAddr, CancellationToken)>,
     /// Of a node in a mesh.
     offering: Option<offering::Handle>,
     /// Dropped, it ends renewal.
@@ -82,6 +86,8 @@ pub enum Error {
     OtherIssuer(Principal, String),
     #[error("the node's threads cannot be started: {0}")]
     Threads(std::io::Error),
+    #[error(transparent)]
+    Http(#[from] http::Error),
     #[error("the host interface cannot be built: {0:#}")]
     Linker(wasmtime::Error),
 }
@@ -216,6 +222,10 @@ impl Node {
             own.drain(drained);
             drain.send_replace(drained);
         });
+        let http = match config.http {
+            Some(address) => Some(tell(&service, address, &roster).await?),
+            None => None,
+        };
         let _ = service.nodes.set(Nodes { roster, seeds, drain });
         let links = mesh.as_ref().map(|mesh| mesh.links.clone());
         keep_on(&service).await;
@@ -234,6 +244,7 @@ impl Node {
             grace,
             slots,
             mesh,
+            http,
             offering,
             renewing,
             _state: state,
@@ -248,6 +259,11 @@ impl Node {
 
     pub fn id(&self) -> NodeId {
         self.service.node
+    }
+
+    /// Where it tells metrics and status, if it does.
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|(address, _)| *address)
     }
 
     /// How many coroutines fit, and why.
@@ -272,15 +288,39 @@ impl Node {
     /// Takes no new work, interrupts what runs, terminates it after the grace period, tells all clients, and stops.
     pub async fn shut_down(self) {
         drop((self.renewing, self.offering));
+        // Until here it says that the node is shutting down, which whoever balances load wants to hear.
+        let http = self.http;
         let hosted = self.mesh.as_ref().map(|mesh| mesh.hosted.clone()).unwrap_or_default();
         let guests_ended = hosted.end("the node is shutting down", self.grace + limits::TERMINATE_GRACE);
         tokio::join!(self.service.shut_down(self.grace), guests_ended);
         if let Some(mesh) = self.mesh {
             mesh.leave().await;
         }
+        http.into_iter().for_each(|(_, stop)| stop.cancel());
         self.endpoint.close("the node has shut down").await;
         let _ = tokio::time::timeout(limits::CONNECT_TIME, self.service.tasks.finished()).await;
     }
+}
+
+/// Metrics and status over HTTP.
+async fn tell(
+    service: &Arc<Service>,
+    address: SocketAddr,
+    roster: &Arc<Roster>,
+) -> Result<(SocketAddr, CancellationToken), Error> {
+    let server = http::Server::bind(address).await?;
+    let (address, stop) = (server.address, CancellationToken::new());
+    let of = Arc::clone(service);
+    let parts = http::Parts {
+        node: service.node,
+        name: service.node_name.clone(),
+        dispatch: service.dispatch.clone(),
+        home: service.home.clone(),
+        roster: Arc::clone(roster),
+        jobs: Box::new(move |most| of.open_jobs(most)),
+    };
+    service.tasks.spawn(TaskKind::Stream, "http", server.run(parts, stop.clone()));
+    Ok((address, stop))
 }
 
 /// Goes on with the durable jobs that are on disk.

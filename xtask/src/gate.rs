@@ -10,7 +10,7 @@ use crate::cmd::{Cmd, headline, say};
 use crate::jobs::{self, Lang};
 use crate::repo::Repo;
 use crate::setup::guest::{Compiler, TARGET};
-use crate::setup::rust;
+use crate::setup::{browser, rust};
 use crate::tally::Tally;
 
 /// How much of the gate to run.
@@ -158,7 +158,10 @@ impl Gate<'_> {
         if self.options.step.contains(&Step::Test) && !self.options.step.contains(&Step::Jobs) {
             jobs::run(self.repo, &jobs::Options { lang: vec![Lang::Rust, Lang::C, Lang::Go], ..Default::default() })?;
         }
-        let test = self.cargo(&["test", "--no-fail-fast"]).args(HOST_PACKAGES).args(&self.options.test_args);
+        let mut test = self.cargo(&["test", "--no-fail-fast"]).args(HOST_PACKAGES).args(&self.options.test_args);
+        if let Some(browser) = browser::find() {
+            test = test.env("COROVAN_TEST_BROWSER", browser);
+        }
         let done = test.lines(|line| {
             tally.add_line(line);
             true

@@ -1,10 +1,12 @@
 //! Every bound of the product, named, with its reason. A full queue yields `Code::Overloaded`, which callers see.
 
 mod durable;
+mod http;
 mod mail;
 mod placement;
 
 pub use durable::*;
+pub use http::*;
 pub use mail::*;
 pub use placement::*;
 use std::time::Duration;

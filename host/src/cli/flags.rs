@@ -49,6 +49,9 @@ pub struct Flags {
     /// Threads that run coroutines (default: one a core)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     workers: Option<String>,
+    /// Tell metrics, health and status over HTTP there: loopback only, read-only (default: nowhere)
+    #[arg(long, value_name = "IP:PORT")]
+    http: Option<String>,
     /// How long jobs may go on after SIGTERM (default: 5s)
     #[arg(long, value_name = "DURATION")]
     grace: Option<String>,
@@ -83,9 +86,15 @@ impl Flags {
         };
         let switches = [("node.discover", &self.discover), ("node.dial-out", &self.dial_out)];
         let numbers = [("node.slots", &self.slots), ("node.workers", &self.workers), ("node.grace", &self.grace)];
-        let texts = [("node.external", &self.external), ("node.join", &self.join), ("node.listen", &self.listen)];
+        let addresses = [("node.listen", &self.listen), ("node.http", &self.http)];
+        let texts = [("node.external", &self.external), ("node.join", &self.join)];
         let others = [("node.name", self.name.as_deref()), ("node.log", log)];
-        let all = switches.into_iter().chain(numbers).chain(texts).map(|(path, text)| (path, text.as_deref()));
+        let all = switches
+            .into_iter()
+            .chain(numbers)
+            .chain(texts)
+            .chain(addresses)
+            .map(|(path, text)| (path, text.as_deref()));
         for (path, text) in all.chain(others) {
             take(path, &|key| text.map(|text| key.kind.one(text)));
         }

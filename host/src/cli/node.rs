@@ -13,6 +13,7 @@ use corovan_client::resolve_address;
 use corovan_core::limits;
 use corovan_core::tenancy::token::Token;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -65,7 +66,7 @@ pub fn run(args: Args, log: Option<&str>, filter: Filter) -> anyhow::Result<Exit
 /// All that a node needs to start.
 async fn config(effective: &Effective, token: Option<Token>) -> anyhow::Result<Config> {
     let missing = |what: &str| format!("there is no {what}");
-    let listen = effective.listen().with_context(|| missing("address to listen on"))?;
+    let listen = effective.listen("node.listen").with_context(|| missing("address to listen on"))?;
     let name = effective.text("node.name").with_context(|| missing("name"))?.to_owned();
     let data = effective.path("node.data").with_context(|| missing("data directory"))?.to_owned();
     let dir = |key: &str| effective.path(key).map(Path::to_owned);
@@ -95,8 +96,20 @@ async fn config(effective: &Effective, token: Option<Token>) -> anyhow::Result<C
         offer: live.offer,
         slots: effective.number("node.slots").and_then(|slots| u32::try_from(slots).ok()),
         workers: effective.number("node.workers").and_then(|n| usize::try_from(n).ok()).unwrap_or_else(cores),
+        http: effective.listen("node.http").map(loopback).transpose()?,
         grace: effective.duration("node.grace").unwrap_or(limits::SHUTDOWN_GRACE),
     })
+}
+
+/// What it tells there is for operators alone, and it asks nobody who he is.
+fn loopback(address: SocketAddr) -> anyhow::Result<SocketAddr> {
+    if !address.ip().is_loopback() {
+        bail!(
+            "--http {address}: the status page asks nobody who he is, so it listens on loopback alone: 127.0.0.1:{}",
+            address.port()
+        );
+    }
+    Ok(address)
 }
 
 /// One thread for I/O: a message's way from socket to mailbox crosses as few threads as can be.
@@ -121,6 +134,9 @@ async fn serve(config: Config, mut reload: Reload) -> anyhow::Result<ExitCode> {
     // Whoever started the node may have closed its standard output; that is no reason to stop.
     if let Err(error) = writeln!(std::io::stdout(), "listening on {}", node.address()) {
         tracing::warn!(address = %node.address(), "the line for standard output is lost: {error}");
+    }
+    if let Some(address) = node.http() {
+        tracing::info!("metrics and status at http://{address}/");
     }
     let signal = loop {
         tokio::select! {

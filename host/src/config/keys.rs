@@ -71,6 +71,7 @@ pub static KEYS: &[Key] = &[
         .or("as many as the machine has room for"),
     Key::new("node.workers", "COROVAN_NODE_WORKERS", "--workers", Kind::Number { min: 1, max: MAX_WORKERS })
         .or("one a core"),
+    Key::new("node.http", "COROVAN_NODE_HTTP", "--http", Kind::Listen).or("no metrics and no status page"),
     Key::new("node.grace", "COROVAN_NODE_GRACE", "--grace", Kind::Duration { max: limits::SHUTDOWN_GRACE_MAX })
         .with("5s"),
     Key::new("node.log", "COROVAN_LOG", "--log", Kind::Filter).with("info").live(),

@@ -93,8 +93,8 @@ impl Effective {
         }
     }
 
-    pub fn listen(&self) -> Option<SocketAddr> {
-        match self.value("node.listen") {
+    pub fn listen(&self, key: &str) -> Option<SocketAddr> {
+        match self.value(key) {
             Some(Value::Listen(address)) => Some(*address),
             _ => None,
         }

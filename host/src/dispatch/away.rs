@@ -148,8 +148,7 @@ impl Job {
             Became::Ended(record) => {
                 if self.ends() {
                     self.follower.used(record.usage.cpu);
-                    self.follower.ended(&Arc::new(record));
-                    self.depart();
+                    self.told(&Arc::new(record));
                 }
             }
             Became::Refused(refusal) if is_full(refusal.code) => self.refused_there(node, refusal),

@@ -226,6 +226,12 @@ impl Job {
     fn tell(&self, record: &Arc<ExitRecord>) {
         let spent = self.kin.lock().tree.as_ref().and_then(|tree| tree.spent());
         spent.into_iter().for_each(|spent| self.follower.used(spent));
+        self.told(record);
+    }
+
+    /// Its follower is told its end, last of all.
+    pub(super) fn told(&self, record: &Arc<ExitRecord>) {
+        self.dispatch.count(&record.outcome);
         self.follower.ended(record);
         self.depart();
     }
@@ -245,7 +251,7 @@ impl Job {
     }
 
     /// It keeps its computation open no longer.
-    pub(super) fn depart(&self) {
+    fn depart(&self) {
         let attendance = self.attendance.lock().take();
         drop(attendance);
         let key = self.key();
@@ -264,8 +270,7 @@ impl Job {
             outcome,
             usage: Usage::default(),
         };
-        self.follower.ended(&Arc::new(record));
-        self.depart();
+        self.told(&Arc::new(record));
     }
 }
 

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::ids::{ComputationId, ModuleHash, NodeId};
 use corovan_core::limits;
+use corovan_core::wire::Outcome;
 use corovan_core::wire::records::{JobLimits, Prepare};
 pub use job::Job;
 use placing::Placing;
@@ -45,6 +46,8 @@ struct Inner {
     closing: AtomicBool,
     drained: AtomicBool,
     last_computation: AtomicU64,
+    /// Jobs by how they ended, in the order of [`Outcome::NAMES`].
+    ended: [AtomicU64; Outcome::NAMES.len()],
 }
 
 /// A module's function with the limits it runs under.
@@ -92,8 +95,8 @@ impl Dispatch {
     ) -> Dispatch {
         let admission = Admission::new(slots, tenant_slots, limits::NODE_QUEUE);
         let placing = Placing::new(runtime.random.number());
-        let (closing, drained, last_computation) = Default::default();
-        let inner = Inner { runtime, modules, linker, admission, placing, closing, drained, last_computation };
+        let (closing, drained, last_computation, ended) = Default::default();
+        let inner = Inner { runtime, modules, linker, admission, placing, closing, drained, last_computation, ended };
         Dispatch { inner: Arc::new(inner) }
     }
 
@@ -161,6 +164,24 @@ impl Dispatch {
     /// Jobs with a slot, and jobs that wait for one.
     pub fn load(&self) -> (usize, usize) {
         self.inner.admission.load()
+    }
+
+    /// How many jobs have ended since the node started, by how.
+    pub fn ended(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Outcome::NAMES.into_iter().zip(&self.inner.ended).map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+    }
+
+    /// Whether it takes new jobs of its clients. Errors: overloaded (drained), shutting-down.
+    pub fn takes_work(&self) -> Result<(), Refusal> {
+        self.check_open()?;
+        self.check_undrained()
+    }
+
+    fn count(&self, outcome: &Outcome) {
+        let place = Outcome::NAMES.iter().position(|name| *name == outcome.name());
+        place.and_then(|place| self.inner.ended.get(place)).into_iter().for_each(|count| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
     }
 
     fn admission(&self) -> &Admission {

@@ -252,6 +252,17 @@ impl Home {
         }
     }
 
+    /// Jobs in hand, and jobs that wait on disk.
+    pub fn load(&self) -> (usize, usize) {
+        (self.inner.lives.lock().len(), self.inner.queue.lock().len())
+    }
+
+    /// What is kept of all tenants' jobs; `None` where that is not known, or no store is open.
+    pub async fn usage(&self) -> Option<corovan_store::Usage> {
+        self.inner.store.get()?;
+        self.read(|store| store.usage("")).await.ok()
+    }
+
     /// Errors: not-found, also where it is another tenant's.
     async fn owned(
         &self,

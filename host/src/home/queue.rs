@@ -89,6 +89,11 @@ impl Queue {
         self.lanes.get(tenant).map_or(0, |lane| lane.waiting.len())
     }
 
+    /// How many of all wait here, for a turn or a time.
+    pub fn len(&self) -> usize {
+        self.lanes.values().map(|lane| lane.waiting.len()).sum::<usize>() + self.delayed.len()
+    }
+
     fn line_up(&mut self, tenant: &Arc<str>) {
         let Some(lane) = self.lanes.get_mut(tenant) else { return };
         if !lane.in_turn && !lane.waiting.is_empty() && lane.has_room() {

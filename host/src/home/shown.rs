@@ -37,6 +37,19 @@ impl Home {
         .await
     }
 
+    /// Of all tenants, those that have not ended, and the latest that have, so many of each at most. None where nothing was ever kept.
+    pub async fn latest(&self, most: usize) -> Result<Vec<DurableInfo>, Refusal> {
+        if self.inner.store.get().is_none() {
+            return Ok(Vec::new());
+        }
+        self.shown(move |store| {
+            let mut views = store.unfinished(None, most)?;
+            views.extend(store.ended(most)?);
+            Ok(views)
+        })
+        .await
+    }
+
     /// The jobs that the beginning of an id stands for; of all tenants', where none is named, only whole ids. Errors: invalid.
     pub async fn find(&self, tenant: Option<&str>, prefix: String) -> Result<Vec<DurableInfo>, Refusal> {
         let tenant = tenant.map(str::to_owned);

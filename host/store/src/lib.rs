@@ -87,6 +87,8 @@ pub trait Journal: Send + Sync {
     fn unfinished(&self, after: Option<JobId>, limit: usize) -> Result<Vec<JobView>, Error>;
     /// The one of them with the highest id.
     fn last_unfinished(&self) -> Result<Option<JobId>, Error>;
+    /// All tenants' jobs that ended last, the latest first.
+    fn ended(&self, limit: usize) -> Result<Vec<JobView>, Error>;
     /// A tenant's job by the beginning of its id.
     fn find(&self, tenant: &str, prefix: &str) -> Result<Found, FindError>;
     /// What a job said from a number on, at most [`limits::PAGE`]; `None`: no such job.
@@ -217,6 +219,10 @@ impl Journal for Store {
 
     fn unfinished(&self, after: Option<JobId>, limit: usize) -> Result<Vec<JobView>, Error> {
         read::unfinished(&self.shared, after, limit)
+    }
+
+    fn ended(&self, limit: usize) -> Result<Vec<JobView>, Error> {
+        read::ended(&self.shared, limit)
     }
 
     fn last_unfinished(&self) -> Result<Option<JobId>, Error> {

@@ -1,7 +1,7 @@
 //! What is read: of the latest commit, on the caller's thread, without waiting for the writer.
 
 use crate::job::{Event, Events, Exit, Found, JobView, State, Usage};
-use crate::tables::{ARGUMENTS, EVENTS, Fault, JOBS, MARKS, OPEN, Row, SPECS, TENANTS, USAGE, VALUES};
+use crate::tables::{ARGUMENTS, ENDED, EVENTS, Fault, JOBS, MARKS, OPEN, Row, SPECS, TENANTS, USAGE, VALUES};
 use crate::writer::Shared;
 use crate::{Error, JobId, Malformed, limits};
 use bytes::Bytes;
@@ -81,6 +81,13 @@ pub(crate) fn unfinished(shared: &Shared, after: Option<JobId>, limit: usize) ->
     page(shared, after, |transaction, first| {
         let found = transaction.open_table(OPEN)?.range(first..)?.take(limit.min(limits::PAGE));
         Ok(found.map(|key| Ok(JobId(key?.0.value()))).collect::<Result<_, redb::StorageError>>()?)
+    })
+}
+
+pub(crate) fn ended(shared: &Shared, limit: usize) -> Result<Vec<JobView>, Error> {
+    page(shared, None, |transaction, _| {
+        let found = transaction.open_table(ENDED)?.range::<(u64, u128)>(..)?.rev().take(limit.min(limits::PAGE));
+        Ok(found.map(|key| Ok(JobId(key?.0.value().1))).collect::<Result<_, redb::StorageError>>()?)
     })
 }
 

@@ -59,6 +59,7 @@ impl Cluster {
             offer: Offer::default(),
             slots: Some(slots),
             workers: 2,
+            http: None,
             // Time for large results to be delivered at shutdown; nothing here waits for its end.
             grace: Duration::from_secs(60),
         };

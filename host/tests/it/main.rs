@@ -17,6 +17,7 @@ mod durable;
 mod endurance;
 mod enrolment;
 mod false_nodes;
+mod http;
 mod identity;
 mod in_process;
 mod links;

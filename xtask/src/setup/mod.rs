@@ -2,6 +2,7 @@
 //! Rust target of guests. Each is asked for only when something needs it, and looked for before it is installed.
 
 pub mod apt;
+pub mod browser;
 pub mod guest;
 pub mod python;
 pub mod rust;

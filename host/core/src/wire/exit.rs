@@ -113,6 +113,20 @@ impl Outcome {
         }
     }
 
+    /// All names, in the order of their numbers.
+    pub const NAMES: [&str; 10] = [
+        "finished",
+        "exited",
+        "failed",
+        "trapped",
+        "out-of-memory",
+        "out-of-budget",
+        "deadline",
+        "terminated",
+        "node-lost",
+        "refused",
+    ];
+
     /// Neither returned nor exited with code 0.
     pub fn is_abnormal(&self) -> bool {
         !matches!(self, Outcome::Finished(_) | Outcome::Exited(0))

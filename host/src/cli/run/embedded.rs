@@ -123,6 +123,7 @@ impl Embedded {
                 offer: Offer::default(),
                 slots: None,
                 workers: cores(),
+                http: None,
                 grace: GRACE,
             })
         };

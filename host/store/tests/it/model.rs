@@ -179,6 +179,10 @@ proptest! {
         prop_assert_eq!(store.unfinished(None, 100).unwrap().len(), open_jobs);
         let last = model.iter().rfind(|(_, kept)| kept.ended.is_none()).map(|(number, _)| id(*number));
         prop_assert_eq!(store.last_unfinished().unwrap(), last);
+        let mut ended: Vec<_> = model.iter().filter_map(|(number, kept)| Some((kept.ended?.0, id(*number)))).collect();
+        ended.sort_unstable();
+        let latest = store.ended(3).unwrap().into_iter().map(|view| view.id);
+        prop_assert!(latest.eq(ended.iter().rev().map(|(_, id)| *id).take(3)));
         let mut specs = BTreeMap::new();
         store.specs(&mut |tenant, _, open| assert_eq!(specs.insert(tenant.to_owned(), open), None)).unwrap();
         prop_assert_eq!(specs.values().sum::<u64>(), open_jobs as u64);
