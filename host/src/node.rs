@@ -314,6 +314,7 @@ async fn tell(
     let parts = http::Parts {
         node: service.node,
         name: service.node_name.clone(),
+        tasks: service.tasks.clone(),
         dispatch: service.dispatch.clone(),
         home: service.home.clone(),
         roster: Arc::clone(roster),

@@ -259,7 +259,7 @@ impl Session {
         match mail.call {
             MailCall::Request => {
                 let (caller, to) = (caller()?, to()?);
-                caller.call(caller.request(&to, mail.tag, bytes, timeout)).await
+                caller.call(native.request(&caller, &to, (mail.tag, bytes), timeout)).await
             }
             MailCall::Monitor => runtime.monitor(&native.control, &to()?).map(none),
             MailCall::Demonitor => runtime.demonitor(&native.control, &to()?).map(none),

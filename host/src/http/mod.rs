@@ -7,6 +7,7 @@ mod shown;
 use crate::cluster::roster::Roster;
 use crate::dispatch::Dispatch;
 use crate::home::Home;
+use crate::tasks::{TaskKind, Tasks};
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Parts {
     pub node: NodeId,
     pub name: String,
+    pub tasks: Tasks,
     pub dispatch: Dispatch,
     pub home: Home,
     pub roster: Arc<Roster>,
@@ -65,7 +67,8 @@ impl Server {
 
     /// Serves until it is stopped; what is being answered then is cut off, as the node goes.
     pub async fn run(self, parts: Parts, stop: CancellationToken) -> Result<(), Infallible> {
-        let (service, places) = (routes(Arc::new(parts)), Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS)));
+        let (tasks, places) = (parts.tasks.clone(), Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS)));
+        let service = routes(Arc::new(parts));
         let accepting = async {
             loop {
                 // It is never closed.
@@ -80,7 +83,7 @@ impl Server {
                     }
                 };
                 let (service, stop) = (TowerToHyperService::new(service.clone()), stop.clone());
-                tokio::spawn(async move {
+                tasks.spawn(TaskKind::Stream, "http connection", async move {
                     let mut http = hyper::server::conn::http1::Builder::new();
                     http.timer(TokioTimer::new())
                         .header_read_timeout(limits::HTTP_HEADER)
@@ -92,6 +95,7 @@ impl Server {
                         () = stop.cancelled() => {}
                     }
                     drop(place);
+                    Ok::<(), Infallible>(())
                 });
             }
         };

@@ -30,7 +30,7 @@ function show(status) {
     `version ${status.version}; ${status.slots_used} slots used, ${status.waiting} jobs wait for one, ` +
     `${status.on_disk} durable jobs wait on disk${status.draining ? "; takes no new jobs" : ""}; ended: ${ended.join(", ") || "none"}`;
   fill("nodes", status.nodes.map((node) => [
-    [node.name], [node.state + (node.draining ? ", draining" : ""), node.state], [node.cores ?? ""], [node.labels], [node.id],
+    [node.name], [node.state + (node.draining ? ", draining" : ""), node.state], [node.cores], [node.labels], [node.id],
   ]));
   fill("computations", status.computations.map((one) => [
     [one.id], [one.tenant], [one.label], [one.waiting], [one.running], [one.ended],

@@ -33,7 +33,7 @@ struct Node {
     id: String,
     state: &'static str,
     labels: String,
-    cores: Option<u32>,
+    cores: u32,
     draining: bool,
 }
 

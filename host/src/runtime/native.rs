@@ -161,13 +161,21 @@ impl Native {
         }
     }
 
-    /// Sends a request and waits for its reply. One at a time. Errors: gone, closed, denied, overloaded, timeout, node-lost.
-    pub async fn request(&self, to: &Address, tag: u64, bytes: Bytes, timeout: u64) -> Result<Bytes, Refusal> {
-        let (runtime, control) = (&self.runtime, &self.control);
-        match runtime.route(control, to)? {
+    /// Sends a request and waits for its reply, which comes to `caller`, so that several may wait at a time. Whoever is asked sees it
+    /// come from this one, behind what this one sent before. Errors: gone, closed, denied, overloaded, timeout, node-lost.
+    pub async fn request(
+        &self,
+        caller: &Native,
+        to: &Address,
+        (tag, bytes): (u64, Bytes),
+        timeout: u64,
+    ) -> Result<Bytes, Refusal> {
+        let (runtime, control) = (&self.runtime, &caller.control);
+        match runtime.route(&self.control, to)? {
             Route::Here(target) => {
-                let letter = mail::request(control, tag, Payload::from(bytes));
-                if let Some(unsent) = mail::try_send(control, &target, letter.size, || letter)? {
+                let mut letter = mail::request(control, tag, Payload::from(bytes));
+                letter.sender = self.address();
+                if let Some(unsent) = mail::try_send(&self.control, &target, letter.size, || letter)? {
                     unsent.wait(control, runtime.patience(timeout)).await?;
                 }
                 drop(target);
@@ -175,7 +183,10 @@ impl Native {
                 let (payload, _held) = mail::await_reply(control, room, runtime.patience(timeout)).await?;
                 Ok(payload.into())
             }
-            Route::Away(_, way) => runtime.request_away(control, &*way, tag, bytes, runtime.patience(timeout)).await,
+            // In the same lane as what it sends.
+            Route::Away(_, way) => {
+                runtime.request_away(&self.control, &*way, tag, bytes, runtime.patience(timeout)).await
+            }
         }
     }
 
@@ -239,9 +250,12 @@ mod tests {
         assert_eq!((received.from, received.tag, &received.bytes[..]), (one.address(), 7, &b"hello"[..]));
         assert!(received.reply.is_none());
         let address = other.address();
-        let mut asked = pin!(one.request(&address, 8, Bytes::from_static(b"?"), mail::FOREVER));
+        let caller = runtime.native(group).unwrap();
+        let question = (8, Bytes::from_static(b"?"));
+        let mut asked = pin!(caller.call(one.request(&caller, &address, question, mail::FOREVER)));
         assert!(asked.as_mut().poll(&mut cx()).is_pending());
         let Poll::Ready(Some(received)) = other.poll_receive(&mut cx()) else { panic!("it was asked") };
+        assert_eq!(received.from, one.address());
         let answered = received.reply.unwrap().answer(Payload::from(Bytes::from_static(b"!")), None);
         assert!(matches!(answered, Ok(true)));
         assert!(matches!(asked.as_mut().poll(&mut cx()), Poll::Ready(Ok(bytes)) if &bytes[..] == b"!"));

@@ -320,6 +320,7 @@ fn as_time_goes_by_a_node_begins_to_drain_and_ceases_to() {
                 offer: Offer { hours: Some(hours.clone()), ..Offer::default() },
                 slots: Some(16),
                 workers: 1,
+                http: None,
                 grace: Duration::ZERO,
             };
             let node = Node::start(config, Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SystemRandom)).await.unwrap();

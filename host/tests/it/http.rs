@@ -67,7 +67,7 @@ fn metrics_health_status_and_logs_are_told_and_a_browser_shows_them() {
     ] {
         assert!(metrics.lines().any(|known| known == line), "{line} is not in\n{metrics}");
     }
-    assert_eq!(get(&http, &format!("/logs/{greeting}")), (200, "hello, you\nhello, you\nbye".into()));
+    assert_eq!(get(&http, &format!("/logs/{greeting}")), (200, "hello, you\n1 of 2\nhello, you\n2 of 2\nbye".into()));
     assert_eq!(get(&http, "/logs/01arz3ndektsv4rrffq69g5fav").0, 404);
     assert_eq!(get(&http, "/logs/x").0, 400);
     assert_eq!(get(&http, "/nothing").0, 404);

@@ -93,6 +93,13 @@ async fn converse(computation: &Computation, at: Option<&str>) {
         assert!(message.bytes.len() == size && message.bytes.iter().all(|byte| *byte == number as u8), "{size}");
         assert!(!message.is_request());
     }
+    // What was sent before a request comes before it.
+    for number in 0..20_u8 {
+        remote.send(1_000, vec![number]).await.unwrap();
+        assert_eq!(&remote.request(0, vec![number], SOON).await.unwrap()[..], [number]);
+        let answer = mailbox.receive().await.unwrap();
+        assert_eq!((answer.tag, &answer.bytes[..]), (1_001, &[number][..]));
+    }
     // Requests, many at once, of which none holds up another.
     let asking = (0..20_u32).map(|number| remote.request(0, number.to_le_bytes().to_vec(), SOON));
     let answers = futures_util::future::join_all(asking).await;

@@ -65,6 +65,7 @@ impl Issuing {
             offer: Offer::default(),
             slots: Some(16),
             workers: 1,
+            http: None,
             grace: Duration::ZERO,
         };
         let clock = Arc::new(Ahead(RealClock::new(), AtomicU64::new(0)));
