@@ -9,17 +9,23 @@ use crate::net::{RecvStream, SendStream};
 use bytes::Bytes;
 use corovan_core::code::Code;
 use corovan_core::limits;
+use corovan_core::tenancy::quota::{Ledger, Resource};
 use corovan_core::wire::durable::{self, Accepted, AskDurable, DurableAsk, DurableInfo, Event, Gap};
 use corovan_core::wire::exit::ExitHead;
 use corovan_core::wire::records::Refused;
 use corovan_core::wire::{ExitRecord, Frame, Kind, Outcome};
 use corovan_store::{Exit, JobId};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 type Writer = FrameWriter<SendStream>;
 
 /// What is read of a job that was asked for: whose it is, and its exit with the value, once it has one.
 type Read = Option<(String, Option<(Exit, Bytes)>)>;
+
+/// What may be kept of a client's question while it waits, and while its answer is read and written.
+const ID_BYTES: u64 = 64;
+const ANSWER_BYTES: u64 = 1 << 20;
 
 /// Answers one. Whoever waits for something and finishes his side, or goes, waits no more.
 pub(super) async fn answer(
@@ -31,7 +37,9 @@ pub(super) async fn answer(
     let what: AskDurable = asked.record()?;
     let ids = durable::ids(&asked.payload).ok_or_else(|| Error::Protocol("an id of a job has 16 bytes".into()))?;
     let (home, tenant) = (&client.service.home, (!client.operator).then(|| client.tenant.name()));
-    let asker = Asker { home, tenant, writer };
+    // Who waits for many jobs is on the lists of all of them.
+    let _held = client.tenant.ledger.take(Resource::Held, (ids.len() as u64 + 1) * ID_BYTES).map_err(Refusal::from)?;
+    let asker = Asker { home, tenant, ledger: &client.tenant.ledger, writer };
     let left = async {
         match reader.next().await {
             Ok(None) => std::future::pending().await,
@@ -51,6 +59,7 @@ struct Asker<'a> {
     home: &'a Home,
     /// Absent: an operator.
     tenant: Option<&'a str>,
+    ledger: &'a Arc<Ledger>,
     writer: &'a mut Writer,
 }
 
@@ -137,8 +146,13 @@ impl Asker<'_> {
         }
         let mut next: Vec<JobId> = ids.clone();
         loop {
-            for some in next.chunks(AT_ONCE) {
-                for (id, read) in self.read(some.to_vec()).await? {
+            let mut rest = &next[..];
+            while !rest.is_empty() {
+                // Kept until it is written, which a client that does not read may delay for long.
+                let _held = self.ledger.take(Resource::Held, ANSWER_BYTES).map_err(Refusal::from)?;
+                let read = self.read(rest.iter().take(AT_ONCE).copied().collect()).await?;
+                rest = &rest[read.len()..];
+                for (id, read) in read {
                     let places = open.remove(&id).unwrap_or_default();
                     match read.filter(|(owner, _)| self.tenant.is_none_or(|tenant| tenant == owner)) {
                         Some((_, Some(ended))) => places.iter().try_for_each(|at| self.exit(*at, &ended))?,
@@ -160,12 +174,21 @@ impl Asker<'_> {
         }
     }
 
-    /// Owner and exit of each.
+    /// Owner and exit of each, in order, of as many as are not too large together.
     async fn read(&self, ids: Vec<JobId>) -> Result<Vec<(JobId, Read)>, Refusal> {
         self.home
             .read(move |store| {
-                let one = |id: JobId| Ok((id, store.get(id)?.map(|view| view.tenant).zip(Some(store.result(id)?))));
-                ids.into_iter().map(one).collect()
+                let (mut read, mut bytes) = (Vec::with_capacity(ids.len()), 0);
+                for id in ids {
+                    let found = store.get(id)?.map(|view| view.tenant).zip(Some(store.result(id)?));
+                    bytes += found.as_ref().and_then(|(_, ended)| ended.as_ref()).map_or(0, |(_, value)| value.len());
+                    read.push((id, found));
+                    // One more fits in what is counted for an answer, whatever its size.
+                    if bytes as u64 >= ANSWER_BYTES / 16 {
+                        break;
+                    }
+                }
+                Ok(read)
             })
             .await
     }
@@ -196,6 +219,7 @@ impl Asker<'_> {
         let watch = self.home.watch(&ids);
         let mut from = from;
         loop {
+            let held = self.ledger.take(Resource::Held, ANSWER_BYTES).map_err(Refusal::from)?;
             let read = self.home.read(move |store| {
                 let owner = store.get(id)?.map(|view| view.tenant);
                 Ok(owner.zip(store.events(id, from, EVENTS_AT_ONCE)?))
@@ -211,6 +235,7 @@ impl Asker<'_> {
                 self.writer.queue(Kind::Event, 0, &head, &event.bytes)?;
             }
             self.flush().await?;
+            drop(held);
             from = page.next;
             if page.over || none && !wait {
                 return Ok(());
@@ -242,4 +267,4 @@ impl Drop for Forget<'_> {
 
 /// Jobs that are read, changed or told of at once; and events.
 const AT_ONCE: usize = 64;
-const EVENTS_AT_ONCE: usize = 32;
+const EVENTS_AT_ONCE: usize = 16;

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use corovan_core::code::Code;
 use corovan_core::ids::Address;
 use corovan_core::limits;
-use corovan_core::tenancy::quota::Resource;
+use corovan_core::tenancy::quota::{Permit, Resource};
 use corovan_core::text::cut;
 use corovan_core::wire::mail::{Answered, Mail, MailCall, Mailed};
 use corovan_core::wire::{Frame, Kind};
@@ -36,15 +36,24 @@ pub(super) struct Mailroom {
 #[derive(Default)]
 struct State {
     native: Option<Arc<Native>>,
-    /// A call whose bytes are still coming, its number, and how many there will be.
-    partial: Option<(u64, Mail, BytesMut, usize)>,
+    /// A call whose bytes are still coming, and how many there will be.
+    partial: Option<(Call, BytesMut, usize)>,
+    /// Bytes that are still coming of one that was refused.
+    skipped: usize,
     calls: usize,
     /// Messages that wait for those before them to the same receiver; present while one is being sent.
-    lanes: HashMap<Address, VecDeque<(u64, Mail, Bytes)>>,
+    lanes: HashMap<Address, VecDeque<(Call, Bytes)>>,
     replies: BTreeMap<u64, ReplyTo>,
     last_reply: u64,
     /// Bytes of messages that the client has been sent and not taken.
     outstanding: u64,
+}
+
+/// A call, its number, and what its bytes take of the tenant's share of memory until it is done.
+struct Call {
+    id: u64,
+    mail: Mail,
+    held: Option<Permit>,
 }
 
 impl Session {
@@ -57,15 +66,27 @@ impl Session {
         }
         // A copy: the frame is a part of a larger buffer, which would stay with it.
         let bytes = Bytes::copy_from_slice(&frame.payload);
+        let held = match size as u64 > limits::MAILBOX_FREE {
+            true => self.tenant().ledger.take(Resource::Held, size as u64).map(Some),
+            false => Ok(None),
+        };
+        // One that cannot be kept is refused when all of it has come.
+        let refused = held.as_ref().err().map(|exhausted| Refusal::from(exhausted.clone()));
+        let call = Call { id: frame.id, mail, held: held.ok().flatten() };
+        if let Some(refusal) = refused {
+            self.mailroom.state.lock().skipped = size - bytes.len();
+            self.answered(call.id, Err(refusal));
+            return Ok(());
+        }
         if bytes.len() == size {
-            self.call(frame.id, mail, bytes);
+            self.call(call, bytes);
             return Ok(());
         }
         let mut state = self.mailroom.state.lock();
         if state.partial.is_some() {
             return Err(Error::Protocol("a message began before the one before it was whole".into()));
         }
-        state.partial = Some((frame.id, mail, BytesMut::from(&bytes[..]), size));
+        state.partial = Some((call, BytesMut::from(&bytes[..]), size));
         Ok(())
     }
 
@@ -73,9 +94,15 @@ impl Session {
     pub(super) fn mail_part(self: &Arc<Self>, frame: &Frame) -> Result<(), Error> {
         let whole = {
             let mut state = self.mailroom.state.lock();
+            if state.partial.is_none() && !frame.payload.is_empty() && frame.payload.len() <= state.skipped {
+                state.skipped -= frame.payload.len();
+                return Ok(());
+            }
             match &mut state.partial {
-                Some((id, _, bytes, size))
-                    if *id == frame.id && !frame.payload.is_empty() && bytes.len() + frame.payload.len() <= *size =>
+                Some((call, bytes, size))
+                    if call.id == frame.id
+                        && !frame.payload.is_empty()
+                        && bytes.len() + frame.payload.len() <= *size =>
                 {
                     bytes.extend_from_slice(&frame.payload);
                     if bytes.len() < *size { None } else { state.partial.take() }
@@ -83,11 +110,12 @@ impl Session {
                 _ => return Err(Error::Protocol("a part of a message that did not begin, or is whole".into())),
             }
         };
-        whole.into_iter().for_each(|(id, mail, bytes, _)| self.call(id, mail, bytes.freeze()));
+        whole.into_iter().for_each(|(call, bytes, _)| self.call(call, bytes.freeze()));
         Ok(())
     }
 
-    fn call(self: &Arc<Self>, id: u64, mail: Mail, bytes: Bytes) {
+    fn call(self: &Arc<Self>, call: Call, bytes: Bytes) {
+        let (id, mail) = (call.id, &call.mail);
         match mail.call {
             MailCall::Taken => {
                 let mut state = self.mailroom.state.lock();
@@ -99,10 +127,10 @@ impl Session {
                 self.answered(id, opened.map(|address| Bytes::copy_from_slice(&address.to_bytes())));
             }
             MailCall::Reply => {
-                let outcome = self.reply(&mail, bytes);
+                let outcome = self.reply(mail, bytes);
                 self.answered(id, outcome);
             }
-            _ => self.begin(id, mail, bytes),
+            _ => self.begin(call, bytes),
         }
     }
 
@@ -182,7 +210,7 @@ impl Session {
     }
 
     /// A call that may wait.
-    fn begin(self: &Arc<Self>, id: u64, mail: Mail, bytes: Bytes) {
+    fn begin(self: &Arc<Self>, call: Call, bytes: Bytes) {
         let begun = {
             let mut state = self.mailroom.state.lock();
             let room = state.calls < limits::MAIL_CALLS;
@@ -203,43 +231,45 @@ impl Session {
         };
         let native = match begun {
             Ok(native) => native,
-            Err(refusal) => return self.answered(id, Err(refusal)),
+            Err(refusal) => return self.answered(call.id, Err(refusal)),
         };
         let session = Arc::clone(self);
         let tasks = &self.client().service.tasks;
-        if let (MailCall::Send | MailCall::Deliver, Some(to)) = (mail.call, mail.to) {
+        if let (MailCall::Send | MailCall::Deliver, Some(to)) = (call.mail.call, call.mail.to) {
             {
                 let mut state = self.mailroom.state.lock();
                 if let Some(lane) = state.lanes.get_mut(&to) {
-                    return lane.push_back((id, mail, bytes));
+                    return lane.push_back((call, bytes));
                 }
                 state.lanes.insert(to, VecDeque::new());
             }
             tasks.spawn(TaskKind::Stream, "mail out", async move {
-                session.send_in_order(&native, to, (id, mail, bytes)).await;
+                session.send_in_order(&native, to, (call, bytes)).await;
                 Ok::<(), Infallible>(())
             });
             return;
         }
         tasks.spawn(TaskKind::Stream, "mail call", async move {
             let outcome = tokio::select! {
-                outcome = session.run(&native, &mail, bytes) => outcome,
+                outcome = session.run(&native, &call.mail, bytes) => outcome,
                 () = session.mailroom.over.cancelled() => Err(over()),
             };
-            session.done(id, outcome).await;
+            session.done(call.id, outcome).await;
+            drop(call.held);
             Ok::<(), Infallible>(())
         });
     }
 
     /// Messages to one receiver come there as they were sent.
-    async fn send_in_order(&self, native: &Native, to: Address, first: (u64, Mail, Bytes)) {
+    async fn send_in_order(&self, native: &Native, to: Address, first: (Call, Bytes)) {
         let mut next = Some(first);
-        while let Some((id, mail, bytes)) = next {
+        while let Some((Call { id, mail, held }, bytes)) = next {
             let timeout = mail.timeout.unwrap_or(FOREVER);
             let outcome = tokio::select! {
                 outcome = native.send(&to, (mail.tag, bytes), mail.call == MailCall::Deliver, timeout) => outcome,
                 () = self.mailroom.over.cancelled() => Err(over()),
             };
+            drop(held);
             self.done(id, outcome.map(|()| Bytes::new())).await;
             let mut state = self.mailroom.state.lock();
             next = state.lanes.get_mut(&to).and_then(VecDeque::pop_front);

@@ -10,11 +10,13 @@ mod flags;
 mod identity;
 mod inspect;
 mod jobs;
+mod map;
 mod node;
 mod nodes;
 mod reload;
 mod run;
 mod token;
+mod top;
 mod what;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -40,8 +42,11 @@ enum Command {
     Peer(nodes::PeerArgs),
     Drain(nodes::DrainArgs),
     Undrain(nodes::UndrainArgs),
+    Map(map::Args),
     Submit(durable::submit::Args),
+    Attach(durable::result::AttachArgs),
     Ps(jobs::PsArgs),
+    Top(top::Args),
     Logs(durable::logs::Args),
     Wait(durable::result::WaitArgs),
     Result(durable::result::ResultArgs),
@@ -112,6 +117,9 @@ pub fn main() -> ExitCode {
         Command::Peer(args) => nodes::run_peer(args),
         Command::Drain(args) => nodes::drain(args),
         Command::Undrain(args) => nodes::undrain(args),
+        Command::Map(args) => map::run(args),
+        Command::Top(args) => top::run(args),
+        Command::Attach(args) => durable::result::attach(args),
         Command::Submit(args) => durable::submit::run(args),
         Command::Logs(args) => durable::logs::run(args),
         Command::Wait(args) => durable::result::wait(args),

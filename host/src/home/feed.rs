@@ -219,13 +219,17 @@ impl Home {
     }
 
     /// One that is in hand is so no more: it has ended, or waits until a time.
-    pub(super) fn put_down(&self, live: &Arc<Live>, waits: Option<u64>) {
+    /// `crowded`: its tenant has too much, or the home.
+    pub(super) fn put_down(&self, live: &Arc<Live>, waits: Option<u64>, crowded: bool) {
         let inner = &self.inner;
         inner.lives.lock().remove(&live.id);
         {
             let mut queue = inner.queue.lock();
             if let Some(until) = waits {
                 queue.delay(&live.tenant, live.id, until);
+                if crowded {
+                    queue.pause(&live.tenant, until);
+                }
             }
             queue.put_down(&live.tenant, live.size);
         }

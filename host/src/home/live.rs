@@ -253,7 +253,8 @@ impl Live {
             Verdict::Waits(time) => Some(self.now() + nanos(time)),
             Verdict::Leave => Some(u64::MAX),
         };
-        self.home.put_down(self, waits);
+        let crowded = matches!(&record.outcome, Outcome::Refused { code: Code::Overloaded, .. });
+        self.home.put_down(self, waits, crowded);
     }
 
     fn verdict(&self, record: &Arc<ExitRecord>, attempt: u32) -> Verdict {

@@ -14,6 +14,8 @@ pub struct Queue {
     turns: VecDeque<Arc<str>>,
     /// Until when, and whose.
     delayed: BTreeSet<(u64, JobId, Arc<str>)>,
+    /// Tenants that have no turn until a time.
+    paused: BTreeSet<(u64, Arc<str>)>,
 }
 
 #[derive(Debug, Default)]
@@ -22,11 +24,12 @@ struct Lane {
     in_hand: usize,
     bytes: usize,
     in_turn: bool,
+    paused: bool,
 }
 
 impl Lane {
     fn has_room(&self) -> bool {
-        self.in_hand < limits::DURABLE_IN_HAND && self.bytes < limits::DURABLE_IN_HAND_BYTES
+        !self.paused && self.in_hand < limits::DURABLE_IN_HAND && self.bytes < limits::DURABLE_IN_HAND_BYTES
     }
 }
 
@@ -42,18 +45,38 @@ impl Queue {
         self.delayed.insert((until, job, Arc::clone(tenant)));
     }
 
+    /// One of its jobs was refused for want of what all of them need: until a time no other is tried.
+    pub fn pause(&mut self, tenant: &Arc<str>, until: u64) {
+        let lane = self.lanes.entry(Arc::clone(tenant)).or_default();
+        if !std::mem::replace(&mut lane.paused, true) {
+            self.paused.insert((until, Arc::clone(tenant)));
+        }
+        if std::mem::take(&mut lane.in_turn) {
+            self.turns.retain(|turn| turn != tenant);
+        }
+    }
+
     /// Those whose time has come go before others of their tenants, which came later.
     pub fn release(&mut self, now: u64) {
         while self.delayed.first().is_some_and(|(until, ..)| *until <= now) {
-            let Some((_, job, tenant)) = self.delayed.pop_first() else { return };
+            let Some((_, job, tenant)) = self.delayed.pop_first() else { break };
             self.lanes.entry(Arc::clone(&tenant)).or_default().waiting.push_front(job);
             self.line_up(&tenant);
+        }
+        while self.paused.first().is_some_and(|(until, _)| *until <= now) {
+            let Some((_, tenant)) = self.paused.pop_first() else { return };
+            if let Some(lane) = self.lanes.get_mut(&tenant) {
+                lane.paused = false;
+            }
+            self.line_up(&tenant);
+            self.forget(&tenant);
         }
     }
 
     /// When the next of them comes back.
     pub fn next_due(&self) -> Option<u64> {
-        self.delayed.first().map(|(until, ..)| *until)
+        let (delayed, paused) = (self.delayed.first().map(|first| first.0), self.paused.first().map(|first| first.0));
+        delayed.into_iter().chain(paused).min()
     }
 
     /// The next to be taken in hand. It is in hand from here on.
@@ -77,11 +100,14 @@ impl Queue {
         let Some(lane) = self.lanes.get_mut(tenant) else { return };
         lane.in_hand = lane.in_hand.saturating_sub(1);
         lane.bytes = lane.bytes.saturating_sub(bytes);
-        if lane.in_hand == 0 && lane.waiting.is_empty() {
-            self.lanes.remove(tenant);
-            return;
-        }
         self.line_up(tenant);
+        self.forget(tenant);
+    }
+
+    fn forget(&mut self, tenant: &Arc<str>) {
+        if self.lanes.get(tenant).is_some_and(|lane| lane.in_hand == 0 && lane.waiting.is_empty() && !lane.paused) {
+            self.lanes.remove(tenant);
+        }
     }
 
     /// How many of a tenant's wait here without a time.
@@ -151,9 +177,26 @@ mod tests {
         assert_eq!(queue.take(), Some((me, job(1))));
     }
 
+    #[test]
+    fn a_tenant_that_was_refused_has_no_turn_for_a_while_and_others_do() {
+        let (me, other): (Arc<str>, Arc<str>) = ("me".into(), "other".into());
+        let mut queue = Queue::default();
+        (0..3).for_each(|number| queue.push(&me, job(number)));
+        queue.push(&other, job(9));
+        assert_eq!(queue.take(), Some((me.clone(), job(0))));
+        queue.pause(&me, 10);
+        queue.pause(&me, 20);
+        queue.delay(&me, job(0), 10);
+        queue.put_down(&me, 0);
+        assert_eq!((queue.take(), queue.take()), (Some((other, job(9))), None));
+        assert_eq!(queue.next_due(), Some(10));
+        queue.release(10);
+        assert_eq!((queue.take(), queue.take()), (Some((me.clone(), job(0))), Some((me, job(1)))));
+    }
+
     proptest! {
         #[test]
-        fn every_job_is_taken_once_and_nothing_is_left(ops in prop::collection::vec((0..3_u8, 0..4_u8, 0..50_u64), 0..200)) {
+        fn every_job_is_taken_once_and_nothing_is_left(ops in prop::collection::vec((0..5_u8, 0..4_u8, 0..50_u64), 0..200)) {
             let tenants: Vec<Arc<str>> = (0..4).map(|n| format!("t{n}").into()).collect();
             let (mut queue, mut taken, mut there) = (Queue::default(), HashSet::new(), HashSet::new());
             for (number, (op, tenant, time)) in ops.into_iter().enumerate() {
@@ -161,6 +204,10 @@ mod tests {
                 match op {
                     0 => queue.push(tenant, id),
                     1 => queue.delay(tenant, id, time),
+                    2 => {
+                        queue.pause(tenant, time);
+                        continue;
+                    }
                     _ => {
                         queue.release(time);
                         if let Some((tenant, id)) = queue.take() {
@@ -179,6 +226,7 @@ mod tests {
             }
             prop_assert_eq!(taken, there);
             prop_assert!(queue.lanes.is_empty() && queue.turns.is_empty() && queue.delayed.is_empty());
+            prop_assert!(queue.paused.is_empty());
         }
     }
 }

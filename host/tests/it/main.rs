@@ -23,6 +23,7 @@ mod in_process;
 mod links;
 mod locks;
 mod mailbox;
+mod many_lines;
 mod membership;
 mod mesh;
 mod mesh_nodes;

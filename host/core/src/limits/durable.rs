@@ -32,7 +32,5 @@ pub const DURABLE_SWEEP: Duration = Duration::from_secs(60);
 pub const DURABLE_DISK_RETRY: Duration = Duration::from_millis(500);
 /// Log lines of an attempt that are not written yet; beyond, they are counted and dropped.
 pub const DURABLE_LOG_LINES: usize = 256;
-/// Those who wait for events or ends on one connection; each holds a stream and a place in the home's list.
-pub const DURABLE_WAITERS: usize = 16;
 /// A node that was lost with a job gets that job again after so long at the earliest, where others may.
 pub const DURABLE_EXCLUDED: Duration = Duration::from_secs(60);

@@ -39,6 +39,19 @@ pub struct ResultArgs {
     json: bool,
 }
 
+/// Follow a durable job to its end: what it prints from its beginning, then what it gave; ends as it did. Interrupted, the job goes on.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Example:
+  corovan attach 01k --certs certs/dev")]
+pub struct AttachArgs {
+    /// A durable job's id, or the beginning of one
+    #[arg(value_name = "JOB")]
+    job: String,
+    #[command(flatten)]
+    at: At,
+}
+
 /// Wait until durable jobs have ended, and end as they did; one line each.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -83,6 +96,11 @@ pub fn result(args: ResultArgs) -> anyhow::Result<ExitCode> {
         Ok(codes.code())
     })?;
     Ok(ExitCode::from(code))
+}
+
+pub fn attach(args: AttachArgs) -> anyhow::Result<ExitCode> {
+    let AttachArgs { job, at } = args;
+    result(ResultArgs { jobs: vec![job], at, wait: true, logs: true, json: false })
 }
 
 pub fn wait(args: WaitArgs) -> anyhow::Result<ExitCode> {

@@ -49,6 +49,8 @@ fn jobs_are_submitted_followed_asked_tried_anew_and_forgotten() {
     assert_eq!(logs.has_code(0).out(), "hello, you\nhello, you\nbye");
     let result = ask(&place, &node, &["result", short, "--logs"]);
     assert_eq!(result.has_code(0).out(), "hello, you\nhello, you\nbye\n2\n");
+    let attached = ask(&place, &node, &["attach", short]);
+    assert_eq!(attached.has_code(0).out(), result.out());
     let logs = json(ask(&place, &node, &["logs", "-f", id, "--json", "--from", "2"]).has_code(0));
     assert!(logs.iter().all(|event| event["sequence"].as_u64() >= Some(2)), "{logs:?}");
     let listed = json(ask(&place, &node, &["ps", "--all", "--json"]).has_code(0));
