@@ -136,7 +136,9 @@ impl Mapping {
                     }
                 },
                 Some((key, event, _)) = self.jobs.next_event(), if !self.jobs.is_empty() => {
-                    if let (Event::Exit(record), Some(number)) = (event, self.numbers.remove(&key)) {
+                    if let Event::Exit(record) = event
+                        && let Some(number) = self.numbers.remove(&key)
+                    {
                         self.ended(number, record)?;
                     }
                 }
