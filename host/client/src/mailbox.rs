@@ -90,6 +90,8 @@ struct State {
     answers: HashMap<u64, oneshot::Sender<Answer>>,
     last_call: u64,
     over: bool,
+    /// The coroutine was terminated; another may be made.
+    gone: bool,
 }
 
 #[derive(Debug)]
@@ -111,6 +113,7 @@ impl Computation {
     /// Messages go to whichever of several values receives first. Errors: refused (quota).
     pub async fn mailbox(&self) -> Result<Mailbox, Error> {
         let opened = self.call(Mail { call: MailCall::Open, ..Mail::default() }, Bytes::new()).await?;
+        self.0.shared.mail.state.lock().gone = false;
         Ok(Mailbox { address: self.address(&opened)?, computation: self.clone() })
     }
 
@@ -172,6 +175,11 @@ impl MailState {
                 let mailed: Mailed = frame.record().map_err(|error| error.to_string())?;
                 let size = mailed.size;
                 state.begin(0, Partial::Message(mailed), bytes, size)
+            }
+            Kind::Answered if id == 0 => {
+                state.gone = true;
+                state.waker.take().into_iter().for_each(Waker::wake);
+                Ok(())
             }
             Kind::Answered => {
                 let answered: Answered = frame.record().map_err(|error| error.to_string())?;
@@ -256,7 +264,8 @@ impl Mailbox {
         self.address
     }
 
-    /// The next message, in the order in which they came; `None`: the computation has ended. Cancel-safe.
+    /// The next message, in the order in which they came; `None`: the computation has ended, or somebody has terminated this coroutine
+    /// (then [`Computation::mailbox`] makes another). Cancel-safe.
     pub async fn receive(&mut self) -> Option<Message> {
         let shared = &self.computation.0.shared;
         let (message, credit) = std::future::poll_fn(|cx| {
@@ -269,7 +278,7 @@ impl Mailbox {
                     let credit = if step { std::mem::take(&mut state.taken) } else { 0 };
                     Poll::Ready((Some(message), credit))
                 }
-                None if state.over => Poll::Ready((None, 0)),
+                None if state.over || state.gone => Poll::Ready((None, 0)),
                 None => {
                     state.waker = Some(cx.waker().clone());
                     Poll::Pending

@@ -118,6 +118,26 @@ impl Node {
         })))
     }
 
+    /// Connects to the first of several that answers, tried in this order, each as by [`Node::connect`]. To be called again when a node
+    /// is lost ([`Node::lost`]): durable jobs are asked for where they were submitted. Errors: that of the last; none at all is `Address`.
+    pub async fn connect_any<A: AsRef<str>>(
+        addresses: &[A],
+        credentials: &Credentials,
+        options: ConnectOptions,
+    ) -> Result<Node, Error> {
+        let mut last = Error::Address { given: String::new(), why: "no address was given".into() };
+        for address in addresses {
+            match Node::connect(address.as_ref(), credentials, options.clone()).await {
+                Ok(node) => return Ok(node),
+                Err(error) => {
+                    tracing::debug!(address = address.as_ref(), "not connected: {error}");
+                    last = error;
+                }
+            }
+        }
+        Err(last)
+    }
+
     /// The name in the node's certificate.
     pub fn name(&self) -> &str {
         &self.0.peer.node

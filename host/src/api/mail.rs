@@ -30,7 +30,7 @@ pub(super) struct Mailroom {
     taken: Notify,
     /// Whoever gives a large answer waits here for his turn and for room.
     turn: tokio::sync::Mutex<()>,
-    over: CancellationToken,
+    over: Mutex<CancellationToken>,
 }
 
 #[derive(Default)]
@@ -149,11 +149,17 @@ impl Session {
         };
         let (session, address) = (Arc::clone(self), native.address());
         self.client().service.tasks.spawn(TaskKind::Stream, "mail", async move {
-            tokio::select! {
-                () = session.deliver(&native) => {}
-                () = session.gone() => {}
-            }
+            let terminated = tokio::select! {
+                () = session.deliver(&native) => true,
+                () = session.gone() => false,
+            };
+            // It has ended before its client hears of that, and may want another.
+            drop(native);
             session.mailroom.end();
+            if terminated {
+                let text = "the client's coroutine was terminated".to_owned();
+                session.send_with(Kind::Answered, 0, &Answered { code: Some(Code::Gone), text, size: None }, &[]);
+            }
             Ok::<(), Infallible>(())
         });
         Ok(address)
@@ -249,10 +255,11 @@ impl Session {
             });
             return;
         }
+        let ended = self.mailroom.over.lock().clone();
         tasks.spawn(TaskKind::Stream, "mail call", async move {
             let outcome = tokio::select! {
                 outcome = session.run(&native, &call.mail, bytes) => outcome,
-                () = session.mailroom.over.cancelled() => Err(over()),
+                () = ended.cancelled() => Err(over()),
             };
             session.done(call.id, outcome).await;
             drop(call.held);
@@ -262,12 +269,13 @@ impl Session {
 
     /// Messages to one receiver come there as they were sent.
     async fn send_in_order(&self, native: &Native, to: Address, first: (Call, Bytes)) {
+        let ended = self.mailroom.over.lock().clone();
         let mut next = Some(first);
         while let Some((Call { id, mail, held }, bytes)) = next {
             let timeout = mail.timeout.unwrap_or(FOREVER);
             let outcome = tokio::select! {
                 outcome = native.send(&to, (mail.tag, bytes), mail.call == MailCall::Deliver, timeout) => outcome,
-                () = self.mailroom.over.cancelled() => Err(over()),
+                () = ended.cancelled() => Err(over()),
             };
             drop(held);
             self.done(id, outcome.map(|()| Bytes::new())).await;
@@ -390,7 +398,9 @@ impl State {
 impl Mailroom {
     /// It is terminated, or nobody listens any more: whoever asked it something learns that no answer comes.
     fn end(&self) {
-        self.over.cancel();
+        // Another may be opened after it.
+        let ended = std::mem::take(&mut *self.over.lock());
+        ended.cancel();
         let (native, replies) = {
             let mut state = self.state.lock();
             (state.native.take(), std::mem::take(&mut state.replies))

@@ -180,6 +180,16 @@ fn two_clients_find_each_other_by_name_and_a_client_that_goes_is_told_as_an_exit
         found.send(3, &b"hello"[..]).await.unwrap();
         let message = first.receive().await.unwrap();
         assert_eq!((message.from, message.tag, &message.bytes[..]), (second.address(), 3, &b"hello"[..]));
+        // One that is terminated is gone, and its client may have another.
+        let (third, fourth) = (cluster.open("me").await, cluster.open("me").await);
+        let (mut victim, other) = (third.mailbox().await.unwrap(), fourth.mailbox().await.unwrap());
+        let was = victim.address();
+        other.remote(was).terminate(SOON).await.unwrap();
+        assert!(victim.receive().await.is_none());
+        let mut again = third.mailbox().await.unwrap();
+        assert_ne!(again.address(), was);
+        other.remote(again.address()).send(1, &b"hello"[..]).await.unwrap();
+        assert_eq!(again.receive().await.unwrap().tag, 1);
         // One whose client closes its computation has ended, and its name is free.
         second.monitor(first.address()).await.unwrap();
         one.close().await.unwrap();

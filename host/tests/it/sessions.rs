@@ -1,8 +1,11 @@
 //! Computations of clients on one node: tenants apart, many jobs, large values, cancelling, credit, lost clients, shutdown.
 
 use crate::in_process::{Cluster, ECHO, FLOOD, OVER, module, prepare, run};
-use corovan_client::{Arguments, Error, Event, Job, Jobs, Lost, MapOptions, Prepare, SubmitOptions};
+use corovan_client::{
+    Arguments, ConnectOptions, Error, Event, Job, Jobs, Lost, MapOptions, Node, Prepare, SubmitOptions,
+};
 use corovan_core::code::Code;
+use corovan_core::tenancy::identity::Role;
 use corovan_core::wire::Outcome;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -230,6 +233,25 @@ fn tenants_and_clients_are_served_side_by_side() {
         prepare(&second, ECHO, "echo").await;
         drop(second);
         cluster.has_load(slots, slots * 3 - 2).await;
+    });
+}
+
+#[test]
+fn of_several_nodes_the_first_that_answers_is_taken() {
+    run(async {
+        let cluster = Cluster::start(16).await;
+        let credentials = cluster.credentials(Role::Tenant, "me");
+        // Bound, and not ours: who asks there is told at once, or in a moment.
+        let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let silent = other.local_addr().unwrap().to_string();
+        drop(other);
+        let here = cluster.node.address().to_string();
+        let node = Node::connect_any(&[&silent, &here], &credentials, ConnectOptions::default()).await.unwrap();
+        assert_eq!(node.name(), "a");
+        let none = Node::connect_any::<&str>(&[], &credentials, ConnectOptions::default()).await;
+        assert!(matches!(none, Err(Error::Address { .. })), "{none:?}");
+        let last = Node::connect_any(&[&silent], &credentials, ConnectOptions::default()).await;
+        assert!(matches!(last, Err(Error::NothingListens { .. } | Error::NoAnswer { .. })), "{last:?}");
     });
 }
 
