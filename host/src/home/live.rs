@@ -2,7 +2,7 @@
 //! written by one task at a time.
 
 use super::feed::{self, Computation};
-use super::{CLIENT, Home, Kept, SHUT_DOWN, kept};
+use super::{BEHIND, CLIENT, Home, Kept, SHUT_DOWN, kept};
 use crate::dispatch::{Job, Refusal};
 use crate::runtime::ports::{Gate, Observer};
 use crate::runtime::stdio::{Output, Stream};
@@ -15,7 +15,7 @@ use corovan_core::limits;
 use corovan_core::text::cut;
 use corovan_core::wire::durable::EventKind;
 use corovan_core::wire::{ExitRecord, Outcome};
-use corovan_store::{Error, JobId, Journal, NewExit};
+use corovan_store::{Error, JobId, Journal, NewExit, Pending};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -36,6 +36,8 @@ pub struct Live {
     patient: bool,
     output: Output,
     state: Mutex<State>,
+    /// Held while the store is told that an attempt was none: the next begins after that.
+    undoing: tokio::sync::Mutex<()>,
     this: Weak<Live>,
 }
 
@@ -86,8 +88,9 @@ impl Live {
     ) -> Arc<Live> {
         let (home, _computation) = (home.clone(), computation);
         Arc::new_cyclic(|this| {
-            let (output, state, this) = (Output::default(), Mutex::default(), this.clone());
-            Live { home, store, id, tenant, kept, _computation, size, patient, output, state, this }
+            let (output, state, undoing, this) =
+                (Output::default(), Mutex::default(), Default::default(), this.clone());
+            Live { home, store, id, tenant, kept, _computation, size, patient, output, state, undoing, this }
         })
     }
 
@@ -195,41 +198,43 @@ impl Live {
     }
 
     /// The store's answer; `None`: it has none for this, or the node is shutting down. A disk that fails is asked again.
-    async fn until_written<T>(&self, write: impl Fn() -> corovan_store::Pending<T>) -> Option<T> {
+    async fn until_written<T>(&self, write: impl Fn() -> Pending<T>) -> Option<T> {
         loop {
-            match write().await {
+            let pause = match write().await {
                 Ok(done) => return Some(done),
-                Err(error @ (Error::NotFound(_) | Error::TooLarge { .. } | Error::Closed)) => {
+                Err(error @ (Error::NotFound(_) | Error::Closed)) => {
                     tracing::debug!(job = %self.id, "{error}");
                     return None;
                 }
+                // What is written here is cut to fit: this is a mistake of ours, and the job is found again at the next start.
+                Err(error @ Error::TooLarge { .. }) => {
+                    tracing::error!(job = %self.id, "{error}");
+                    return None;
+                }
+                // Many jobs say much at once.
+                Err(Error::Overloaded { .. }) => BEHIND,
                 Err(error) => {
                     tracing::warn!(job = %self.id, "{error}; it is tried again");
-                    tokio::select! {
-                        () = tokio::time::sleep(limits::DURABLE_DISK_RETRY) => {}
-                        () = self.home.inner.closing.cancelled() => return None,
-                    }
+                    limits::DURABLE_DISK_RETRY
                 }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.home.inner.closing.cancelled() => return None,
             }
         }
     }
 
+    /// Tells the store that an attempt was none, if there is such a one.
     async fn undo(&self) {
-        self.until_written(|| {
-            // Told in this order: what is begun next comes after it.
-            let mut state = self.state.lock();
-            let attempt = state.undone.unwrap_or_default();
-            let told = self.store.undo(self.id, attempt);
-            state.undone = None;
-            told
-        })
-        .await;
+        let _turn = self.undoing.lock().await;
+        let undone = self.state.lock().undone.take();
+        let Some(attempt) = undone else { return };
+        self.until_written(|| self.store.undo(self.id, attempt)).await;
     }
 
     async fn finish(self: &Arc<Self>, record: &Arc<ExitRecord>) {
-        if self.state.lock().undone.is_some() {
-            self.undo().await;
-        }
+        self.undo().await;
         let attempt = self.state.lock().attempt;
         let verdict = self.verdict(record, attempt);
         match &verdict {
@@ -315,9 +320,7 @@ impl Gate for Live {
         };
         let lease = (node != parts.node && self.kept.retry.node_loss).then_some(nanos(limits::DURABLE_LEASE));
         parts.tasks.spawn(TaskKind::Stream, "durable begin", async move {
-            if live.state.lock().undone.is_some() {
-                live.undo().await;
-            }
+            live.undo().await;
             let begun = live
                 .until_written(|| {
                     let now = live.now();
@@ -344,9 +347,7 @@ impl Gate for Live {
             state.undone = Some(std::mem::take(&mut state.attempt)).filter(|attempt| *attempt > 0);
         }
         self.home.inner.parts.tasks.spawn(TaskKind::Stream, "durable undo", async move {
-            if live.state.lock().undone.is_some() {
-                live.undo().await;
-            }
+            live.undo().await;
             Ok::<(), Infallible>(())
         });
     }
