@@ -35,6 +35,8 @@ pub use job::{Accepted, Attempt, Ended, Event, Events, Exit, Found, JobView, New
 use parking_lot::RwLock;
 pub use read::FindError;
 use redb::Database;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 pub use writer::Pending;
@@ -142,12 +144,16 @@ fn open_file(path: &Path, again: Again) -> Result<Database, Error> {
     match is_file {
         Ok(false) => return Err(Error::Foreign { path: path.to_owned() }),
         Ok(true) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        // What jobs were given and gave is for the node's user alone, whatever the directory is.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && again == Again::No => {
+            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            made.map_err(|error| Error::io(path, &error))?;
+        }
+        // One that is gone is not to be followed by an empty one.
         Err(error) => return Err(Error::io(path, &error)),
     }
     let opened = match again {
         Again::No => builder.create(path),
-        // One that is gone is not to be followed by an empty one.
         Again::Yes => builder.open(path),
     };
     opened.map_err(|error| Error::of(path, error))

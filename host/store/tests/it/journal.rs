@@ -45,6 +45,14 @@ fn a_job_is_accepted_tried_ended_once_read_and_acknowledged_also_across_restarts
 }
 
 #[test]
+fn the_file_is_for_its_user_alone() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    assert_eq!(std::fs::metadata(dir.path().join("jobs.redb")).unwrap().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn a_key_is_one_job_of_its_tenant() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
